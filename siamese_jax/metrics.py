@@ -1,0 +1,183 @@
+"""Confusion counts and the scores read from them, over any leading axes.
+
+Letters as in types.py; `...` stands for any leading axes (draws, losses, readouts). Rows of a confusion
+matrix are the true class, columns the predicted one.
+
+A class without a single test clip has no recall. It is NaN here, and so is every unweighted average recall
+that would need it: a mean over the other classes would be a different measure under the same name.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from siamese_jax.errors import InputError
+
+# Rows of predictions counted at once: [2048, C, N] float32 is 25 MB for 4 classes of 768 clips.
+_ROWS_AT_ONCE = 2048
+
+
+def confusion(
+    predictions: jax.typing.ArrayLike,
+    labels: jax.typing.ArrayLike,
+    mask: jax.typing.ArrayLike,
+    n_classes: int,
+) -> jax.Array:
+    """Counts clips by true class and predicted class.
+
+    Args:
+      predictions: [..., N] integer, the predicted class of each clip, 0..C-1 wherever `mask` is true.
+      labels: [N] integer, the true class, 0..C-1.
+      mask: [..., N] boolean, the clips that count; broadcasts against `predictions`.
+      n_classes: C.
+
+    Returns:
+      [..., C, C] int32 counts, rows the true class.
+
+    Raises:
+      InputError: shapes do not fit; a class is out of range (checked on concrete arrays only: inside jit or
+        vmap a clip with a class out of range is counted nowhere).
+    """
+    groups = jnp.zeros(jnp.shape(labels), jnp.int32)
+    return confusion_by_group(predictions, labels, mask, groups, 1, n_classes)[..., 0, :, :]
+
+
+def confusion_by_group(
+    predictions: jax.typing.ArrayLike,
+    labels: jax.typing.ArrayLike,
+    mask: jax.typing.ArrayLike,
+    groups: jax.typing.ArrayLike,
+    n_groups: int,
+    n_classes: int,
+) -> jax.Array:
+    """Counts clips by group (speaker), true class and predicted class; the sum over groups is `confusion`.
+
+    Args:
+      predictions, labels, mask, n_classes: as in `confusion`.
+      groups: [N] integer, the group of each clip, 0..S-1.
+      n_groups: S.
+
+    Returns:
+      [..., S, C, C] int32 counts.
+
+    Raises:
+      InputError: as in `confusion`; also for a group out of range.
+    """
+    predictions, labels, mask, groups = map(jnp.asarray, (predictions, labels, mask, groups))
+    _check_shapes(predictions, labels, mask, groups)
+    _check_range("labels", labels, jnp.ones_like(labels, bool), n_classes)
+    _check_range("groups", groups, jnp.ones_like(groups, bool), n_groups)
+    shape = jnp.broadcast_shapes(predictions.shape, mask.shape)
+    predictions, mask = jnp.broadcast_to(predictions, shape), jnp.broadcast_to(mask, shape)
+    _check_range("predictions", predictions, mask, n_classes)
+    return _count(predictions, labels, mask, groups, n_groups, n_classes)
+
+
+@functools.partial(jax.jit, static_argnames=("n_groups", "n_classes"))
+def _count(
+    predictions: jax.Array,
+    labels: jax.Array,
+    mask: jax.Array,
+    groups: jax.Array,
+    n_groups: int,
+    n_classes: int,
+) -> jax.Array:
+    """The counts as one product of 0/1 matrices: exact in float32 up to 2^24 clips, and fast everywhere."""
+    shape, n_clips = predictions.shape[:-1], predictions.shape[-1]
+    inside_N = (labels >= 0) & (labels < n_classes) & (groups >= 0) & (groups < n_groups)
+    cell_N = jnp.where(inside_N, groups.astype(jnp.int32) * n_classes + labels.astype(jnp.int32), -1)
+    cell_NxSC = jax.nn.one_hot(cell_N, n_groups * n_classes, dtype=jnp.float32)
+    classes_C = jnp.arange(n_classes)
+
+    def count_one(row: tuple[jax.Array, jax.Array]) -> jax.Array:
+        predicted_N, mask_N = row
+        is_class_CxN = (predicted_N.astype(jnp.int32)[None, :] == classes_C[:, None]) & mask_N[None, :]
+        return (is_class_CxN.astype(jnp.float32) @ cell_NxSC).astype(jnp.int32)
+
+    rows = (predictions.reshape(-1, n_clips), mask.reshape(-1, n_clips))
+    counts_GxCxSC = jax.lax.map(count_one, rows, batch_size=min(_ROWS_AT_ONCE, max(1, len(rows[0]))))
+    counts_GxCxSxC = counts_GxCxSC.reshape(-1, n_classes, n_groups, n_classes)
+    return counts_GxCxSxC.transpose(0, 2, 3, 1).reshape(*shape, n_groups, n_classes, n_classes)
+
+
+def recalls(confusion: jax.typing.ArrayLike) -> jax.Array:
+    """The share of each true class that was recognised: [..., C] from [..., C, C]; NaN for an absent class.
+
+    Counts may be real-valued (bootstrap weights). Raises InputError where the last two axes are not square.
+    """
+    confusion = _as_float(confusion)
+    hits = jnp.diagonal(confusion, axis1=-2, axis2=-1)
+    return _share(hits, confusion.sum(axis=-1))
+
+
+def unweighted_average_recall(confusion: jax.typing.ArrayLike) -> jax.Array:
+    """UAR, the mean of the classes' recalls: [...] from [..., C, C], in 0..1.
+
+    NaN (not computable) if any class has no clip. Raises InputError where the last two axes are not square.
+    """
+    return recalls(confusion).mean(axis=-1)
+
+
+def weighted_accuracy(confusion: jax.typing.ArrayLike) -> jax.Array:
+    """WA, the share of all clips that were recognised: [...] from [..., C, C], in 0..1; NaN without any clip.
+
+    Raises InputError where the last two axes are not square.
+    """
+    confusion = _as_float(confusion)
+    return _share(jnp.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
+
+
+def _as_float(confusion: jax.typing.ArrayLike) -> jax.Array:
+    confusion = jnp.asarray(confusion)
+    if confusion.ndim < 2 or confusion.shape[-1] != confusion.shape[-2]:
+        raise InputError(f"confusion: expected counts of [..., C, C], got shape {confusion.shape}")
+    if jnp.issubdtype(confusion.dtype, jnp.floating):
+        return confusion
+    return confusion.astype(jnp.result_type(float))
+
+
+def _share(part: jax.Array, whole: jax.Array) -> jax.Array:
+    # The guard sits before the division: neither a warning nor a NaN gradient where the whole is 0.
+    return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1.0), jnp.nan)
+
+
+def _check_shapes(predictions: jax.Array, labels: jax.Array, mask: jax.Array, groups: jax.Array) -> None:
+    integers = (("predictions", predictions), ("labels", labels), ("groups", groups))
+    for name, array in integers:
+        if not jnp.issubdtype(array.dtype, jnp.integer):
+            raise InputError(
+                f"{name}: expected integer classes or groups, got {array.dtype}; cast them first"
+            )
+    if mask.dtype != jnp.bool_:
+        raise InputError(f"mask: expected booleans (true where a clip counts), got {mask.dtype}")
+    if labels.ndim != 1 or labels.shape != groups.shape:
+        raise InputError(
+            f"labels and groups: expected one axis of N clips each, got {labels.shape}, {groups.shape}"
+        )
+    for name, array in (("predictions", predictions), ("mask", mask)):
+        if array.ndim == 0 or array.shape[-1] != labels.shape[0]:
+            raise InputError(
+                f"{name}: the last axis must hold the {labels.shape[0]} labelled clips, got {array.shape}"
+            )
+    try:
+        jnp.broadcast_shapes(predictions.shape, mask.shape)
+    except ValueError as error:
+        raise InputError(f"predictions {predictions.shape} and mask {mask.shape} do not broadcast") from error
+
+
+def _check_range(name: str, values: jax.Array, counted: jax.Array, size: int) -> None:
+    if isinstance(values, jax.core.Tracer) or isinstance(counted, jax.core.Tracer) or values.size == 0:
+        return
+    bad, found = _first_outside(values, counted, size)
+    if bool(bad):
+        raise InputError(
+            f"{name}: expected 0..{size - 1}, found {int(found)}; mask such clips out or raise the size"
+        )
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def _first_outside(values: jax.Array, counted: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
+    outside = (counted & ((values < 0) | (values >= size))).reshape(-1)
+    first = jnp.argmax(outside)
+    return outside[first], values.reshape(-1)[first]
