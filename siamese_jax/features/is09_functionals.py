@@ -1,0 +1,77 @@
+"""From descriptors over time to one row a clip: smoothing, deltas, means and standard deviations."""
+
+import jax
+import jax.numpy as jnp
+
+TAIL = 2
+"""Frames at the end of a clip that the functionals leave out."""
+
+
+def _shifted(contour_BxTxK: jax.Array, frames_B: jax.Array, step: int) -> jax.Array:
+    """`contour` at n + step, the clip's first and last frames repeated outwards."""
+    count = contour_BxTxK.shape[1]
+    at = jnp.clip(jnp.arange(count) + step, 0, jnp.maximum(frames_B[:, None] - 1, 0))
+    return jnp.take_along_axis(contour_BxTxK, at[:, :, None], axis=1)
+
+
+def contours(descriptors_BxTxK: jax.Array, frames_B: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Smooths the descriptors over time and differentiates the smoothed ones.
+
+    Args:
+      descriptors_BxTxK: [B, T, K]; frames past a clip's own are ignored.
+      frames_B: [B] frames of each clip, at most T.
+
+    Returns:
+      The mean over a frame and its two neighbours, and its delta (regression over two frames each way), both
+      [B, T, K], with edge frames repeated; rows past a clip's own frames hold no meaning.
+    """
+    before, after = (_shifted(descriptors_BxTxK, frames_B, step) for step in (-1, 1))
+    smooth = (before + descriptors_BxTxK + after) / 3
+    one, two = (
+        _shifted(smooth, frames_B, step) - _shifted(smooth, frames_B, -step) for step in (1, 2)
+    )  # fmt: skip
+    return smooth, (one + 2 * two) / 10
+
+
+def _mean(contour_BxTxK: jax.Array, counted_BxT: jax.Array) -> jax.Array:
+    total = jnp.sum(jnp.where(counted_BxT[:, :, None], contour_BxTxK, 0), axis=1)
+    return total / jnp.sum(counted_BxT, axis=1)[:, None].astype(contour_BxTxK.dtype)
+
+
+def _delta_mean(smooth_BxTxK: jax.Array, frames_B: jax.Array) -> jax.Array:
+    """The mean of the delta over the counted frames: the sum telescopes, and is 0 exactly where it should be."""
+
+    def at(frame_B):
+        return jnp.take_along_axis(smooth_BxTxK, frame_B[:, None, None], axis=1)[:, 0]
+
+    def from_end(steps):
+        return at(jnp.maximum(frames_B - steps, 0))
+
+    first, second = smooth_BxTxK[:, 0], smooth_BxTxK[:, 1]
+    one = from_end(2) + from_end(3) - 2 * first
+    two = from_end(1) + from_end(2) + from_end(3) + from_end(4) - 3 * first - second
+    return (one + 2 * two) / (10 * (frames_B - TAIL))[:, None].astype(smooth_BxTxK.dtype)
+
+
+def functionals(smooth_BxTxK: jax.Array, delta_BxTxK: jax.Array, frames_B: jax.Array) -> jax.Array:
+    """Mean and population standard deviation of both contours over all frames of a clip but the last two.
+
+    Args:
+      smooth_BxTxK, delta_BxTxK: [B, T, K] from `contours`.
+      frames_B: [B] frames of each clip.
+
+    Returns:
+      [B, 4 K]: for each smoothed contour its mean then its deviation, then the same for the deltas. NaN for a
+      clip of fewer than four frames, which has no delta contour to speak of.
+    """
+    counted_BxT = jnp.arange(smooth_BxTxK.shape[1]) < (frames_B - TAIL)[:, None]
+    pairs = []
+    for contour, mean in (
+        (smooth_BxTxK, _mean(smooth_BxTxK, counted_BxT)),
+        (delta_BxTxK, _delta_mean(smooth_BxTxK, frames_B)),
+    ):
+        # Two passes: a mean of squares less a squared mean loses the small deviations in float32. The closed form
+        # is also the centre that the deviations of the delta are taken from.
+        deviation = jnp.sqrt(_mean((contour - mean[:, None]) ** 2, counted_BxT))
+        pairs.append(jnp.stack([mean, deviation], axis=-1).reshape(len(mean), -1))
+    return jnp.where(frames_B[:, None] >= 2 * TAIL, jnp.concatenate(pairs, axis=1), jnp.nan)

@@ -1,0 +1,182 @@
+"""Low-level descriptors of the INTERSPEECH 2009 Emotion Challenge (Schuller et al. 2009), frame by frame.
+
+Everything here is local in time but for the running mean of the fundamental frequency (`track_pitch`). Samples
+are 16-bit integers at 16 kHz; frames of 25 ms start at every 10 ms, the first at sample 0, and a last partial
+frame is dropped. Constants are computed in float64 and used in the precision of the run: float32, or float64
+where `jax_enable_x64` is on.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+RATE = 16000
+FRAME = 400
+HOP = 160
+FFT = 512
+BINS = FFT // 2 + 1
+LAGS = FFT // 2
+FULL_SCALE = 32767.0
+
+PRE_EMPHASIS = 0.97
+MEL_BANDS = 26
+CEPSTRA = 12
+LIFTER = 22
+
+VOICED = 0.55
+FIRST_VOICING_LAG = 31
+FIRST_PITCH_LAG = 32
+PEAK_THRESHOLD = 0.6
+
+DESCRIPTOR_NAMES = (
+    "pcm_RMSenergy",
+    *(f"pcm_fftMag_mfcc[{i}]" for i in range(1, CEPSTRA + 1)),
+    "pcm_zcr",
+    "voiceProb",
+    "F0",
+)
+"""The descriptors in the order of the last axis of `low_level_descriptors`, under openSMILE's names."""
+
+
+def real_dtype() -> np.dtype:
+    """The precision of the run: float64 where `jax_enable_x64` is on, else float32."""
+    return np.dtype(jnp.result_type(float))
+
+
+def frame_count(samples):
+    """Whole frames in `samples` (an integer or an array of them); 0 where there is none."""
+    return (samples >= FRAME) * (1 + (samples - FRAME) // HOP)
+
+
+def sample_count(frames: int) -> int:
+    """The fewest samples that hold `frames` frames."""
+    return FRAME + HOP * (frames - 1)
+
+
+@functools.cache
+def mel_weights() -> np.ndarray:
+    """Triangles of peak 1, equidistant and linear on the mel scale 1127 ln(1 + f / 700): [BINS, MEL_BANDS] float64."""
+
+    def mel(hertz):
+        return 1127.0 * np.log1p(hertz / 700.0)
+
+    edges = np.linspace(mel(0.0), mel(RATE / 2), MEL_BANDS + 2)
+    bins = mel(np.arange(BINS) * RATE / FFT)[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    weights = np.clip(np.minimum(rising, falling), 0.0, None)
+    # Both ends of the band carry no weight; at 8 kHz rounding would leave 1e-14.
+    weights[[0, -1]] = 0.0
+    return weights
+
+
+@functools.cache
+def cepstral_weights() -> np.ndarray:
+    """The orthonormal cosine transform, rows 1 to 12, with the sine lifter of 22: [MEL_BANDS, CEPSTRA] float64."""
+    order = np.arange(1, CEPSTRA + 1)
+    band = np.arange(MEL_BANDS)[:, None] + 0.5
+    cosine = np.sqrt(2.0 / MEL_BANDS) * np.cos(np.pi / MEL_BANDS * order * band)
+    return cosine * (1.0 + LIFTER / 2 * np.sin(np.pi * order / LIFTER))
+
+
+@functools.cache
+def frame_window() -> np.ndarray:
+    """The symmetric Hamming window: [FRAME] float64."""
+    return np.hamming(FRAME)
+
+
+def frames(signal: jax.Array) -> jax.Array:
+    """Cuts `signal` [L] into overlapping frames [T, FRAME]; unbatched. L must hold exactly T frames."""
+    count = frame_count(signal.shape[0])
+    # A frame is two and a half hops: three shifted views of the hops, no gather.
+    hops = jnp.pad(signal, (0, HOP * (count + 2) - signal.shape[0])).reshape(count + 2, HOP)
+    return jnp.concatenate([hops[:-2], hops[1:-1], hops[2:, : FRAME - 2 * HOP]], axis=1)
+
+
+def spectrum(signal: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Root mean square and power spectrum of the pre-emphasised, windowed frames; unbatched.
+
+    Args:
+      signal: [L] samples in [-1, 1].
+
+    Returns:
+      The root mean square [T], and the squared magnitudes [T, BINS], unscaled.
+    """
+    dtype = signal.dtype
+    # Pre-emphasis starts anew in every frame, as if each frame's first sample had a like one before it.
+    raw = frames(signal)
+    before = jnp.concatenate([raw[:, :1], raw[:, :-1]], axis=1)
+    windowed = (raw - jnp.asarray(PRE_EMPHASIS, dtype) * before) * jnp.asarray(frame_window(), dtype)
+    energy = jnp.sqrt(jnp.mean(windowed**2, axis=1))
+    bins = jnp.fft.rfft(jnp.pad(windowed, ((0, 0), (0, FFT - FRAME))))
+    return energy, bins.real**2 + bins.imag**2
+
+
+def cepstra(power: jax.Array) -> jax.Array:
+    """Mel-frequency cepstral coefficients 1 to 12, liftered: power [T, BINS] -> [T, CEPSTRA]."""
+    exact = jax.lax.Precision.HIGHEST
+    mel = jnp.asarray(mel_weights() * FULL_SCALE, power.dtype)
+    bands = jnp.matmul(jnp.sqrt(power), mel, precision=exact)
+    # The floor is one step of a 16-bit sample: silence gives 0, not minus infinity.
+    logarithms = jnp.log(jnp.maximum(bands, 1.0))
+    return jnp.matmul(logarithms, jnp.asarray(cepstral_weights(), power.dtype), precision=exact)
+
+
+def zero_crossing_rate(samples: jax.Array) -> jax.Array:
+    """Sign changes per sample in each frame: samples [L] int32 -> [T]; unbatched.
+
+    A sample of 0 counts when its neighbours do not share a sign; digital silence thus gives 398 / 400. The
+    integers are compared, since products of small floats lose their sign to rounding.
+    """
+    count = frame_count(samples.shape[0])
+    before, here, after = samples[:-2], samples[1:-1], samples[2:]
+    crossing = (before * here < 0) | ((here == 0) & (before * after <= 0))
+    # The flag of a sample is the same in all frames that hold it (the ends of a frame excepted), so the sums run
+    # over pieces of half a hop: five to a frame.
+    flags = jnp.pad(crossing.astype(jnp.int32), (1, 1))
+    pieces = flags[: HOP * count + FRAME - HOP].reshape(-1, HOP // 2).sum(axis=1)
+    total = sum(pieces[i : i + 2 * count - 1 : 2] for i in range(5))
+    first = flags[: HOP * count : HOP]
+    last = flags[FRAME - 1 :: HOP][:count]
+    return (total - first - last).astype(real_dtype()) / FRAME
+
+
+def voicing(power: jax.Array) -> jax.Array:
+    """Voicing probability, the highest normalised autocorrelation on a rising lag: power [T, BINS] -> [T]."""
+    correlation = jnp.abs(jnp.fft.irfft(power)[:, :LAGS])
+    late = correlation[:, FIRST_VOICING_LAG:]
+    rising = late > correlation[:, FIRST_VOICING_LAG - 1 : -1]
+    peak = jnp.maximum(jnp.max(jnp.where(rising, late, 0.0), axis=1), correlation[:, -1])
+    silent = correlation[:, 0] == 0.0
+    return jnp.where(silent, 0.0, peak / jnp.where(silent, 1.0, correlation[:, 0]))
+
+
+def pitch_candidate(power: jax.Array) -> jax.Array:
+    """Frequency of the first high peak of the cepstrum, in Hz, 0 where there is none: power [T, BINS] -> [T].
+
+    The first peak above the threshold, not the highest. log1p, since ln(1 + P) in float32 drops the quiet bins.
+    """
+    cepstrum = jnp.fft.irfft(jnp.log1p(power))[:, :LAGS]
+    highest = jnp.max(cepstrum[:, FIRST_PITCH_LAG:], axis=1)
+    threshold = PEAK_THRESHOLD * (highest + jnp.mean(jnp.abs(cepstrum), axis=1))
+    here = cepstrum[:, FIRST_PITCH_LAG + 1 : -1]
+    peak = (here > threshold[:, None]) & (here > cepstrum[:, FIRST_PITCH_LAG:-2])
+    peak &= here > cepstrum[:, FIRST_PITCH_LAG + 2 :]
+    lags = jnp.arange(FIRST_PITCH_LAG + 1, LAGS - 1)
+    first = jnp.min(jnp.where(peak, lags, LAGS), axis=1)
+    return jnp.where(first < LAGS, RATE / first.astype(power.dtype), 0.0)
+
+
+def describe_frames(samples: jax.Array) -> jax.Array:
+    """All descriptors before the pitch is followed over time: samples [L] integers -> [T, 16]; unbatched.
+
+    The last column is the frame's own pitch candidate where the frame is voiced, else 0: see `track_pitch`.
+    """
+    energy, power = spectrum(samples.astype(real_dtype()) / FULL_SCALE)
+    voiced = voicing(power)
+    pitch = jnp.where(voiced >= VOICED, pitch_candidate(power), 0.0)
+    crossings = zero_crossing_rate(samples.astype(jnp.int32))
+    rest = jnp.stack([crossings, voiced, pitch], axis=1)
+    return jnp.concatenate([energy[:, None], cepstra(power), rest], axis=1)
