@@ -1,0 +1,242 @@
+"""Which clips there are, and what is known of each: the manifest that every corpus is turned into.
+
+A manifest is also a CSV file, the way in for recordings that no adapter knows:
+
+    file,emotion,speaker
+    anna/001.wav,anger,anna
+    bert/001.wav,fear,bert
+
+`file` is relative to the CSV's own folder, or absolute. Optional columns: `corpus`, `sex` (female, male, f, m or
+nothing), `start` and `end` (seconds) of a segment, and `name`, the clip's id, which is otherwise its file without
+the suffix. Further columns are ignored.
+"""
+
+import csv
+import dataclasses
+import difflib
+import math
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from siamese_jax.corpora.csvs import read_csv, some
+from siamese_jax.errors import InputError
+from siamese_jax.io import atomic_path
+from siamese_jax.types import EMOTIONS
+
+COMMON_ALIASES: Mapping[str, str] = {
+    "angry": "anger", "ang": "anger",
+    "happy": "happiness", "joy": "happiness", "hap": "happiness",
+    "sad": "sadness",
+    "fearful": "fear", "afraid": "fear", "fea": "fear",
+    "disgusted": "disgust", "dis": "disgust",
+    "surprised": "surprise", "sur": "surprise",
+    "neutrality": "neutral", "normal": "neutral", "neu": "neutral",
+    "calmness": "calm",
+    "bored": "boredom",
+}  # fmt: skip
+"""Other words for the same emotions. Used only where a caller asks for it: no label is renamed in silence.
+Excitement, frustration and the like are no other words for one of the nouns, and so are not here."""
+
+_REQUIRED = ("file", "emotion", "speaker")
+_OPTIONAL = ("name", "corpus", "sex", "start", "end")
+_SEXES = {"": "", "female": "female", "male": "male", "f": "female", "m": "male"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """One clip of a corpus.
+
+    Fields:
+      file: path relative to the manifest's root, with "/" as separator.
+      name: the clip's id, unique within its corpus.
+      emotion: a noun of `siamese_jax.types.EMOTIONS`.
+      speaker: prefixed by the corpus ("ravdess_07").
+      corpus: the corpus' short name.
+      sex: "female", "male", or "" where it is not known.
+      start, end: the segment within the file, in seconds; None means the file's beginning and end.
+    """
+
+    file: str
+    name: str
+    emotion: str
+    speaker: str
+    corpus: str
+    sex: str = ""
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """The clips found under `root`, and what was dropped on purpose.
+
+    Fields:
+      root: the folder that `Clip.file` is relative to.
+      clips: names are unique within a corpus.
+      left_out: (file, reason) of everything dropped.
+
+    Raises:
+      InputError: two clips of a corpus share a name.
+    """
+
+    root: Path
+    clips: tuple[Clip, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = Counter((clip.corpus, clip.name) for clip in self.clips)
+        doubled = [f"{corpus}/{name}" for (corpus, name), count in counts.items() if count > 1]
+        if doubled:
+            raise InputError(
+                f"{self.root}: clip names occur twice in one corpus: {some(doubled)}; give each clip its own name"
+            )
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __iter__(self) -> Iterator[Clip]:
+        return iter(self.clips)
+
+    def path(self, clip: Clip) -> Path:
+        """Where the clip's sound lies."""
+        return self.root / clip.file
+
+    def only(self, emotions: Collection[str]) -> "Manifest":
+        """The manifest of the clips with one of `emotions`; the others join `left_out`."""
+        keep = tuple(clip for clip in self.clips if clip.emotion in emotions)
+        drop = tuple((c.file, f"emotion {c.emotion} not asked for") for c in self.clips if c.emotion not in emotions)
+        return dataclasses.replace(self, clips=keep, left_out=self.left_out + drop)
+
+
+@dataclasses.dataclass(frozen=True)
+class RowProblem:
+    """What is wrong with one field of a CSV manifest. `row` counts lines from 1, the header's line."""
+
+    row: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"row {self.row}, {self.field}: {self.message}"
+
+
+def read_manifest(
+    path: str | Path, root: str | Path | None = None, aliases: Mapping[str, str] | None = None
+) -> Manifest:
+    """Reads a CSV manifest (columns in the module's text).
+
+    Args:
+      path: the CSV file, UTF-8, separated by commas, semicolons or tabs.
+      root: folder that `file` is relative to; None means the CSV's own.
+      aliases: other words for the emotion nouns, for instance `COMMON_ALIASES`; None accepts the nouns alone.
+
+    Returns:
+      The manifest. Without a column `corpus` the CSV's stem names it; speakers get the corpus as a prefix where
+      they do not carry it yet.
+
+    Raises:
+      InputError: naming the file, each row and field (the first few), and what was expected.
+    """
+    manifest, problems = read_rows(path, root, aliases)
+    if problems:
+        raise InputError(f"{path}: {len(problems)} bad fields: {some([str(p) for p in problems])}")
+    return manifest
+
+
+def read_rows(
+    path: str | Path, root: str | Path | None = None, aliases: Mapping[str, str] | None = None
+) -> tuple[Manifest, tuple[RowProblem, ...]]:
+    """As `read_manifest`, but rows with a problem are left out and their problems returned, for a report.
+
+    Raises:
+      InputError: the file as a whole cannot be read: missing, not UTF-8, no header, a missing or doubled column.
+    """
+    path = Path(path)
+    clips: list[Clip] = []
+    problems: list[RowProblem] = []
+    rows_seen: dict[tuple[object, ...], int] = {}
+    for number, row in read_csv(path, _REQUIRED, _OPTIONAL):
+        clip, wrong = _clip(row, number, path.stem, aliases or {})
+        if clip is not None:
+            wrong = _doubled(clip, number, rows_seen)
+        problems.extend(wrong)
+        if clip is not None and not wrong:
+            clips.append(clip)
+    if not clips and not problems:
+        raise InputError(f"{path}: no rows below the header; expected one row a clip")
+    return Manifest(path.parent if root is None else Path(root), tuple(clips)), tuple(problems)
+
+
+def write_manifest(path: str | Path, manifest: Manifest) -> None:
+    """Writes a CSV that `read_manifest` reads back; files are written relative to the CSV's own folder."""
+    path = Path(path)
+    columns = ("file", "emotion", "speaker", "corpus", "name", "sex", "start", "end")
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for clip in manifest:
+            relative = os.path.relpath(manifest.path(clip).absolute(), path.absolute().parent)
+            values = dataclasses.asdict(clip) | {"file": Path(relative).as_posix()}
+            writer.writerow("" if values[column] is None else values[column] for column in columns)
+
+
+def unknown_label(label: str, allowed: Collection[str] = EMOTIONS) -> str:
+    """What to say of an emotion label that is none of `allowed`: the allowed ones and the nearest."""
+    nearest = COMMON_ALIASES.get(label.lower()) or next(iter(difflib.get_close_matches(label.lower(), allowed, 1)), "")
+    hint = f"; did you mean {nearest!r}?" if nearest in allowed else ""
+    return f"unknown label {label!r}, expected one of {', '.join(allowed)}{hint}"
+
+
+def _clip(
+    row: Mapping[str, str], number: int, stem: str, aliases: Mapping[str, str]
+) -> tuple[Clip | None, list[RowProblem]]:
+    """The clip of one row, or None, and what is wrong with the row."""
+    problems = [RowProblem(number, field, "is empty; fill it in") for field in _REQUIRED if not row[field]]
+    emotion = aliases.get(row["emotion"], row["emotion"])
+    if row["emotion"] and emotion not in EMOTIONS:
+        problems.append(RowProblem(number, "emotion", unknown_label(emotion)))
+    sex = _SEXES.get(row.get("sex", "").lower())
+    if sex is None:
+        problems.append(RowProblem(number, "sex", f"{row['sex']!r}, expected female, male or nothing"))
+    start, end = (_seconds(row, field, number, problems) for field in ("start", "end"))
+    if end is not None and end <= (start or 0.0):
+        problems.append(RowProblem(number, "end", f"{end:g} s does not lie after the start, {start or 0.0:g} s"))
+    if problems:
+        return None, problems
+    file = PurePosixPath(row["file"].replace("\\", "/")).as_posix()
+    segment = "" if start is None and end is None else f"#{row.get('start', '')}-{row.get('end', '')}"
+    corpus = row.get("corpus") or stem
+    name = row.get("name") or PurePosixPath(file).with_suffix("").as_posix() + segment
+    return Clip(file, name, emotion, with_corpus(row["speaker"], corpus), corpus, sex or "", start, end), []
+
+
+def _doubled(clip: Clip, number: int, rows_seen: dict[tuple[object, ...], int]) -> list[RowProblem]:
+    """Fields of the clip that an earlier row has already; `rows_seen` learns the clip."""
+    keys = {"name": ("name", clip.corpus, clip.name), "file": ("file", clip.file, clip.start, clip.end)}
+    firsts = {field: rows_seen.setdefault(key, number) for field, key in keys.items()}
+    return [
+        RowProblem(number, field, f"{getattr(clip, field)!r} is already in row {first}; list each clip once")
+        for field, first in firsts.items()
+        if first != number
+    ]
+
+
+def with_corpus(speaker: str, corpus: str) -> str:
+    """The speaker's id with the corpus in front, once."""
+    return speaker if speaker.startswith(f"{corpus}_") else f"{corpus}_{speaker}"
+
+
+def _seconds(row: Mapping[str, str], field: str, number: int, problems: list[RowProblem]) -> float | None:
+    text = row.get(field, "")
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0.0):
+        problems.append(RowProblem(number, field, f"{text!r}, expected seconds, 0 or more"))
+        return None
+    return value

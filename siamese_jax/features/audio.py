@@ -1,0 +1,214 @@
+"""Sound files to 16-bit mono samples.
+
+Every feature of this package starts from what a 16-bit mono file would hold, so decoding ends by rounding to 16
+bits: two ways to store the same sound then give the same features, and equal clips can be found by a hash.
+
+The reason of a `ClipError` raised here begins with its kind, one of `KINDS`, and a colon.
+"""
+
+import dataclasses
+import hashlib
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from siamese_jax.errors import ClipError, InputError
+
+KINDS = (
+    "missing", "git-lfs pointer", "unreadable", "empty", "too short", "silent", "not finite", "out of range",
+    "bad segment",
+)  # fmt: skip
+"""What can be wrong with a clip's sound; the reason of a `ClipError` begins with one of these and a colon."""
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph")
+VIDEO_SUFFIXES = (".avi", ".mp4", ".flv", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".m4a", ".aac")
+"""Containers that libsndfile does not read; PyAV (extra `video`) takes their first audio stream."""
+
+RATE = 16000
+"""Sampling rate of the INTERSPEECH 2009 features, in Hz."""
+
+MIN_SECONDS = 0.055
+"""880 samples at 16 kHz: four frames of 25 ms at a hop of 10 ms, below which the functionals are not defined."""
+
+SOXR_QUALITY = "HQ"
+"""soxr's recipe; HQ is also librosa's default (`soxr_hq`)."""
+
+_LFS_MAGIC = b"version https://git-lfs"
+_LFS_MAX_BYTES = 1024  # the git-lfs specification: a pointer file is smaller than this
+_END_TOLERANCE = 0.01  # seconds; segment tables round their ends to hundredths
+_MAX_PEAK = 4.0  # lossy decoders overshoot 1 a little; samples in [-32768, 32767] stored as float do not
+_CUT_SHORT = re.compile(r"^data\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)  # in libsndfile's log of a wav
+_STREAM_LENGTH = 2**30  # programs that write to a pipe claim about 2 or 4 GiB, since they cannot know
+_MAX_HOURS = 12.0  # a broken header claims billions of frames: never allocate for it
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+    """One clip's sound.
+
+    Fields:
+      samples: [L] int16, mono.
+      source_rate: sampling rate of the file, in Hz.
+      resampling: "none" where the file has the wanted rate, else the resampler and its quality ("soxr HQ").
+    """
+
+    samples: np.ndarray
+    source_rate: int
+    resampling: str
+
+
+def is_lfs_pointer(path: str | Path) -> bool:
+    """Whether `path` is the short text that git-lfs leaves in place of a file it has not fetched."""
+    path = Path(path)
+    if path.stat().st_size >= _LFS_MAX_BYTES:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_LFS_MAGIC)) == _LFS_MAGIC
+
+
+def decode(path: str | Path, start: float | None = None, end: float | None = None, rate: int = RATE) -> Decoded:
+    """Decodes a clip: mean of the channels, resampled to `rate`, rounded to 16 bits and clipped.
+
+    The samples of a 16-bit mono file that has `rate` already come through bit by bit.
+
+    Args:
+      path: wav, flac, ogg or mp3 (soundfile), AVI, MP4 or FLV (PyAV).
+      start, end: the segment to take, in seconds; None means the file's beginning and end.
+      rate: wanted sampling rate, in Hz.
+
+    Raises:
+      ClipError: the file is missing, a git-lfs pointer, empty or corrupt; the segment lies outside it; the sound
+        is shorter than 55 ms, not finite, far outside [-1, 1], or silent. Silent means that all 16-bit samples
+        have one value, zero or not: a constant offset carries no sound either, while dithered silence passes.
+      InputError: a video, and PyAV is not installed.
+    """
+    path = Path(path)
+    _require_file(path)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        sound_LxC, source_rate = _read_video(path, start, end)
+    else:
+        sound_LxC, source_rate = _read_audio(path, start, end)
+    if not np.isfinite(sound_LxC).all():
+        raise ClipError(str(path), "not finite: holds NaN or infinite samples; export the clip again")
+    peak = float(np.abs(sound_LxC).max(initial=0.0))
+    if peak > _MAX_PEAK:
+        raise ClipError(
+            str(path),
+            f"out of range: samples reach {peak:g}, expected within [-1, 1]; "
+            "divide integer samples by 32768 before storing them as floating point",
+        )
+    sound_L = sound_LxC.mean(axis=1)
+    resampling = "none"
+    if source_rate != rate:
+        sound_L = soxr.resample(sound_L, source_rate, rate, quality=SOXR_QUALITY)
+        resampling = f"soxr {SOXR_QUALITY}"
+    samples = np.clip(np.rint(sound_L * 32768.0), -32768, 32767).astype(np.int16)
+    _require_sound(path, samples, rate)
+    return Decoded(samples, source_rate, resampling)
+
+
+def audio_hash(samples: np.ndarray) -> str:
+    """A digest of int16 samples [L]: 32 hexadecimal digits, equal for equal samples on every machine."""
+    if samples.dtype != np.int16:
+        raise TypeError(f"expected int16 samples, got {samples.dtype}")
+    return hashlib.blake2b(samples.astype("<i2").tobytes(), digest_size=16).hexdigest()
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise ClipError(str(path), "missing: no such file; correct its path or the corpus root")
+    if path.stat().st_size == 0:
+        raise ClipError(str(path), "empty: the file has 0 bytes; fetch it again")
+    if is_lfs_pointer(path):
+        raise ClipError(
+            str(path),
+            "git-lfs pointer: a text in place of the sound; run `git lfs pull` in the clone, "
+            "or download the corpus' files themselves",
+        )
+
+
+def _require_sound(path: Path, samples: np.ndarray, rate: int) -> None:
+    least = math.ceil(MIN_SECONDS * rate)
+    if len(samples) < least:
+        raise ClipError(
+            str(path), f"too short: {len(samples)} samples at {rate} Hz, expected at least {least}; leave it out"
+        )
+    if (samples == samples[0]).all():
+        raise ClipError(str(path), f"silent: every sample is {samples[0]}; leave it out")
+
+
+def _span(path: Path, start: float | None, end: float | None, frames: int, rate: int) -> tuple[int, int]:
+    """First and one-past-last frame of a segment given in seconds."""
+    seconds = frames / rate
+    if frames == 0:
+        raise ClipError(str(path), "empty: the file holds no samples; fetch it again")
+    if seconds > _MAX_HOURS * 3600:
+        raise ClipError(str(path), f"unreadable: its header claims {frames} samples; the file is cut short")
+    first = 0.0 if start is None else start
+    last = seconds if end is None else end
+    if not 0.0 <= first < last:
+        raise ClipError(str(path), f"bad segment: start {first:g} s, end {last:g} s; expected 0 <= start < end")
+    if last > seconds + _END_TOLERANCE:
+        raise ClipError(
+            str(path), f"bad segment: ends at {last:g} s, but the file ends at {seconds:.3f} s; correct `end`"
+        )
+    return round(first * rate), min(round(last * rate), frames)
+
+
+def _require_whole(path: Path, log: str) -> None:
+    """libsndfile reads a cut wav without complaint, but its log knows what the header promised."""
+    found = _CUT_SHORT.search(log)
+    if found and int(found[2]) < int(found[1]) < _STREAM_LENGTH:
+        raise ClipError(str(path), f"unreadable: {found[2]} of {found[1]} bytes are there; fetch the file again")
+
+
+def _read_audio(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
+    """The segment [L, C] float64 and the file's rate, through libsndfile."""
+    try:
+        with soundfile.SoundFile(path) as sound:
+            first, last = _span(path, start, end, sound.frames, sound.samplerate)
+            _require_whole(path, sound.extra_info)
+            sound.seek(first)
+            sound_LxC = sound.read(last - first, dtype="float64", always_2d=True)
+            rate = sound.samplerate
+    except soundfile.LibsndfileError as error:
+        known = ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES + VIDEO_SUFFIXES)
+        raise ClipError(
+            str(path),
+            f"unreadable: {error.error_string} Expected sound as {known}; fetch or convert the file again",
+        ) from error
+    if len(sound_LxC) < last - first:
+        raise ClipError(
+            str(path), f"unreadable: {len(sound_LxC)} of {last - first} samples decoded; the file is cut short"
+        )
+    return sound_LxC, rate
+
+
+def _read_video(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
+    """The segment [L, C] float64 of the first audio stream and its rate, through FFmpeg."""
+    try:
+        import av
+    except ImportError as error:
+        raise InputError(
+            f"{path}: reading {path.suffix} needs PyAV; install it with: pip install 'siamese_jax[video]'"
+        ) from error
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise ClipError(str(path), "empty: the video has no audio stream; fetch it again")
+            stream = container.streams.audio[0]
+            rate = int(stream.rate)
+            # Only the sample format changes here: soxr resamples all sources alike.
+            to_double = av.AudioResampler(format="dblp", layout=stream.layout, rate=rate)
+            planes = [
+                out.to_ndarray() for frame in (*container.decode(stream), None) for out in to_double.resample(frame)
+            ]
+    except av.FFmpegError as error:
+        raise ClipError(str(path), f"unreadable: {error}; fetch or convert the file again") from error
+    sound_LxC = np.concatenate(planes, axis=1).T if planes else np.zeros((0, 1))
+    first, last = _span(path, start, end, len(sound_LxC), rate)
+    return sound_LxC[first:last], rate
