@@ -1,0 +1,183 @@
+"""What a statistic hands back: numbers together with what they are about.
+
+Two kinds of uncertainty are never mixed here. Over *draws* (and nothing else), an interval says how far the mean
+of ever more draws may lie from this one: Monte Carlo error, which more computing shrinks. Over *speakers* and
+*seeds*, it says how far the value may lie for other people and other source trainings: what a claim needs, and
+what more draws of the same people cannot shrink. Every record carries which of them it is, in `over`.
+
+A number that cannot be computed is NaN, and `reason` says why; it is never replaced by a guess.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from siamese_jax.errors import InputError
+
+OVER = ("draws", "seeds", "speakers", "speakers+seeds")
+"""The units that an interval or a test can generalise over."""
+
+COMPUTED, FEW_UNITS, NOT_FINITE, NO_VARIANCE, LACKS_CLASS = range(5)
+NOTES = (
+    "",
+    "not computable: fewer than two units",
+    "not computable: NaN or infinite values",
+    "not computable: no variance between the units",
+    "not computable: without some of the units a class has no clip",
+)
+"""The words of `reason`, by code."""
+
+_INTERVAL_ARRAYS = ("estimate", "low", "high", "standard_error", "df", "n_units", "reason")
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=_INTERVAL_ARRAYS, meta_fields=("level", "kind", "over")
+)
+@dataclasses.dataclass(frozen=True, eq=False)
+class Interval:
+    """A value with the limits between which it is believed to lie. A pytree: vmap and jit pass it through.
+
+    Fields:
+      estimate, low, high: [...] the value and its limits; the limits are NaN where they cannot be computed.
+      standard_error, df: [...] behind a t interval; NaN for kinds that have none.
+      n_units: [...] int32, how many units (of `over`; the fewest, where there are two) it rests on.
+      reason: [...] int32, index into NOTES; 0 where the limits are computed.
+      level: nominal coverage, 0.95 for a 95 % interval.
+      kind: how it was computed ("t", "jackknife t", "percentile", "BCa", "studentised", ...).
+      over: what it generalises to, one of OVER.
+    """
+
+    estimate: jax.Array
+    low: jax.Array
+    high: jax.Array
+    standard_error: jax.Array
+    df: jax.Array
+    n_units: jax.Array
+    reason: jax.Array
+    level: float
+    kind: str
+    over: str
+
+    @property
+    def label(self) -> str:
+        """The interval's name for tables and captions, as in "95 % t over speakers"."""
+        return f"{100 * self.level:g} % {self.kind} over {self.over}"
+
+    @property
+    def note(self) -> str:
+        """Why some limits are NaN, in words; "" where all are computed. For concrete arrays only."""
+        return note_of(self.reason)
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("statistic", "p_value", "n_units", "reason"),
+    meta_fields=("kind", "over"),
+)
+@dataclasses.dataclass(frozen=True, eq=False)
+class PairedTest:
+    """A two-sided test of no difference between paired values. A pytree: vmap and jit pass it through.
+
+    Fields:
+      statistic, p_value: [...] NaN where they cannot be computed.
+      n_units: [...] int32, the pairs that entered.
+      reason: [...] int32, index into NOTES.
+      kind: "sign-flip exact", "sign-flip sampled", "Wilcoxon signed-rank", "t".
+      over: what it generalises to, one of OVER.
+    """
+
+    statistic: jax.Array
+    p_value: jax.Array
+    n_units: jax.Array
+    reason: jax.Array
+    kind: str
+    over: str
+
+    @property
+    def note(self) -> str:
+        """Why some p values are NaN, in words; "" where all are computed. For concrete arrays only."""
+        return note_of(self.reason)
+
+
+def note_of(reason: jax.Array) -> str:
+    """The distinct notes behind an array of reason codes, joined."""
+    return "; ".join(NOTES[code] for code in np.unique(np.asarray(reason)) if code)
+
+
+def check_over(over: str) -> None:
+    """Raises InputError unless `over` is one of OVER."""
+    if over not in OVER:
+        raise InputError(f"over: expected one of {', '.join(OVER)}, got {over!r}; name what the units are")
+
+
+def check_level(level: float) -> None:
+    """Raises InputError unless 0 < level < 1."""
+    if not 0 < level < 1:
+        raise InputError(f"level: expected a share between 0 and 1 (0.95 for 95 %), got {level}")
+
+
+def as_units(name: str, values: jax.typing.ArrayLike, n_axes: int = 1) -> jax.Array:
+    """`values` as floats, with at least `n_axes` axes and one unit at least; raises InputError otherwise."""
+    array = jnp.asarray(values)
+    if array.ndim < n_axes or 0 in array.shape:
+        raise InputError(f"{name}: expected at least {n_axes} axes and one unit along each, got shape {array.shape}")
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise InputError(f"{name}: expected real numbers, got {array.dtype}")
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
+
+
+def same_shape(name_a: str, a: jax.Array, name_b: str, b: jax.Array) -> None:
+    """Raises InputError unless the two arrays are paired, entry by entry."""
+    if a.shape != b.shape:
+        raise InputError(f"{name_a} {a.shape} and {name_b} {b.shape}: expected equal shapes, paired entry by entry")
+
+
+def no_spread(values: jax.Array, axis: int = -1) -> jax.Array:
+    """Whether all values along an axis are equal up to rounding."""
+    size = jnp.abs(values).max(axis=axis)
+    return values.max(axis=axis) - values.min(axis=axis) <= 4 * jnp.finfo(values.dtype).eps * size
+
+
+def first_reason(*checks: tuple[int, jax.Array]) -> jax.Array:
+    """The code of the first check that holds, COMPUTED where none does; for (code, [...] boolean) pairs."""
+    shape = jnp.broadcast_shapes(*(holds.shape for _, holds in checks))
+    reason = jnp.full(shape, COMPUTED, jnp.int32)
+    for code, holds in reversed(checks):
+        reason = jnp.where(jnp.broadcast_to(holds, shape), code, reason)
+    return reason
+
+
+def make_interval(
+    estimate: jax.Array,
+    low: jax.Array,
+    high: jax.Array,
+    reason: jax.Array,
+    n_units: jax.typing.ArrayLike,
+    *,
+    level: float,
+    kind: str,
+    over: str,
+    standard_error: jax.Array | None = None,
+    df: jax.typing.ArrayLike | None = None,
+) -> Interval:
+    """An Interval whose limits (and error) are NaN wherever `reason` says so."""
+    shape, computed = estimate.shape, reason == COMPUTED
+    nan = jnp.full(shape, jnp.nan, estimate.dtype)
+    reason = jnp.broadcast_to(reason, shape)
+    error = nan if standard_error is None else jnp.where(computed, standard_error, nan)
+    freedom = nan if df is None else jnp.where(computed, jnp.broadcast_to(jnp.asarray(df, nan.dtype), shape), nan)
+    return Interval(
+        estimate=estimate,
+        low=jnp.where(computed, low, nan),
+        high=jnp.where(computed, high, nan),
+        standard_error=error,
+        df=freedom,
+        n_units=jnp.broadcast_to(jnp.asarray(n_units, jnp.int32), shape),
+        reason=reason,
+        level=level,
+        kind=kind,
+        over=over,
+    )
