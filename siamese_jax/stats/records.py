@@ -20,13 +20,14 @@ from siamese_jax.errors import InputError
 OVER = ("draws", "seeds", "speakers", "speakers+seeds")
 """The units that an interval or a test can generalise over."""
 
-COMPUTED, FEW_UNITS, NOT_FINITE, NO_VARIANCE, LACKS_CLASS = range(5)
+COMPUTED, FEW_UNITS, NOT_FINITE, NO_VARIANCE, LACKS_CLASS, OUT_OF_REACH = range(6)
 NOTES = (
     "",
     "not computable: fewer than two units",
     "not computable: NaN or infinite values",
     "not computable: no variance between the units",
     "not computable: without some of the units a class has no clip",
+    "not computable: the quantile lies beyond what was computed",
 )
 """The words of `reason`, by code."""
 

@@ -1,0 +1,145 @@
+"""Effect sizes of paired differences, with intervals: how large a gain is, beside whether there is one."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.special
+import scipy.stats
+
+from siamese_jax.stats import quantiles, records
+from siamese_jax.stats.hypothesis_tests import signed_ranks
+from siamese_jax.stats.records import Interval
+
+# Nodes of the chi distribution under the noncentral t: limits within 1e-3 of scipy's (tested).
+_NODES = 1024
+
+# Halvings of the search for a limit: from a width of 2 * 40 standard errors to below 1e-5.
+_HALVINGS = 24
+
+
+@functools.partial(jax.jit, static_argnames=("level", "over", "hedges"))
+def standardised_difference(
+    differences: jax.typing.ArrayLike, level: float = 0.95, *, over: str, hedges: bool
+) -> Interval:
+    """Cohen's d_z, mean over standard deviation of the differences, and its interval by the noncentral t.
+
+    Source: Cumming & Finch 2001; Hedges 1981 for the correction. Exact for normal differences.
+
+    Args:
+      differences: [..., n] method minus baseline, unit by unit.
+      level: nominal coverage, static.
+      over: what the units are, static.
+      hedges: whether estimate and limits are multiplied by Hedges' small-sample correction (g_z), static.
+
+    Returns:
+      Interval of [...], in standard deviations of the differences; NaN limits and a reason for one unit, NaN
+      or no variance.
+
+    Raises:
+      InputError: no unit, or an unknown `over` or level.
+    """
+    records.check_over(over)
+    records.check_level(level)
+    differences = records.as_units("differences", differences)
+    n = differences.shape[-1]
+    spread = differences.std(axis=-1, ddof=min(1, n - 1))
+    reason = records.first_reason(
+        (records.FEW_UNITS, jnp.full(spread.shape, n < 2)),
+        (records.NOT_FINITE, ~jnp.isfinite(differences).all(axis=-1)),
+        (records.NO_VARIANCE, records.no_spread(differences)),
+    )
+    usable = reason == records.COMPUTED
+    d = jnp.where(usable, differences.mean(axis=-1) / jnp.where(usable, spread, 1.0), jnp.nan)
+    df = max(n - 1, 1)
+    tail = (1 - level) / 2
+    low, high = (_noncentrality(d * n**0.5, df, share) / n**0.5 for share in (1 - tail, tail))
+    scale = _hedges_correction(df) if hedges else 1.0
+    kind = "noncentral t of Hedges' g_z" if hedges else "noncentral t of Cohen's d_z"
+    return records.make_interval(d * scale, low * scale, high * scale, reason, n, level=level, kind=kind, over=over)
+
+
+def _hedges_correction(df: int) -> float:
+    if df < 2:
+        return float("nan")
+    return float(np.exp(scipy.special.gammaln(df / 2) - scipy.special.gammaln((df - 1) / 2)) / np.sqrt(df / 2))
+
+
+def _noncentrality(t: jax.Array, df: int, share: float) -> jax.Array:
+    """The noncentrality at which a noncentral t lies below `t` with probability `share`: [...] from [...]."""
+    # P(T <= t) is the mean over the chi distribution of Phi(t * chi / sqrt(df) - noncentrality).
+    shares = (np.arange(_NODES) + 0.5) / _NODES
+    chi = jnp.asarray(np.sqrt(scipy.stats.chi2.ppf(shares, df) / df), t.dtype)
+    width = 40.0 + jnp.abs(t) * float(chi[-1] if not isinstance(chi, jax.core.Tracer) else 1.0)
+
+    def below(noncentrality: jax.Array) -> jax.Array:
+        return jax.scipy.special.ndtr(t[..., None] * chi - noncentrality[..., None]).mean(axis=-1)
+
+    def halve(_: jax.Array, limits: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = limits
+        middle = (low + high) / 2
+        larger = below(middle) > share  # the probability falls as the noncentrality grows
+        return jnp.where(larger, middle, low), jnp.where(larger, high, middle)
+
+    low, high = jax.lax.fori_loop(0, _HALVINGS, halve, (t - width, t + width))
+    return (low + high) / 2
+
+
+@functools.partial(jax.jit, static_argnames=("level", "over"))
+def rank_biserial(differences: jax.typing.ArrayLike, level: float = 0.95, *, over: str) -> Interval:
+    """Matched-pairs rank-biserial correlation (W+ - W-) / (W+ + W-), with a jackknife t interval.
+
+    +1 where every unit gains, -1 where every unit loses. The interval is built on the atanh scale, so that it
+    stays inside -1..1. Source: Kerby 2014 for the measure.
+
+    Args:
+      differences: [..., n] method minus baseline, unit by unit.
+      level, over: as in `standardised_difference`.
+
+    Returns:
+      Interval of [...]; NaN limits and a reason for one unit, NaN, differences that are all zero or all of one
+      sign (the measure then has no variance).
+
+    Raises:
+      InputError: no unit, or an unknown `over` or level.
+    """
+    records.check_over(over)
+    records.check_level(level)
+    differences = records.as_units("differences", differences)
+    n = differences.shape[-1]
+    flat = differences.reshape(-1, n)
+    estimate, without = jax.lax.map(_correlations, flat)
+    mean = without.mean(axis=-1, keepdims=True)
+    error = jnp.sqrt(((without - mean) ** 2).sum(axis=-1) * (n - 1) / n)
+    inside = jnp.abs(estimate) < 1
+    centre = jnp.arctanh(jnp.where(inside, estimate, 0.0))
+    half = quantiles.t_factor(level, max(n - 1, 1)) * error / jnp.where(inside, 1 - estimate**2, 1.0)
+    reason = records.first_reason(
+        (records.FEW_UNITS, jnp.full(estimate.shape, n < 2)),
+        (records.NOT_FINITE, ~jnp.isfinite(flat).all(axis=-1)),
+        (records.NO_VARIANCE, (flat == 0).all(axis=-1) | ~inside | records.no_spread(without)),
+    )
+    interval = records.make_interval(
+        estimate, jnp.tanh(centre - half), jnp.tanh(centre + half), reason, n,
+        level=level, kind="jackknife t of the rank-biserial correlation", over=over,
+    )  # fmt: skip
+    return jax.tree.map(lambda field: field.reshape(differences.shape[:-1]), interval)
+
+
+def _correlations(differences_n: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The correlation of all units, [], and of all but each unit, [n]."""
+
+    def correlation(d: jax.Array) -> jax.Array:
+        ranks, _ = signed_ranks(d)
+        total = jnp.abs(ranks).sum()
+        return ranks.sum() / jnp.where(total > 0, total, 1.0)
+
+    n = differences_n.shape[0]
+    # A unit set to 0 is dropped by the ranks: leaving out without changing the shape.
+    without = jax.lax.map(
+        lambda unit: correlation(jnp.where(jnp.arange(n) == unit, 0.0, differences_n)),
+        jnp.arange(n),
+        batch_size=min(n, 256),
+    )
+    return correlation(differences_n), without

@@ -1,0 +1,232 @@
+"""What an experiment of n draws can show, read from the draws of a much larger rerun.
+
+The rerun's own differences, resampled, stand in for the experiments one might have run: no normal distribution
+is assumed. All of it is over draws: it says what more draws of these speakers and seeds would bring.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.stats
+
+from siamese_jax.errors import InputError
+from siamese_jax.stats import records
+
+# Experiments simulated at once: [64, 2000] keeps a chunk at half a megabyte.
+_AT_ONCE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Chance:
+    """A probability by simulation.
+
+    Fields:
+      probability: in 0..1.
+      standard_error: of the simulation, from its finite number of experiments.
+      n_draws, gain: the question: how often do n draws show this gain or more.
+      n_reruns: the draws that the simulation resampled.
+    """
+
+    probability: float
+    standard_error: float
+    n_draws: int
+    gain: float
+    n_reruns: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawsNeeded:
+    """How many draws an experiment needs.
+
+    Fields:
+      n_draws: the fewest from which on the power stays at `power` or above; None where `n_max` do not suffice.
+      power_by_n: [n_max] float32 numpy array, power_by_n[n - 1] the power of n draws (NaN for one).
+      note: why there is no number, in words; "" where there is one.
+    """
+
+    n_draws: int | None
+    power_by_n: np.ndarray
+    note: str
+
+
+def chance_of_gain(
+    method: jax.typing.ArrayLike,
+    baseline: jax.typing.ArrayLike,
+    *,
+    n_draws: int,
+    gain: float,
+    paired: bool,
+    key: jax.Array,
+    n_experiments: int,
+) -> Chance:
+    """How often would n draws show a gain of at least `gain` if the two methods were equally good on average?
+
+    Args:
+      method, baseline: [G] UAR of the same G draws by either method.
+      n_draws: draws of the experiment.
+      gain: in the same unit as the values.
+      paired: whether the experiment uses the same draws for both methods (this project's protocol), or two
+        independent sets of draws.
+      key: consumed.
+      n_experiments: experiments to simulate.
+
+    Returns:
+      Chance. Both methods' values are centred to mean 0 first, so that the true gain is none.
+
+    Raises:
+      InputError: fewer than two draws, unequal shapes, NaN, no variance, n_draws or n_experiments below 1.
+    """
+    a, b = _reruns("method", method), _reruns("baseline", baseline)
+    records.same_shape("method", a, "baseline", b)
+    _check_counts(n_draws=n_draws, n_experiments=n_experiments)
+    centred_2xG = jnp.stack([a - a.mean(), b - b.mean()])
+    _check_spread("method - baseline", centred_2xG[0] - centred_2xG[1] if paired else centred_2xG)
+    hits = _count_gains(key, centred_2xG[:, None, :], gain, n_draws, paired, n_experiments)
+    return _chance(hits, n_experiments, n_draws, gain, a.shape[0])
+
+
+def chance_of_best_cell_gain(
+    method: jax.typing.ArrayLike,
+    baseline: jax.typing.ArrayLike,
+    *,
+    n_draws: int,
+    gain: float,
+    paired: bool,
+    key: jax.Array,
+    n_experiments: int,
+) -> Chance:
+    """`chance_of_gain` for the difference between either method's best cell of a grid, as the paper reports it.
+
+    Either method's grid is shifted as a whole so that their true best cells are equal; cells keep their order.
+
+    Args:
+      method, baseline: [K, G] UAR by cell of the grid and draw; a draw is resampled with all its cells.
+      n_draws, gain, paired, key, n_experiments: as in `chance_of_gain`.
+
+    Returns:
+      Chance.
+
+    Raises:
+      InputError: as in `chance_of_gain`.
+    """
+    a, b = _reruns("method", method, 2), _reruns("baseline", baseline, 2)
+    records.same_shape("method", a, "baseline", b)
+    _check_counts(n_draws=n_draws, n_experiments=n_experiments)
+    level_2xKxG = jnp.stack([a - a.mean(axis=1).max(), b - b.mean(axis=1).max()])
+    _check_spread("method - baseline", level_2xKxG[0] - level_2xKxG[1] if paired else level_2xKxG)
+    hits = _count_gains(key, level_2xKxG, gain, n_draws, paired, n_experiments)
+    return _chance(hits, n_experiments, n_draws, gain, a.shape[1])
+
+
+@functools.partial(jax.jit, static_argnames=("n_draws", "paired", "n_experiments"))
+def _count_gains(
+    key: jax.Array, values_2xKxG: jax.Array, gain: float, n_draws: int, paired: bool, n_experiments: int
+) -> jax.Array:
+    n_reruns = values_2xKxG.shape[-1]
+
+    def shows_gain(key: jax.Array) -> jax.Array:
+        drawn = jax.random.randint(key, (2, n_draws), 0, n_reruns)
+        drawn = drawn.at[1].set(drawn[0]) if paired else drawn
+        best = [values_2xKxG[side][:, drawn[side]].mean(axis=-1).max() for side in (0, 1)]
+        return best[0] - best[1] >= gain
+
+    keys = jax.random.split(key, n_experiments)
+    return jax.lax.map(shows_gain, keys, batch_size=min(_AT_ONCE, n_experiments)).sum()
+
+
+def draws_needed(
+    differences: jax.typing.ArrayLike,
+    *,
+    gain: float,
+    power: float,
+    level: float,
+    n_max: int,
+    key: jax.Array,
+    n_experiments: int,
+) -> DrawsNeeded:
+    """How many draws until a true gain of `gain` is shown with probability `power`.
+
+    "Shown" means that the t interval over draws, at `level`, lies above 0. One pass simulates experiments of
+    `n_max` draws and reads every shorter one off their running sums.
+
+    Args:
+      differences: [G] method minus baseline on the same draws; they are shifted to have mean `gain`.
+      gain: the true gain, above 0.
+      power: in 0..1.
+      level: nominal coverage of the interval.
+      n_max: the longest experiment considered, at least 2.
+      key: consumed.
+      n_experiments: experiments to simulate.
+
+    Returns:
+      DrawsNeeded.
+
+    Raises:
+      InputError: fewer than two draws, NaN, no variance, a gain that is not above 0, a bad power or level.
+    """
+    differences = _reruns("differences", differences)
+    records.check_level(level)
+    _check_counts(n_max=n_max - 1, n_experiments=n_experiments)
+    _check_spread("differences", differences)
+    if not 0 < power < 1:
+        raise InputError(f"power: expected a share between 0 and 1 (0.8 for 80 %), got {power}")
+    if not gain > 0:
+        raise InputError(f"gain: expected a gain above 0, in the differences' unit, got {gain}")
+    factors = scipy.stats.t.ppf((1 + level) / 2, np.maximum(np.arange(n_max), 1)).astype(np.float32)
+    shifted = differences - differences.mean() + gain
+    curve = np.array(_power_curve(key, shifted, jnp.asarray(factors), n_max, n_experiments))
+    curve[0] = np.nan
+    enough = np.nan_to_num(curve) >= power
+    if not enough[-1]:
+        return DrawsNeeded(None, curve, f"more than {n_max} draws are needed for a power of {power:g}")
+    short = np.flatnonzero(~enough)
+    return DrawsNeeded(int(short[-1]) + 2, curve, "")
+
+
+@functools.partial(jax.jit, static_argnames=("n_max", "n_experiments"))
+def _power_curve(key: jax.Array, values: jax.Array, factors: jax.Array, n_max: int, n_experiments: int) -> jax.Array:
+    n = jnp.arange(1, n_max + 1, dtype=values.dtype)
+    # Sums of squares about the values' mean: about 0 they would lose the variance in rounding.
+    centre = values.mean()
+    away = values - centre
+
+    def shown(key: jax.Array) -> jax.Array:
+        drawn = away[jax.random.randint(key, (n_max,), 0, values.shape[0])]
+        mean = jnp.cumsum(drawn) / n
+        square = jnp.maximum(jnp.cumsum(drawn**2) - n * mean**2, 0.0)
+        error = jnp.sqrt(square / jnp.maximum(n - 1, 1) / n)
+        # Equal values have no interval (square about 0): such an experiment has shown nothing.
+        return (square > 1e-6 * away.var()) & (mean + centre - factors * error > 0)
+
+    keys = jax.random.split(key, n_experiments)
+    return jax.lax.map(shown, keys, batch_size=min(_AT_ONCE, n_experiments)).mean(axis=0)
+
+
+def _chance(hits: jax.Array, n_experiments: int, n_draws: int, gain: float, n_reruns: int) -> Chance:
+    share = int(hits) / n_experiments
+    # Laplace's rule keeps the error above 0 where no experiment (or every one) hit.
+    smoothed = (int(hits) + 1) / (n_experiments + 2)
+    return Chance(share, float(np.sqrt(smoothed * (1 - smoothed) / n_experiments)), n_draws, gain, n_reruns)
+
+
+def _reruns(name: str, values: jax.typing.ArrayLike, n_axes: int = 1) -> jax.Array:
+    array = records.as_units(name, values, n_axes)
+    if array.ndim != n_axes or array.shape[-1] < 2:
+        raise InputError(f"{name}: expected {n_axes} axes with at least two draws on the last, got {array.shape}")
+    if not bool(jnp.isfinite(array).all()):
+        raise InputError(f"{name}: holds NaN or infinite values; leave those draws out of all methods")
+    return array
+
+
+def _check_spread(name: str, values: jax.Array) -> None:
+    if bool(records.no_spread(values.reshape(-1))):
+        raise InputError(f"{name}: all draws are equal, so chance shows nothing; check that they are draws")
+
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise InputError(f"{name}: too small to be an experiment")
