@@ -1,0 +1,114 @@
+"""The Siamese network of Feng & Chaspari 2020, section 4: an encoder and a head on pairs, behind pure functions.
+
+Parameters are one plain nested dict, {"encoder": {"layer_0": {"kernel", "bias"}, ...}, "head": {...}}. Every function
+here is unbatched over trials; `siamese_jax.trials` maps them.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from siamese_jax import pairwise
+from siamese_jax.errors import InputError
+
+Params = dict[str, Any]
+
+HEADS = ("abs_difference", "extra_layer")
+
+
+@dataclasses.dataclass(frozen=True)
+class SiameseSpec:
+    """What fixes the network's shape.
+
+    Fields:
+      widths: nodes of the encoder's ReLU layers; the paper's are (64, 32, 16).
+      head: "abs_difference" (|g(a) - g(b)| -> one logit) or "extra_layer" (a ReLU layer between the two).
+      head_width: nodes of the extra layer; not used by "abs_difference".
+    """
+
+    widths: tuple[int, ...]
+    head: str
+    head_width: int
+
+    def __post_init__(self) -> None:
+        if self.head not in HEADS:
+            raise InputError(f"head is {self.head!r}; expected one of {', '.join(HEADS)}")
+        if not self.widths or min(self.widths) < 1 or self.head_width < 1:
+            raise InputError(f"layer widths must be positive, not {self.widths} and {self.head_width}")
+
+
+class Encoder(nn.Module):
+    """ReLU layers, [..., F] -> [..., D]; he_normal kernels, zero biases."""
+
+    widths: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for i, width in enumerate(self.widths):
+            x = nn.relu(nn.Dense(width, kernel_init=nn.initializers.he_normal(), name=f"layer_{i}")(x))
+        return x
+
+
+class PairHead(nn.Module):
+    """Logits of "same emotion" for every pair of two sets of embeddings, [M, D] x [Q, D] -> [M, Q].
+
+    Without a second set, for all pairs within the first: the same values, with a faster gradient.
+    """
+
+    head: str
+    head_width: int
+
+    @nn.compact
+    def __call__(self, a_MxD: jax.Array, b_QxD: jax.Array | None) -> jax.Array:
+        width, dtype = a_MxD.shape[-1], a_MxD.dtype
+        outputs = 1 if self.head == "abs_difference" else self.head_width
+        kernel_DxK = self.param("kernel", nn.initializers.he_normal(), (width, outputs), dtype)
+        bias_K = self.param("bias", nn.initializers.zeros, (outputs,), dtype)
+        if self.head == "abs_difference":
+            if b_QxD is None:
+                return pairwise.abs_difference_within(a_MxD, kernel_DxK[:, 0]) + bias_K[0]
+            return pairwise.abs_difference(a_MxD, b_QxD, kernel_DxK[:, 0]) + bias_K[0]
+        gap_MxQxD = jnp.abs(a_MxD[:, None, :] - (a_MxD if b_QxD is None else b_QxD)[None, :, :])
+        hidden_MxQxK = nn.relu(gap_MxQxD @ kernel_DxK + bias_K[None, None, :])
+        out_K = self.param("out_kernel", nn.initializers.he_normal(), (outputs, 1), dtype)[:, 0]
+        return hidden_MxQxK @ out_K + self.param("out_bias", nn.initializers.zeros, (), dtype)
+
+
+def init(spec: SiameseSpec, key: jax.Array, n_features: int) -> Params:
+    """Fresh parameters for clips of `n_features` features; the key is split once, encoder and head."""
+    encoder_key, head_key = jax.random.split(key)
+    encoder = Encoder(spec.widths).init(encoder_key, jnp.zeros((1, n_features), jnp.float32))["params"]
+    embedding = jnp.zeros((1, spec.widths[-1]), jnp.float32)
+    head = PairHead(spec.head, spec.head_width).init(head_key, embedding, embedding)["params"]
+    return {"encoder": encoder, "head": head}
+
+
+def encode(spec: SiameseSpec, encoder: Params, x_BxF: jax.Array) -> jax.Array:
+    """Embeddings [B, D] of clips [B, F]; g_W of equation 1."""
+    return Encoder(spec.widths).apply({"params": encoder}, x_BxF)
+
+
+def pair_logits(spec: SiameseSpec, head: Params, a_MxD: jax.Array, b_QxD: jax.Array | None) -> jax.Array:
+    """Logits [M, Q] of p(same emotion) for every pair of two sets of embeddings; [M, M] within one, for b = None."""
+    return PairHead(spec.head, spec.head_width).apply({"params": head}, a_MxD, b_QxD)
+
+
+def trainable_mask(params: Params, frozen: jax.Array) -> Params:
+    """1 for what may learn and 0 for what is frozen, one scalar a leaf.
+
+    Args:
+      params: the network's parameters.
+      frozen: [] int, how many encoder layers are frozen, counted from the input (paper, section 4.1). An array, so
+        that trials that freeze differently run in one program.
+    """
+
+    def scalar(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+        part, name = path[0].key, path[1].key
+        if part == "head":
+            return jnp.ones((), leaf.dtype)
+        return (int(name.removeprefix("layer_")) >= frozen).astype(leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(scalar, params)

@@ -1,0 +1,112 @@
+"""Sums over all pairs of a batch, with gradients written out.
+
+Left to automatic differentiation, the pair arrays and not the encoder are the cost of a trial, in time and in
+compilation. Each function here makes [B, B] arrays only (never [B, B, D]), keeps the batch in the minor axis so that
+the loops vectorise, and has a gradient that uses the symmetry of the pairs. All are unbatched over trials.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+UNROLL = 8
+"""Rows of the batch handled in one pass of the loop over pairs; measured on CPU, it changes no result."""
+
+
+def _weighted_gaps(a_DxM: jax.Array, b_DxQ: jax.Array, weight_D: jax.Array) -> jax.Array:
+    total_MxQ = jnp.zeros((a_DxM.shape[1], b_DxQ.shape[1]), a_DxM.dtype)
+    for d in range(a_DxM.shape[0]):
+        total_MxQ += weight_D[d] * jnp.abs(a_DxM[d][:, None] - b_DxQ[d][None, :])
+    return total_MxQ
+
+
+def abs_difference(a_MxD: jax.Array, b_QxD: jax.Array, weight_D: jax.Array) -> jax.Array:
+    """sum_d weight_d |a_md - b_qd|, [M, Q]; for classification (differentiable, but slowly)."""
+    return _weighted_gaps(a_MxD.T, b_QxD.T, weight_D)
+
+
+@jax.custom_vjp
+def abs_difference_within(emb_BxD: jax.Array, weight_D: jax.Array) -> jax.Array:
+    """sum_d weight_d |e_id - e_jd| for all pairs of one batch, [B, B]; the sign of 0 is 0 in its gradient."""
+    return _weighted_gaps(emb_BxD.T, emb_BxD.T, weight_D)
+
+
+def _abs_difference_forward(emb_BxD: jax.Array, weight_D: jax.Array) -> tuple[jax.Array, tuple]:
+    return abs_difference_within(emb_BxD, weight_D), (emb_BxD, weight_D)
+
+
+def _abs_difference_backward(residuals: tuple, grad_BxB: jax.Array) -> tuple[jax.Array, jax.Array]:
+    emb_BxD, weight_D = residuals
+    emb_DxB = emb_BxD.T
+    both_BxB = grad_BxB + grad_BxB.T
+
+    def row(i: jax.Array, total_DxB: jax.Array) -> jax.Array:
+        other_Dx1 = jax.lax.dynamic_index_in_dim(emb_DxB, i, axis=1)
+        grad_1xB = jax.lax.dynamic_index_in_dim(both_BxB, i, axis=0)
+        up_DxB = jnp.where(emb_DxB > other_Dx1, grad_1xB, 0)
+        return total_DxB + up_DxB - jnp.where(emb_DxB < other_Dx1, grad_1xB, 0)
+
+    # signed_db = sum_i (g_ib + g_bi) sign(e_bd - e_id); since |x| = x sign(x), it serves both gradients.
+    signed_DxB = jax.lax.fori_loop(0, emb_BxD.shape[0], row, jnp.zeros_like(emb_DxB), unroll=UNROLL)
+    return (weight_D[:, None] * signed_DxB).T, jnp.sum(emb_DxB * signed_DxB, axis=1)
+
+
+abs_difference_within.defvjp(_abs_difference_forward, _abs_difference_backward)
+
+
+@jax.custom_vjp
+def weighted_distance_sums(emb_BxD: jax.Array, first_BxB: jax.Array, second_BxB: jax.Array) -> jax.Array:
+    """Two weighted sums of the Euclidean distances of all pairs of a batch, [2].
+
+    Distances are summed from differences, feature by feature: a Gram matrix would cancel where embeddings are close.
+    The gradient of a distance of 0 is 0. The weights (each [B, B], symmetric) are not differentiated.
+    """
+    distance_BxB = jnp.sqrt(_squared_distances(emb_BxD.T))
+    return jnp.stack([jnp.sum(first_BxB * distance_BxB), jnp.sum(second_BxB * distance_BxB)])
+
+
+def _squared_distances(emb_DxB: jax.Array) -> jax.Array:
+    total_BxB = jnp.zeros((emb_DxB.shape[1],) * 2, emb_DxB.dtype)
+    for d in range(emb_DxB.shape[0]):
+        total_BxB += jnp.square(emb_DxB[d][:, None] - emb_DxB[d][None, :])
+    return total_BxB
+
+
+def _distance_sums_forward(
+    emb_BxD: jax.Array, first_BxB: jax.Array, second_BxB: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    distance_BxB = jnp.sqrt(_squared_distances(emb_BxD.T))
+    sums = jnp.stack([jnp.sum(first_BxB * distance_BxB), jnp.sum(second_BxB * distance_BxB)])
+    return sums, (emb_BxD, first_BxB, second_BxB, distance_BxB)
+
+
+def _distance_sums_backward(residuals: tuple[jax.Array, ...], grad_2: jax.Array) -> tuple[jax.Array, None, None]:
+    emb_BxD, first_BxB, second_BxB, distance_BxB = residuals
+    apart_BxB = distance_BxB > 0
+    weight_BxB = grad_2[0] * first_BxB + grad_2[1] * second_BxB
+    pull_BxB = jnp.where(apart_BxB, weight_BxB / jnp.where(apart_BxB, distance_BxB, 1), 0)
+    pull_BxB = pull_BxB + pull_BxB.T
+    product = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+    return jnp.sum(pull_BxB, axis=1)[:, None] * emb_BxD - product(pull_BxB, emb_BxD), None, None
+
+
+weighted_distance_sums.defvjp(_distance_sums_forward, _distance_sums_backward)
+
+
+@jax.custom_vjp
+def binary_cross_entropy(logit: jax.Array, target: jax.Array) -> jax.Array:
+    """-log p(target) of logits, elementwise, target in [0, 1]; its gradient needs no logarithm. Target: no gradient."""
+    return jax.nn.softplus(logit) - target * logit
+
+
+def _binary_cross_entropy_forward(logit: jax.Array, target: jax.Array) -> tuple[jax.Array, tuple]:
+    return binary_cross_entropy(logit, target), (logit, target)
+
+
+def _binary_cross_entropy_backward(residuals: tuple, grad: jax.Array) -> tuple[jax.Array, None]:
+    logit, target = residuals
+    return grad * (jax.nn.sigmoid(logit) - target), None
+
+
+binary_cross_entropy.defvjp(_binary_cross_entropy_forward, _binary_cross_entropy_backward)

@@ -1,0 +1,212 @@
+"""The protocols of the paper as trials: each `make_*` returns a pure function of one repetition, unbatched.
+
+A trial does not know that it will run ten thousand times; `siamese_jax.trials` puts vmap, jit and devices around it.
+All that differs between trials of one program (seed, draw, frozen layers, fold) is an array in its input.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from siamese_jax import classify, pairs, training
+from siamese_jax.models import siamese
+from siamese_jax.models.siamese import Params, SiameseSpec
+from siamese_jax.pairs import ClassIndex
+from siamese_jax.training import BatchLog, TrainingSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class ProtocolSpec:
+    """What all trials of an experiment share.
+
+    Fields:
+      network, training: their shapes and rates.
+      n_classes: C.
+      batch_size: clips of a source or in-domain batch; a multiple of C.
+      pooling: how similarities are pooled over a class's references, see `classify.class_scores`.
+    """
+
+    network: SiameseSpec
+    training: TrainingSpec
+    n_classes: int
+    batch_size: int
+    pooling: str
+
+
+class Clips(NamedTuple):
+    """The clips of one corpus as a trial sees them: features [N, F], classes [N] int, speakers [N] int."""
+
+    x: jax.Array
+    label: jax.Array
+    speaker: jax.Array
+
+
+class Scaling(NamedTuple):
+    """An affine map of features, (x - shift) / scale, each [F]; zeros and ones leave a scaled table alone."""
+
+    shift: jax.Array
+    scale: jax.Array
+
+    def __call__(self, x_NxF: jax.Array) -> jax.Array:
+        return (x_NxF - self.shift[None, :]) / self.scale[None, :]
+
+
+class Fold(NamedTuple):
+    """One fold of leave one speaker out.
+
+    Fields:
+      index: the training clips by class.
+      train: [M] int rows of the training clips, padded; train_valid [M] bool.
+      test: [Q] int rows of the test clips, padded.
+      scaling: of the clips, for this fold.
+    """
+
+    index: ClassIndex
+    train: jax.Array
+    train_valid: jax.Array
+    test: jax.Array
+    scaling: Scaling
+
+
+class FewShot(NamedTuple):
+    """One fine-tuning repetition: the labelled clips' rows [M] int, how many layers are frozen [] int, the scaling."""
+
+    support: jax.Array
+    frozen: jax.Array
+    scaling: Scaling
+
+
+class FineTuned(NamedTuple):
+    """What a fine-tuning trial gives back.
+
+    Fields:
+      predictions: [R, N] int8, the class of every target clip at every readout (labelled ones too: mask them).
+      log: of the support set, before the first step and at every readout, each [1 + R].
+      skipped: [] int, second updates skipped because their gradient was not finite.
+    """
+
+    predictions: jax.Array
+    log: BatchLog
+    skipped: jax.Array
+
+
+def _spans(stops: tuple[int, ...]) -> jax.Array:
+    """Bounds [R, 2] of the runs of steps that end at each of `stops`; data, so that one traced step serves all."""
+    return jnp.array(list(zip((0, *stops[:-1]), stops)), jnp.int32)
+
+
+def _train_from_scratch(
+    spec: ProtocolSpec, key: jax.Array, clips: Clips, index: ClassIndex, looks: tuple[int, ...]
+) -> tuple[Params, BatchLog]:
+    init_key, batch_key = jax.random.split(key)
+    params = siamese.init(spec.network, init_key, clips.x.shape[1])
+    params = jax.tree.map(lambda p: p.astype(clips.x.dtype), params)
+    mask = siamese.trainable_mask(params, jnp.zeros((), jnp.int32))
+    valid_B = jnp.ones(spec.batch_size, bool)
+
+    def batch(i: jax.Array) -> tuple[jax.Array, pairs.PairMasks]:
+        rows_B = pairs.balanced_batch(jax.random.fold_in(batch_key, i), index, spec.batch_size)
+        label_B, speaker_B = clips.label[rows_B], clips.speaker[rows_B]
+        return clips.x[rows_B], pairs.pair_masks(label_B, rows_B, speaker_B, valid_B, spec.training.pairs_within)
+
+    def step(i: jax.Array, state: training.TrainState) -> training.TrainState:
+        return training.cross_entropy_step(spec.network, spec.training, state, *batch(i), mask)
+
+    def run_to(state: training.TrainState, span: jax.Array) -> tuple[training.TrainState, BatchLog]:
+        state = jax.lax.fori_loop(span[0], span[1], step, state)
+        # The next batch, not trained on so far, is the one to look at.
+        return state, training.look(spec.network, spec.training, state.params, *batch(span[1]))
+
+    state, log = jax.lax.scan(run_to, training.init_state(params), _spans(looks))
+    return state.params, log
+
+
+def make_source_trial(
+    spec: ProtocolSpec, looks: tuple[int, ...]
+) -> Callable[[jax.Array, Clips, ClassIndex], tuple[Params, BatchLog]]:
+    """Trial (key, source, index) -> (params, log [R]): pre-training on all source clips, from scratch.
+
+    Args:
+      looks: increasing numbers of steps after which the next batch's losses are read; the last one ends the run.
+    """
+
+    def trial(key: jax.Array, source: Clips, index: ClassIndex) -> tuple[Params, BatchLog]:
+        return _train_from_scratch(spec, key, source, index, looks)
+
+    return trial
+
+
+def make_out_of_domain_trial(spec: ProtocolSpec) -> Callable[[Params, Clips, Clips], jax.Array]:
+    """Trial (params, source, target) -> classes [N] int8: the target by its similarity to the source clips (OODT)."""
+
+    def trial(params: Params, source: Clips, target: Clips) -> jax.Array:
+        valid_M = jnp.ones(source.label.shape, bool)
+        return classify.classify(
+            spec.network, params, target.x, source.x, source.label, valid_M, spec.n_classes, spec.pooling
+        )
+
+    return trial
+
+
+def make_in_domain_trial(spec: ProtocolSpec, steps: int) -> Callable[[jax.Array, Fold, Clips], jax.Array]:
+    """Trial (key, fold, target) -> classes [Q] int8 of the fold's test clips (IDT, leave one speaker out)."""
+
+    def trial(key: jax.Array, fold: Fold, target: Clips) -> jax.Array:
+        clips = target._replace(x=fold.scaling(target.x))
+        params, _ = _train_from_scratch(spec, key, clips, fold.index, (steps,))
+        return classify.classify(
+            spec.network,
+            params,
+            clips.x[fold.test],
+            clips.x[fold.train],
+            clips.label[fold.train],
+            fold.train_valid,
+            spec.n_classes,
+            spec.pooling,
+        )
+
+    return trial
+
+
+def make_fine_tuning_trial(
+    spec: ProtocolSpec, second_update: str, readouts: tuple[int, ...]
+) -> Callable[[Params, FewShot, Clips], FineTuned]:
+    """Trial (params, few_shot, target) -> FineTuned: fine-tuning on a few labelled target clips.
+
+    The whole support set is the batch; it consumes no key. The target is classified by its similarity to the support
+    set after each number of steps in `readouts`, inside one run.
+
+    Args:
+      second_update: one of `training.SECOND_UPDATES`.
+      readouts: increasing numbers of steps; the last one ends the run.
+    """
+
+    def trial(params: Params, few_shot: FewShot, target: Clips) -> FineTuned:
+        x_NxF = few_shot.scaling(target.x)
+        x_MxF, label_M = x_NxF[few_shot.support], target.label[few_shot.support]
+        valid_M = jnp.ones(label_M.shape, bool)
+        masks = pairs.pair_masks(
+            label_M, few_shot.support, target.speaker[few_shot.support], valid_M, spec.training.pairs_within
+        )
+        mask = siamese.trainable_mask(params, few_shot.frozen)
+
+        def step(_: jax.Array, state: training.TrainState) -> training.TrainState:
+            state = training.cross_entropy_step(spec.network, spec.training, state, x_MxF, masks, mask)
+            return training.second_step(spec.network, spec.training, second_update, state, x_MxF, masks, mask)
+
+        def run_to(state: training.TrainState, span: jax.Array) -> tuple[training.TrainState, tuple]:
+            state = jax.lax.fori_loop(span[0], span[1], step, state)
+            predictions_N = classify.classify(
+                spec.network, state.params, x_NxF, x_MxF, label_M, valid_M, spec.n_classes, spec.pooling
+            )
+            return state, (predictions_N, training.look(spec.network, spec.training, state.params, x_MxF, masks))
+
+        start = training.look(spec.network, spec.training, params, x_MxF, masks)
+        state, (predictions_RxN, log) = jax.lax.scan(run_to, training.init_state(params), _spans(readouts))
+        log = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), start, log)
+        return FineTuned(predictions_RxN, log, state.skipped)
+
+    return trial

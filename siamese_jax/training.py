@@ -1,0 +1,141 @@
+"""Gradient steps of the Siamese network and the scans that run them: pure, unbatched over trials."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from siamese_jax import losses
+from siamese_jax.models import siamese
+from siamese_jax.models.siamese import Params, SiameseSpec
+from siamese_jax.pairs import PairMasks
+
+SECOND_UPDATES = ("none", "ratio", "ratio_bounded", "cross_entropy_twice")
+"""What follows the cross-entropy step of a batch; the names stand in the field `loss` of every result."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSpec:
+    """What fixes a training step.
+
+    Fields:
+      learning_rate: Adam's, for the cross-entropy step.
+      second_learning_rate: Adam's, for the second update (ratio loss or control), which keeps its own state.
+      clip_norm: global norm to which the ratio loss's gradient is clipped before Adam.
+      weighting: of same and different pairs, see `losses.pair_cross_entropy`.
+      pairs_within: who pairs with whom, see `pairs.pair_masks`.
+    """
+
+    learning_rate: float
+    second_learning_rate: float
+    clip_norm: float
+    weighting: str
+    pairs_within: str
+
+
+class TrainState(NamedTuple):
+    """Parameters, both Adam states, and the count of ratio updates skipped because their gradient was not finite."""
+
+    params: Params
+    adam: Any
+    second_adam: Any
+    skipped: jax.Array
+
+
+class BatchLog(NamedTuple):
+    """How a network stands on a batch: the pair cross entropy [] (nats) and D_s, D_d [] (embedding units)."""
+
+    cross_entropy: jax.Array
+    d_same: jax.Array
+    d_different: jax.Array
+
+
+def init_state(params: Params) -> TrainState:
+    """Fresh Adam states; the second one covers the encoder only (paper, section 4.2)."""
+    adam = optax.scale_by_adam()
+    return TrainState(params, adam.init(params), adam.init(params["encoder"]), jnp.zeros((), jnp.int32))
+
+
+def _masked(tree: Params, mask: Params) -> Params:
+    return jax.tree.map(jnp.multiply, tree, mask)
+
+
+def _descend(params: Params, direction: Params, rate: float, mask: Params) -> Params:
+    return jax.tree.map(lambda p, u, m: p - rate * m * u, params, direction, mask)
+
+
+def _cross_entropy(spec: SiameseSpec, params: Params, x_BxF: jax.Array, masks: PairMasks, weighting: str) -> jax.Array:
+    emb_BxD = siamese.encode(spec, params["encoder"], x_BxF)
+    return losses.pair_cross_entropy(siamese.pair_logits(spec, params["head"], emb_BxD, None), masks, weighting)
+
+
+def look(spec: SiameseSpec, training: TrainingSpec, params: Params, x_BxF: jax.Array, masks: PairMasks) -> BatchLog:
+    """The losses of a batch as it stands; no update."""
+    emb_BxD = siamese.encode(spec, params["encoder"], x_BxF)
+    logit_BxB = siamese.pair_logits(spec, params["head"], emb_BxD, None)
+    entropy = losses.pair_cross_entropy(logit_BxB, masks, training.weighting)
+    return BatchLog(entropy, *losses.mean_distances(emb_BxD, masks))
+
+
+def cross_entropy_step(
+    spec: SiameseSpec,
+    training: TrainingSpec,
+    state: TrainState,
+    x_BxF: jax.Array,
+    masks: PairMasks,
+    mask: Params,
+) -> TrainState:
+    """One Adam step of the pair cross entropy on all that `mask` (see `siamese.trainable_mask`) lets learn."""
+
+    grads = jax.grad(_cross_entropy, argnums=1)(spec, state.params, x_BxF, masks, training.weighting)
+    direction, adam = optax.scale_by_adam().update(_masked(grads, mask), state.adam)
+    return state._replace(params=_descend(state.params, direction, training.learning_rate, mask), adam=adam)
+
+
+def second_step(
+    spec: SiameseSpec,
+    training: TrainingSpec,
+    kind: str,
+    state: TrainState,
+    x_BxF: jax.Array,
+    masks: PairMasks,
+    mask: Params,
+) -> TrainState:
+    """The update "at the end of a batch" (paper, section 4.2), of the unfrozen encoder layers only.
+
+    Args:
+      kind: "ratio" (equation 1), "ratio_bounded", or the control "cross_entropy_twice", which spends the same second
+        update on the cross entropy. "none" changes nothing.
+    """
+    if kind == "none":
+        return state
+
+    def loss(encoder: Params) -> jax.Array:
+        if kind == "cross_entropy_twice":
+            return _cross_entropy(spec, {**state.params, "encoder": encoder}, x_BxF, masks, training.weighting)
+        emb_BxD = siamese.encode(spec, encoder, x_BxF)
+        return losses.ratio_loss(emb_BxD, masks, {"ratio": "literal", "ratio_bounded": "bounded"}[kind])
+
+    encoder, mask = state.params["encoder"], mask["encoder"]
+    grads = _masked(jax.grad(loss)(encoder), mask)
+    if kind == "cross_entropy_twice":
+        finite = jnp.ones((), bool)
+    else:
+        norm = optax.global_norm(grads)
+        finite = jnp.isfinite(norm)
+        scale = jnp.where(finite, jnp.minimum(1, training.clip_norm / jnp.maximum(norm, 1e-30)), 0)
+        grads = jax.tree.map(lambda g: jnp.where(finite, g, 0) * scale, grads)
+    direction, adam = optax.scale_by_adam().update(grads, state.second_adam)
+    updated = _descend(encoder, direction, training.second_learning_rate, mask)
+
+    def keep(new: Any, old: Any) -> Any:
+        return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
+
+    return TrainState(
+        {"encoder": keep(updated, encoder), "head": state.params["head"]},
+        state.adam,
+        keep(adam, state.second_adam),
+        state.skipped + ~finite,
+    )

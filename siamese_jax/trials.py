@@ -1,0 +1,82 @@
+"""Many trials at once: the only place that knows of vmap, jit, chunks and devices."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from siamese_jax.errors import InputError
+
+TRIAL_AXIS = "trial"
+
+
+def use_all_cores() -> None:
+    """Makes every CPU core a device, and keeps compiled programs on disk; call it before the first computation.
+
+    One device a core runs whole trials side by side, without waiting for one another inside an operation. On GPU and
+    TPU the devices are what they are. The cache's folder is JAX_COMPILATION_CACHE_DIR where that is set, else
+    siamese_jax in the user's cache folder.
+    """
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    if jax.config.jax_compilation_cache_dir is None:
+        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        jax.config.update("jax_compilation_cache_dir", str(home / "siamese_jax" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _rows(tree: Any, rows: np.ndarray) -> Any:
+    return jax.tree.map(lambda leaf: leaf[rows], tree)
+
+
+class TrialProgram:
+    """A trial, mapped over a leading trial axis [G] of its mapped arguments, compiled once a shape.
+
+    Args:
+      trial: an unbatched pure function.
+      in_axes: 0 for each argument that differs between trials, None for each that all share; as in `jax.vmap`.
+      chunk: trials of one compiled call, over all devices; bounds memory. Every chunk has this shape, the last one is
+        padded by repeating a trial, so a trial gives the same bits whatever the number of trials.
+    """
+
+    def __init__(self, trial: Callable[..., Any], in_axes: Sequence[int | None], chunk: int):
+        devices = jax.local_devices()
+        self.in_axes = tuple(in_axes)
+        self.chunk = -(-chunk // len(devices)) * len(devices)
+        mesh = jax.make_mesh((len(devices),), (TRIAL_AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+        self._mapped = NamedSharding(mesh, PartitionSpec(TRIAL_AXIS))
+        self._shared = NamedSharding(mesh, PartitionSpec())
+        shardings = tuple(self._shared if axis is None else self._mapped for axis in self.in_axes)
+        self._program = jax.jit(
+            jax.vmap(trial, in_axes=self.in_axes), in_shardings=shardings, out_shardings=self._mapped
+        )
+
+    def __call__(self, *arguments: Any, on_chunk: Callable[[int], None] | None = None) -> Any:
+        """Runs all trials; the result has the trial axis [G] in front of every array, as NumPy arrays.
+
+        `on_chunk` is called with the number of trials that each finished chunk held. Raises InputError where the
+        mapped arguments do not agree on G.
+        """
+        mapped = [leaf for a, axis in zip(arguments, self.in_axes) if axis == 0 for leaf in jax.tree.leaves(a)]
+        sizes = {leaf.shape[0] for leaf in mapped}
+        if len(sizes) != 1 or 0 in sizes:
+            raise InputError(f"mapped arguments hold {sorted(sizes)} trials; expected one number, at least 1")
+        n_trials = sizes.pop()
+        shared = [None if axis == 0 else jax.device_put(a, self._shared) for a, axis in zip(arguments, self.in_axes)]
+        results = []
+        for start in range(0, n_trials, self.chunk):
+            rows = np.minimum(np.arange(start, start + self.chunk), n_trials - 1)
+            chunk = [_rows(a, rows) if axis == 0 else s for a, s, axis in zip(arguments, shared, self.in_axes)]
+            held = min(self.chunk, n_trials - start)
+            result = jax.device_get(self._program(*chunk))
+            results.append(jax.tree.map(lambda leaf, held=held: leaf[:held], result))
+            if on_chunk is not None:
+                on_chunk(held)
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)
+
+    def lower(self, *arguments: Any) -> Any:
+        """The lowered program for arguments of one chunk's shape; for looking at, and for tests."""
+        return self._program.lower(*arguments)
