@@ -1,0 +1,213 @@
+"""FaceNet's network, Inception-ResNet-v1, in Flax: images to points on the unit sphere.
+
+Layers, strides and paddings are those of the public implementations (davidsandberg/facenet in TensorFlow,
+facenet-pytorch in PyTorch). Modules bear facenet-pytorch's names, so that weights map one to one
+(`facenet_weights`). Everything is pure: `init` makes the variables, `embed` and `embed_train` use them.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from siamese_jax.errors import InputError
+from siamese_jax.models.convolution import FORMS
+from siamese_jax.models.facenet_blocks import (
+    Block8,
+    Block17,
+    Block35,
+    Layout,
+    ReductionA,
+    ReductionB,
+    Unit,
+    batch_norm,
+    max_pool,
+    scaled,
+)
+
+REPEATS = (5, 10, 5)
+"""Block35, Block17 and Block8 at depth 1; a last Block8 without ReLU follows at every depth."""
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+Variables = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceNetConfig:
+    """The network. The published one: 3 channels, 512, width 1, depth 1, dropout 0.6, "valid", stem stride 2.
+
+    Fields:
+      channels: of the images; 1 for the views of this project.
+      embedding: dimensions of the sphere's space (the paper's 128; the public weights' 512).
+      width: multiplies the channels of every layer but the embedding, each rounded, at least 1.
+      depth: multiplies the repeats (5, 10, 5) of the three kinds of block, each rounded, at least 1.
+      dropout: share of pooled features dropped in training.
+      statistics_decay: share of the running batch-norm statistics that a training step keeps (facenet-pytorch 0.9).
+      padding: "valid" as published (75 pixels or more a side at stem stride 2), or "same", which pads the layers
+        that are unpadded there and takes any size.
+      stem_stride: stride of the first layer, 2 as published; 1 keeps resolution in small images at four times the
+        cost (39 pixels or more a side when "valid").
+      convolution: form of the convolutions, one of `convolution.FORMS`.
+      dtype: of the activations, "float32" or "bfloat16"; parameters, batch statistics and the embedding's last
+        layers are float32 always.
+    """
+
+    channels: int
+    embedding: int
+    width: float
+    depth: float
+    dropout: float
+    statistics_decay: float
+    padding: str
+    stem_stride: int
+    convolution: str
+    dtype: str
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "channels": (self.channels >= 1, "1 or more"),
+            "embedding": (self.embedding >= 1, "1 or more"),
+            "width": (self.width > 0, "above 0"),
+            "depth": (self.depth > 0, "above 0"),
+            "dropout": (0 <= self.dropout < 1, "in [0, 1)"),
+            "statistics_decay": (0 <= self.statistics_decay < 1, "in [0, 1)"),
+            "padding": (self.padding in ("valid", "same"), '"valid" or "same"'),
+            "stem_stride": (self.stem_stride in (1, 2), "1 or 2"),
+            "convolution": (self.convolution in FORMS, f"one of {', '.join(FORMS)}"),
+            "dtype": (self.dtype in DTYPES, f"one of {', '.join(DTYPES)}"),
+        }
+        for name, (good, expected) in bounds.items():
+            if not good:
+                raise InputError(f"FaceNetConfig.{name} = {getattr(self, name)!r}: expected {expected}")
+
+    @property
+    def repeats(self) -> tuple[int, int, int]:
+        """How many Block35, Block17 and Block8 (with ReLU) there are."""
+        a, b, c = (max(1, round(count * self.depth)) for count in REPEATS)
+        return a, b, c
+
+    @property
+    def smallest(self) -> int:
+        """Pixels a side that an image needs for every layer to have an output."""
+        if self.padding == "same":
+            return 1
+        return 75 if self.stem_stride == 2 else 39
+
+
+class InceptionResnetV1(nn.Module):
+    """The network as a module; use `init`, `embed` and `embed_train`, which are pure functions around it."""
+
+    config: FaceNetConfig
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool) -> jax.Array:
+        config = self.config
+        layout = Layout(
+            width=config.width,
+            decay=config.statistics_decay,
+            same=config.padding == "same",
+            form=config.convolution,
+            dtype=DTYPES[config.dtype],
+            train=train,
+        )
+        x = images.astype(layout.dtype)
+        x = Unit(layout, scaled(32, config.width), (3, 3), config.stem_stride, layout.edge, name="conv2d_1a")(x)
+        x = Unit(layout, scaled(32, config.width), (3, 3), 1, layout.edge, name="conv2d_2a")(x)
+        x = Unit(layout, scaled(64, config.width), (3, 3), 1, (1, 1), name="conv2d_2b")(x)
+        x = max_pool(x, layout.same)
+        x = Unit(layout, scaled(80, config.width), (1, 1), 1, (0, 0), name="conv2d_3b")(x)
+        x = Unit(layout, scaled(192, config.width), (3, 3), 1, layout.edge, name="conv2d_4a")(x)
+        x = Unit(layout, scaled(256, config.width), (3, 3), 2, layout.edge, name="conv2d_4b")(x)
+        for i in range(config.repeats[0]):
+            x = Block35(layout, 0.17, True, name=f"repeat_1_{i}")(x)
+        x = ReductionA(layout, name="mixed_6a")(x)
+        for i in range(config.repeats[1]):
+            x = Block17(layout, 0.10, True, name=f"repeat_2_{i}")(x)
+        x = ReductionB(layout, name="mixed_7a")(x)
+        for i in range(config.repeats[2]):
+            x = Block8(layout, 0.20, True, name=f"repeat_3_{i}")(x)
+        x = Block8(layout, 1.0, False, name="block8")(x)
+        x = jnp.mean(x.astype(jnp.float32), axis=(1, 2))
+        x = nn.Dropout(config.dropout, deterministic=not train)(x)
+        x = nn.Dense(config.embedding, use_bias=False, name="last_linear")(x)
+        x = batch_norm(config.statistics_decay, jnp.float32, train, "last_bn")(x)
+        return on_sphere(x)
+
+
+def on_sphere(x_BxD: jax.Array) -> jax.Array:
+    """[B, D] scaled to length 1. The guard is inside the root: a zero row stays zero with a finite gradient."""
+    squared = jnp.sum(jnp.square(x_BxD), axis=-1, keepdims=True)
+    return x_BxD * jax.lax.rsqrt(jnp.maximum(squared, 1e-24))
+
+
+def init(key: jax.Array, config: FaceNetConfig) -> dict[str, Any]:
+    """Fresh variables: {"params": ..., "batch_stats": ...}, all float32. The key is consumed here.
+
+    Nothing depends on the size of the images, so the smallest is used to find the shapes.
+    """
+    images = jnp.zeros((1, config.smallest, config.smallest, config.channels))
+    return InceptionResnetV1(config).init(key, images, train=False)
+
+
+def embed(config: FaceNetConfig, variables: Variables, images_BxHxWxI: jax.Array) -> jax.Array:
+    """Embeddings [B, E] float32, of length 1, by the running batch-norm statistics.
+
+    Args:
+      images_BxHxWxI: [B, H, W, channels], values about [-1, 1] or [0, 1], as in training.
+    Raises: InputError where the images have another number of channels or are too small.
+    """
+    check_images(config, images_BxHxWxI)
+    return InceptionResnetV1(config).apply(variables, images_BxHxWxI, train=False)
+
+
+def embed_train(
+    config: FaceNetConfig, variables: Variables, images_BxHxWxI: jax.Array, key: jax.Array
+) -> tuple[jax.Array, Any]:
+    """Embeddings [B, E] by the batch's own statistics, with dropout (the key is consumed here), and the new
+    running statistics ("batch_stats"). Differentiable in variables["params"]. Raises as `embed`.
+    """
+    check_images(config, images_BxHxWxI)
+    emb, changed = InceptionResnetV1(config).apply(
+        variables, images_BxHxWxI, train=True, rngs={"dropout": key}, mutable=["batch_stats"]
+    )
+    return emb, changed["batch_stats"]
+
+
+def check_images(config: FaceNetConfig, images: jax.Array) -> None:
+    """Raises InputError unless `images` is [B, H, W, config.channels] with H and W large enough."""
+    chex.assert_rank(images, 4)
+    height, width, channels = images.shape[1:]
+    if channels != config.channels:
+        raise InputError(f"images have {channels} channel(s), the network was made for {config.channels}")
+    if min(height, width) < config.smallest:
+        raise InputError(
+            f"images are {height} x {width}: this network needs {config.smallest} pixels a side; take larger "
+            'images, or FaceNetConfig.padding = "same"'
+        )
+
+
+def parameter_counts(variables: Variables) -> dict[str, int]:
+    """Number of parameters (running statistics not among them) of each part, and "total".
+
+    Parts: stem, block35, reduction_a, block17, reduction_b, block8 (all of a kind together), embedding.
+    """
+    part_of = {
+        "conv2d": "stem",
+        "repeat_1": "block35",
+        "mixed_6a": "reduction_a",
+        "repeat_2": "block17",
+        "mixed_7a": "reduction_b",
+        "repeat_3": "block8",
+        "block8": "block8",
+        "last": "embedding",
+    }
+    counts = dict.fromkeys(part_of.values(), 0)
+    for name, module in variables["params"].items():
+        part = next(part for prefix, part in part_of.items() if name.startswith(prefix))
+        counts[part] += sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(module))
+    return counts | {"total": sum(counts.values())}
