@@ -1,11 +1,16 @@
 """A 2-D convolution whose form can be chosen, since no one form is fast everywhere.
 
-On accelerators the compiler's own convolution ("lax") is right. On CPU the compiler decides by default between
-two libraries, and for convolutions the newer one was 1.5 to 5 times slower here; `compile_options` asks for the
-other. With it "lax" wins for every layer of the network but the first, where one or three input channels leave
-its inner product short and "patches" is 1.4 times faster. Without it, on a version where the option does not exist,
-"patches" is the form to take: it makes every convolution a matrix product. `benchmarks/facenet_cpu.py` measures.
+"lax" is the compiler's own convolution, right on accelerators. On CPU three things hold it back, all measured by
+`benchmarks/facenet_cpu.py` on two cores at 160 x 160:
 
+- XLA gives convolutions and products to one of two libraries, by default to the one that is 1.5 to 4 times slower
+  at these shapes; `compile_options` asks for the other (Eigen).
+- The kernel gradient of a 1 x 1 convolution first transposes images and gradient; as a plain product it does not.
+- With one to three input channels the inner product of the first layer is too short; as a product with all taps
+  side by side it is not.
+
+"mixed" takes the best form for each layer on CPU. "patches" and "shifts" are whole-network forms for versions or
+machines where `compile_options` has nothing to offer: there "patches" was the fastest in training.
 A convolution inside `lax.scan` loses an order of magnitude on CPU, and `vmap` over kernels becomes a grouped
 convolution: call a jitted step from a Python loop.
 """
@@ -19,12 +24,13 @@ import jax.numpy as jnp
 from jax import lax
 
 from siamese_jax.errors import InputError
+from siamese_jax.models.channels import add_bias
 
-FORMS = ("lax", "patches", "shifts", "auto")
+FORMS = ("lax", "patches", "shifts", "mixed")
 NARROW = 4
-"""Up to so many input channels "auto" takes "patches" where the kernel is larger than 1 x 1."""
+"""Up to so many input channels "mixed" takes "patches" where the kernel is larger than 1 x 1."""
 
-_YNN = "xla_cpu_experimental_ynn_fusion_type"
+_LIBRARY_OPTION = "xla_cpu_experimental_ynn_fusion_type"
 
 
 @functools.cache
@@ -32,15 +38,16 @@ def compile_options(platform: str) -> dict[str, Any]:
     """Options for `jax.jit(..., compiler_options=...)` of a program with convolutions on `platform`.
 
     On CPU they keep convolutions and products with Eigen; elsewhere, or where this version of XLA knows no such
-    option, there are none. They hold for the outermost jit alone, which JAX demands.
+    option, there are none. JAX takes them at the outermost jit alone.
     """
     if platform != "cpu":
         return {}
-    options = {_YNN: ""}
+    options = {_LIBRARY_OPTION: ""}
+    probe = jax.jit(lambda x: x + 1, compiler_options=options)
     try:
-        jax.jit(lambda x: x + 1, compiler_options=options).lower(jax.ShapeDtypeStruct((), jnp.float32)).compile()
+        probe.lower(jax.ShapeDtypeStruct((), jnp.float32)).compile()
     except jax.errors.JaxRuntimeError as error:
-        if _YNN not in str(error):
+        if _LIBRARY_OPTION not in str(error):
             raise
         return {}
     return options
@@ -63,6 +70,14 @@ def shifted(x_BxHxWxI: jax.Array, kernel: tuple[int, int], stride: int) -> list[
     ]
 
 
+def best_form(kernel_shape: tuple[int, ...]) -> str:
+    """The form that "mixed" takes on CPU for a kernel [h, w, I, O]."""
+    height, width, channels, _ = kernel_shape
+    if height * width == 1:
+        return "shifts"  # one tap: a plain product
+    return "patches" if channels <= NARROW else "lax"
+
+
 def convolve(
     x_BxHxWxI: jax.Array, kernel_hxwxIxO: jax.Array, stride: int, padding: tuple[int, int], form: str
 ) -> jax.Array:
@@ -73,25 +88,22 @@ def convolve(
       kernel_hxwxIxO: kernel [h, w, I, O].
       stride: of both axes.
       padding: zeros before and after, for rows and for columns.
-      form: "lax", "patches" (all taps side by side, one product), "shifts" (a product a tap, summed; least memory)
-        or "auto" (patches for the first layer, lax for the rest).
+      form: "lax"; "patches" (all taps side by side, one product); "shifts" (a product a tap, summed; less memory);
+        "mixed" (`best_form` of each kernel).
     Returns [B, (H + 2 padding[0] - h) // stride + 1, (W + 2 padding[1] - w) // stride + 1, O].
     Raises: InputError for an unknown form.
     """
     if form not in FORMS:
         raise InputError(f"convolution form {form!r}: expected one of {', '.join(FORMS)}")
     height, width, channels, features = kernel_hxwxIxO.shape
-    if form == "auto":
-        form = "patches" if channels <= NARROW and height * width > 1 else "lax"
+    if form == "mixed":
+        form = best_form(kernel_hxwxIxO.shape)
+    edges = [(padding[0], padding[0]), (padding[1], padding[1])]
     if form == "lax":
         return lax.conv_general_dilated(
-            x_BxHxWxI,
-            kernel_hxwxIxO,
-            (stride, stride),
-            [(padding[0], padding[0]), (padding[1], padding[1])],
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            x_BxHxWxI, kernel_hxwxIxO, (stride, stride), edges, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-    padded = jnp.pad(x_BxHxWxI, ((0, 0), (padding[0], padding[0]), (padding[1], padding[1]), (0, 0)))
+    padded = jnp.pad(x_BxHxWxI, [(0, 0), *edges, (0, 0)])
     taps = shifted(padded, (height, width), stride)
     if form == "patches":
         return jnp.concatenate(taps, axis=-1) @ kernel_hxwxIxO.reshape(-1, features)
@@ -108,6 +120,7 @@ class Convolution(nn.Module):
     padding: tuple[int, int]
     bias: bool
     form: str
+    sums: str
     dtype: Any
 
     @nn.compact
@@ -116,5 +129,6 @@ class Convolution(nn.Module):
         kernel = self.param("kernel", nn.initializers.he_normal(), shape, jnp.float32)
         y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding, self.form)
         if self.bias:
-            y = y + self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32).astype(self.dtype)
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+            y = add_bias(y, bias.astype(self.dtype), self.sums)
         return y

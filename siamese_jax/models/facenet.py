@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from siamese_jax.errors import InputError
+from siamese_jax.models.channels import SUMS, max_pool
 from siamese_jax.models.convolution import FORMS
 from siamese_jax.models.facenet_blocks import (
     Block8,
@@ -26,7 +27,6 @@ from siamese_jax.models.facenet_blocks import (
     ReductionB,
     Unit,
     batch_norm,
-    max_pool,
     scaled,
 )
 
@@ -52,7 +52,8 @@ class FaceNetConfig:
         that are unpadded there and takes any size.
       stem_stride: stride of the first layer, 2 as published; 1 keeps resolution in small images at four times the
         cost (39 pixels or more a side when "valid").
-      convolution: form of the convolutions, one of `convolution.FORMS`.
+      convolution: form of the convolutions, one of `convolution.FORMS`: "lax" on accelerators, "mixed" on CPU.
+      sums: form of the sums over a channel, one of `channels.SUMS`: "reduce" on accelerators, "products" on CPU.
       dtype: of the activations, "float32" or "bfloat16"; parameters, batch statistics and the embedding's last
         layers are float32 always.
     """
@@ -66,6 +67,7 @@ class FaceNetConfig:
     padding: str
     stem_stride: int
     convolution: str
+    sums: str
     dtype: str
 
     def __post_init__(self) -> None:
@@ -79,6 +81,7 @@ class FaceNetConfig:
             "padding": (self.padding in ("valid", "same"), '"valid" or "same"'),
             "stem_stride": (self.stem_stride in (1, 2), "1 or 2"),
             "convolution": (self.convolution in FORMS, f"one of {', '.join(FORMS)}"),
+            "sums": (self.sums in SUMS, f"one of {', '.join(SUMS)}"),
             "dtype": (self.dtype in DTYPES, f"one of {', '.join(DTYPES)}"),
         }
         for name, (good, expected) in bounds.items():
@@ -112,6 +115,7 @@ class InceptionResnetV1(nn.Module):
             decay=config.statistics_decay,
             same=config.padding == "same",
             form=config.convolution,
+            sums=config.sums,
             dtype=DTYPES[config.dtype],
             train=train,
         )
@@ -119,7 +123,7 @@ class InceptionResnetV1(nn.Module):
         x = Unit(layout, scaled(32, config.width), (3, 3), config.stem_stride, layout.edge, name="conv2d_1a")(x)
         x = Unit(layout, scaled(32, config.width), (3, 3), 1, layout.edge, name="conv2d_2a")(x)
         x = Unit(layout, scaled(64, config.width), (3, 3), 1, (1, 1), name="conv2d_2b")(x)
-        x = max_pool(x, layout.same)
+        x = max_pool(x, layout.edge[0], layout.sums)
         x = Unit(layout, scaled(80, config.width), (1, 1), 1, (0, 0), name="conv2d_3b")(x)
         x = Unit(layout, scaled(192, config.width), (3, 3), 1, layout.edge, name="conv2d_4a")(x)
         x = Unit(layout, scaled(256, config.width), (3, 3), 2, layout.edge, name="conv2d_4b")(x)
@@ -135,7 +139,7 @@ class InceptionResnetV1(nn.Module):
         x = jnp.mean(x.astype(jnp.float32), axis=(1, 2))
         x = nn.Dropout(config.dropout, deterministic=not train)(x)
         x = nn.Dense(config.embedding, use_bias=False, name="last_linear")(x)
-        x = batch_norm(config.statistics_decay, jnp.float32, train, "last_bn")(x)
+        x = batch_norm(layout, "last_bn")(x)
         return on_sphere(x)
 
 

@@ -7,10 +7,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from siamese_jax.models.channels import BatchNorm, max_pool
 from siamese_jax.models.convolution import Convolution
 
 EPSILON = 1e-3
 """Batch-norm epsilon of the public implementations."""
+
+
+Pair = tuple[int, int]
+Window = tuple[Pair, int, Pair]
+_POINT: Window = ((1, 1), 1, (0, 0))
+_SQUARE: Window = ((3, 3), 1, (1, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +28,8 @@ class Layout:
       width: multiplier of the channels.
       decay: share of the running statistics that a step keeps.
       same: whether the strided layers are padded.
-      form: of the convolutions.
+      form: of the convolutions, one of `convolution.FORMS`.
+      sums: of the sums over all but channels, one of `channels.SUMS`.
       dtype: of the activations.
       train: whether batch norm uses and updates the batch's statistics.
     """
@@ -30,6 +38,7 @@ class Layout:
     decay: float
     same: bool
     form: str
+    sums: str
     dtype: Any
     train: bool
 
@@ -44,18 +53,18 @@ def scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
-def batch_norm(decay: float, dtype: Any, train: bool, name: str) -> nn.BatchNorm:
-    """Batch norm over all axes but the last, statistics and parameters in float32."""
-    return nn.BatchNorm(
-        use_running_average=not train, momentum=decay, epsilon=EPSILON, dtype=dtype, param_dtype=jnp.float32,
-        name=name,
+def convolution(
+    layout: Layout, features: int, kernel: Pair, stride: int, padding: Pair, bias: bool, name: str
+) -> Convolution:
+    """A convolution in the layout's form, sums and dtype."""
+    return Convolution(
+        features, kernel, stride, padding, bias, layout.form, layout.sums, layout.dtype, name=name
     )  # fmt: skip
 
 
-def max_pool(x_BxHxWxI: jax.Array, same: bool) -> jax.Array:
-    """3 x 3 maximum at stride 2; `same` pads one pixel of minus infinity all around."""
-    edge = (1, 1) if same else (0, 0)
-    return nn.max_pool(x_BxHxWxI, (3, 3), (2, 2), (edge, edge))
+def batch_norm(layout: Layout, name: str) -> BatchNorm:
+    """Batch norm with the published epsilon, by the batch's statistics in training, else by the running ones."""
+    return BatchNorm(layout.decay, EPSILON, layout.sums, layout.train, name=name)
 
 
 class Unit(nn.Module):
@@ -70,10 +79,8 @@ class Unit(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         layout = self.layout
-        x = Convolution(
-            self.features, self.kernel, self.stride, self.padding, False, layout.form, layout.dtype, name="conv"
-        )(x)
-        return nn.relu(batch_norm(layout.decay, layout.dtype, layout.train, "bn")(x))
+        x = convolution(layout, self.features, self.kernel, self.stride, self.padding, False, "conv")(x)
+        return nn.relu(batch_norm(layout, "bn")(x))
 
 
 class Branch(nn.Module):
@@ -83,7 +90,7 @@ class Branch(nn.Module):
     """
 
     layout: Layout
-    units: tuple[tuple[int, tuple[int, int], int, tuple[int, int]], ...]
+    units: tuple[tuple[int, Pair, int, Pair], ...]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -96,13 +103,9 @@ class Branch(nn.Module):
 def residual(layout: Layout, x: jax.Array, branches: list[jax.Array], scale: float, relu: bool) -> jax.Array:
     """Branches side by side, a biased 1 x 1 convolution to the input's channels, scaled and added to the input."""
     joined = jnp.concatenate(branches, axis=-1)
-    y = Convolution(x.shape[-1], (1, 1), 1, (0, 0), True, layout.form, layout.dtype, name="conv2d")(joined)
+    y = convolution(layout, x.shape[-1], *_POINT, True, "conv2d")(joined)
     y = y * jnp.asarray(scale, layout.dtype) + x
     return nn.relu(y) if relu else y
-
-
-_POINT = ((1, 1), 1, (0, 0))
-_SQUARE = ((3, 3), 1, (1, 1))
 
 
 class Block35(nn.Module):
@@ -172,7 +175,7 @@ class ReductionA(nn.Module):
         branches = [
             Unit(layout, scaled(384, layout.width), (3, 3), 2, layout.edge, name="branch0")(x),
             Branch(layout, units, name="branch1")(x),
-            max_pool(x, layout.same),
+            max_pool(x, layout.edge[0], layout.sums),
         ]
         return jnp.concatenate(branches, axis=-1)
 
@@ -190,6 +193,6 @@ class ReductionB(nn.Module):
             Branch(layout, (point, (384, (3, 3), 2, layout.edge)), name="branch0")(x),
             Branch(layout, (point, down), name="branch1")(x),
             Branch(layout, (point, (256, *_SQUARE), down), name="branch2")(x),
-            max_pool(x, layout.same),
+            max_pool(x, layout.edge[0], layout.sums),
         ]
         return jnp.concatenate(branches, axis=-1)
