@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from siamese_jax.types import Array
+
 PAIRS_WITHIN = ("any", "speaker")
 
 
@@ -23,8 +25,8 @@ class PairMasks(NamedTuple):
 class ClassIndex(NamedTuple):
     """Rows of the clips of each class: `rows` [C, K] int, padded by repeating; `counts` [C] int, how many hold."""
 
-    rows: jax.Array
-    counts: jax.Array
+    rows: Array
+    counts: Array
 
 
 def pair_masks(

@@ -16,6 +16,7 @@ from siamese_jax.models import siamese
 from siamese_jax.models.siamese import Params, SiameseSpec
 from siamese_jax.pairs import ClassIndex
 from siamese_jax.training import BatchLog, TrainingSpec
+from siamese_jax.types import Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,18 +40,18 @@ class ProtocolSpec:
 class Clips(NamedTuple):
     """The clips of one corpus as a trial sees them: features [N, F], classes [N] int, speakers [N] int."""
 
-    x: jax.Array
-    label: jax.Array
-    speaker: jax.Array
+    x: Array
+    label: Array
+    speaker: Array
 
 
 class Scaling(NamedTuple):
     """An affine map of features, (x - shift) / scale, each [F]; zeros and ones leave a scaled table alone."""
 
-    shift: jax.Array
-    scale: jax.Array
+    shift: Array
+    scale: Array
 
-    def __call__(self, x_NxF: jax.Array) -> jax.Array:
+    def __call__(self, x_NxF: Array) -> Array:
         return (x_NxF - self.shift[None, :]) / self.scale[None, :]
 
 
@@ -58,24 +59,31 @@ class Fold(NamedTuple):
     """One fold of leave one speaker out.
 
     Fields:
-      index: the training clips by class.
+      by_class: the training clips of each class.
       train: [M] int rows of the training clips, padded; train_valid [M] bool.
       test: [Q] int rows of the test clips, padded.
       scaling: of the clips, for this fold.
     """
 
-    index: ClassIndex
-    train: jax.Array
-    train_valid: jax.Array
-    test: jax.Array
+    by_class: ClassIndex
+    train: Array
+    train_valid: Array
+    test: Array
     scaling: Scaling
 
 
 class FewShot(NamedTuple):
-    """One fine-tuning repetition: the labelled clips' rows [M] int, how many layers are frozen [] int, the scaling."""
+    """One fine-tuning repetition.
 
-    support: jax.Array
-    frozen: jax.Array
+    Fields:
+      support: [M] int rows of the labelled target clips, padded; valid [M] bool marks the padding with False.
+      frozen: [] int, how many encoder layers are frozen.
+      scaling: of the target's features.
+    """
+
+    support: Array
+    valid: Array
+    frozen: Array
     scaling: Scaling
 
 
@@ -84,7 +92,7 @@ class FineTuned(NamedTuple):
 
     Fields:
       predictions: [R, N] int8, the class of every target clip at every readout (labelled ones too: mask them).
-      log: of the support set, before the first step and at every readout, each [1 + R].
+      log: of the support set at every readout, each [R].
       skipped: [] int, second updates skipped because their gradient was not finite.
     """
 
@@ -156,7 +164,7 @@ def make_in_domain_trial(spec: ProtocolSpec, steps: int) -> Callable[[jax.Array,
 
     def trial(key: jax.Array, fold: Fold, target: Clips) -> jax.Array:
         clips = target._replace(x=fold.scaling(target.x))
-        params, _ = _train_from_scratch(spec, key, clips, fold.index, (steps,))
+        params, _ = _train_from_scratch(spec, key, clips, fold.by_class, (steps,))
         return classify.classify(
             spec.network,
             params,
@@ -172,30 +180,32 @@ def make_in_domain_trial(spec: ProtocolSpec, steps: int) -> Callable[[jax.Array,
 
 
 def make_fine_tuning_trial(
-    spec: ProtocolSpec, second_update: str, readouts: tuple[int, ...]
-) -> Callable[[Params, FewShot, Clips], FineTuned]:
-    """Trial (params, few_shot, target) -> FineTuned: fine-tuning on a few labelled target clips.
+    spec: ProtocolSpec, second_updates: tuple[str, ...], readouts: tuple[int, ...]
+) -> Callable[[Params, FewShot, Clips, jax.Array], FineTuned]:
+    """Trial (params, few_shot, target, which) -> FineTuned: fine-tuning on a few labelled target clips.
 
     The whole support set is the batch; it consumes no key. The target is classified by its similarity to the support
     set after each number of steps in `readouts`, inside one run.
 
     Args:
-      second_update: one of `training.SECOND_UPDATES`.
-      readouts: increasing numbers of steps; the last one ends the run.
+      second_updates: what may follow a cross-entropy step, see `training.SECOND_UPDATES`; the trial's `which`, an
+        index into them, is shared by the trials of a call, so that one program serves them all at the price of one.
+      readouts: increasing numbers of steps, 0 for none; the last one ends the run.
     """
 
-    def trial(params: Params, few_shot: FewShot, target: Clips) -> FineTuned:
+    def trial(params: Params, few_shot: FewShot, target: Clips, which: jax.Array) -> FineTuned:
         x_NxF = few_shot.scaling(target.x)
-        x_MxF, label_M = x_NxF[few_shot.support], target.label[few_shot.support]
-        valid_M = jnp.ones(label_M.shape, bool)
-        masks = pairs.pair_masks(
-            label_M, few_shot.support, target.speaker[few_shot.support], valid_M, spec.training.pairs_within
-        )
+        rows_M, valid_M = few_shot.support, few_shot.valid
+        x_MxF, label_M = x_NxF[rows_M], target.label[rows_M]
+        masks = pairs.pair_masks(label_M, rows_M, target.speaker[rows_M], valid_M, spec.training.pairs_within)
         mask = siamese.trainable_mask(params, few_shot.frozen)
+
+        def second(kind: str) -> Callable[[training.TrainState], training.TrainState]:
+            return lambda state: training.second_step(spec.network, spec.training, kind, state, x_MxF, masks, mask)
 
         def step(_: jax.Array, state: training.TrainState) -> training.TrainState:
             state = training.cross_entropy_step(spec.network, spec.training, state, x_MxF, masks, mask)
-            return training.second_step(spec.network, spec.training, second_update, state, x_MxF, masks, mask)
+            return jax.lax.switch(which, [second(kind) for kind in second_updates], state)
 
         def run_to(state: training.TrainState, span: jax.Array) -> tuple[training.TrainState, tuple]:
             state = jax.lax.fori_loop(span[0], span[1], step, state)
@@ -204,9 +214,7 @@ def make_fine_tuning_trial(
             )
             return state, (predictions_N, training.look(spec.network, spec.training, state.params, x_MxF, masks))
 
-        start = training.look(spec.network, spec.training, params, x_MxF, masks)
         state, (predictions_RxN, log) = jax.lax.scan(run_to, training.init_state(params), _spans(readouts))
-        log = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), start, log)
         return FineTuned(predictions_RxN, log, state.skipped)
 
     return trial

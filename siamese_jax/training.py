@@ -120,13 +120,9 @@ def second_step(
 
     encoder, mask = state.params["encoder"], mask["encoder"]
     grads = _masked(jax.grad(loss)(encoder), mask)
-    if kind == "cross_entropy_twice":
-        finite = jnp.ones((), bool)
-    else:
-        norm = optax.global_norm(grads)
-        finite = jnp.isfinite(norm)
-        scale = jnp.where(finite, jnp.minimum(1, training.clip_norm / jnp.maximum(norm, 1e-30)), 0)
-        grads = jax.tree.map(lambda g: jnp.where(finite, g, 0) * scale, grads)
+    finite = jnp.ones((), bool)
+    if kind != "cross_entropy_twice":
+        grads, finite = _clipped(grads, training.clip_norm)
     direction, adam = optax.scale_by_adam().update(grads, state.second_adam)
     updated = _descend(encoder, direction, training.second_learning_rate, mask)
 
@@ -139,3 +135,15 @@ def second_step(
         keep(adam, state.second_adam),
         state.skipped + ~finite,
     )
+
+
+def _clipped(grads: Params, norm: float) -> tuple[Params, jax.Array]:
+    """Gradients clipped to a global norm, and whether they were finite; zeros where they were not."""
+    leaves = jax.tree.leaves(grads)
+    # Scaled by its largest entry first: near the pole the squares alone would overflow a float32.
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in leaves]))
+    finite = jnp.isfinite(largest)
+    unit = jax.tree.map(lambda g: jnp.where(finite, g, 0) / jnp.where(finite & (largest > 0), largest, 1), grads)
+    length = optax.global_norm(unit)
+    scale = jnp.minimum(jnp.where(finite, largest, 0), norm / jnp.where(length > 0, length, 1))
+    return jax.tree.map(lambda g: g * scale, unit), finite

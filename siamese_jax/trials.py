@@ -13,6 +13,12 @@ from siamese_jax.errors import InputError
 
 TRIAL_AXIS = "trial"
 
+CPU_FLOATS = 16e6
+"""Floats that the trials of one call may hold on one CPU core; larger chunks gain nothing there (measured)."""
+
+ACCELERATOR_SHARE = 0.3
+"""Share of an accelerator's memory that the trials of one call may hold."""
+
 
 def use_all_cores() -> None:
     """Makes every CPU core a device, and keeps compiled programs on disk; call it before the first computation.
@@ -22,10 +28,21 @@ def use_all_cores() -> None:
     siamese_jax in the user's cache folder.
     """
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    if jax.config.jax_compilation_cache_dir is None:
+    if getattr(jax.config, "jax_compilation_cache_dir") is None:  # noqa: B009 - the stubs lack it
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(home / "siamese_jax" / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def chunk_size(n_trials: int, floats_per_trial: float) -> int:
+    """Trials of one compiled call over all local devices: as many as fit, in chunks of nearly equal size."""
+    devices = jax.local_devices()
+    budget = CPU_FLOATS
+    if devices[0].platform != "cpu":
+        budget = ACCELERATOR_SHARE * devices[0].memory_stats()["bytes_limit"] / 4
+    most = max(1, int(budget // floats_per_trial)) * len(devices)
+    n_chunks = -(-n_trials // most)
+    return -(-n_trials // n_chunks)
 
 
 def _rows(tree: Any, rows: np.ndarray) -> Any:
@@ -33,13 +50,13 @@ def _rows(tree: Any, rows: np.ndarray) -> Any:
 
 
 class TrialProgram:
-    """A trial, mapped over a leading trial axis [G] of its mapped arguments, compiled once a shape.
+    """A trial, mapped over a leading trial axis [G] of its mapped arguments, compiled once.
 
     Args:
       trial: an unbatched pure function.
       in_axes: 0 for each argument that differs between trials, None for each that all share; as in `jax.vmap`.
-      chunk: trials of one compiled call, over all devices; bounds memory. Every chunk has this shape, the last one is
-        padded by repeating a trial, so a trial gives the same bits whatever the number of trials.
+      chunk: trials of one compiled call, over all local devices; bounds memory. Every chunk has this shape, the last
+        one is padded by repeating a trial, so a trial gives the same bits whatever the number of trials.
     """
 
     def __init__(self, trial: Callable[..., Any], in_axes: Sequence[int | None], chunk: int):
@@ -53,6 +70,14 @@ class TrialProgram:
         self._program = jax.jit(
             jax.vmap(trial, in_axes=self.in_axes), in_shardings=shardings, out_shardings=self._mapped
         )
+        self.compiled: Any = None
+
+    def prepare(self, *arguments: Any) -> "TrialProgram":
+        """Compiles for arguments of these shapes (any number of trials); safe to call from a thread."""
+        rows = np.zeros(self.chunk, int)
+        chunk = [_rows(a, rows) if axis == 0 else a for a, axis in zip(arguments, self.in_axes)]
+        self.compiled = self._program.lower(*chunk).compile()
+        return self
 
     def __call__(self, *arguments: Any, on_chunk: Callable[[int], None] | None = None) -> Any:
         """Runs all trials; the result has the trial axis [G] in front of every array, as NumPy arrays.
@@ -64,19 +89,20 @@ class TrialProgram:
         sizes = {leaf.shape[0] for leaf in mapped}
         if len(sizes) != 1 or 0 in sizes:
             raise InputError(f"mapped arguments hold {sorted(sizes)} trials; expected one number, at least 1")
+        if self.compiled is None:
+            self.prepare(*arguments)
         n_trials = sizes.pop()
         shared = [None if axis == 0 else jax.device_put(a, self._shared) for a, axis in zip(arguments, self.in_axes)]
         results = []
         for start in range(0, n_trials, self.chunk):
             rows = np.minimum(np.arange(start, start + self.chunk), n_trials - 1)
-            chunk = [_rows(a, rows) if axis == 0 else s for a, s, axis in zip(arguments, shared, self.in_axes)]
+            chunk = [
+                jax.device_put(_rows(a, rows), self._mapped) if axis == 0 else s
+                for a, s, axis in zip(arguments, shared, self.in_axes)
+            ]
             held = min(self.chunk, n_trials - start)
-            result = jax.device_get(self._program(*chunk))
+            result = jax.device_get(self.compiled(*chunk))
             results.append(jax.tree.map(lambda leaf, held=held: leaf[:held], result))
             if on_chunk is not None:
                 on_chunk(held)
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)
-
-    def lower(self, *arguments: Any) -> Any:
-        """The lowered program for arguments of one chunk's shape; for looking at, and for tests."""
-        return self._program.lower(*arguments)

@@ -16,6 +16,9 @@ from typing import Any
 
 import numpy as np
 
+Array = Any
+"""A jax.Array or a np.ndarray: records that go into a trial are made on the host and arrive on a device."""
+
 EMOTIONS = (
     "anger", "happiness", "sadness", "fear", "disgust", "surprise", "neutral", "calm", "boredom",
 )  # fmt: skip

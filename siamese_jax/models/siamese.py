@@ -88,12 +88,12 @@ def init(spec: SiameseSpec, key: jax.Array, n_features: int) -> Params:
 
 def encode(spec: SiameseSpec, encoder: Params, x_BxF: jax.Array) -> jax.Array:
     """Embeddings [B, D] of clips [B, F]; g_W of equation 1."""
-    return Encoder(spec.widths).apply({"params": encoder}, x_BxF)
+    return jnp.asarray(Encoder(spec.widths).apply({"params": encoder}, x_BxF))
 
 
 def pair_logits(spec: SiameseSpec, head: Params, a_MxD: jax.Array, b_QxD: jax.Array | None) -> jax.Array:
     """Logits [M, Q] of p(same emotion) for every pair of two sets of embeddings; [M, M] within one, for b = None."""
-    return PairHead(spec.head, spec.head_width).apply({"params": head}, a_MxD, b_QxD)
+    return jnp.asarray(PairHead(spec.head, spec.head_width).apply({"params": head}, a_MxD, b_QxD))
 
 
 def trainable_mask(params: Params, frozen: jax.Array) -> Params:

@@ -1,0 +1,33 @@
+"""Runs an experiment: Table 1 and Figure 2 of Feng & Chaspari 2020, on the tables that ship or on yours.
+
+python -m launch.reproduce --workdir=results/reproduce
+"""
+
+import sys
+from pathlib import Path
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from siamese_jax import config, experiment, trials
+from siamese_jax.errors import InputError
+
+CONFIG = config_flags.DEFINE_config_file("config", "configs/reproduce.py", "The experiment.")
+WORKDIR = flags.DEFINE_string("workdir", "results/reproduce", "Where results go; a run that was stopped goes on there.")
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    trials.use_all_cores()
+    try:
+        experiment.run(config.resolve(CONFIG.value), WORKDIR.value)
+    except InputError as error:
+        logging.error("%s", error)
+        sys.exit(2)
+    print((Path(WORKDIR.value) / "table1.md").read_text(encoding="utf-8"))
+    print(f"Results, figure and every repetition: {WORKDIR.value}")
+
+
+if __name__ == "__main__":
+    app.run(main)

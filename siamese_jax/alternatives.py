@@ -1,0 +1,127 @@
+"""What a user would pick instead: classifiers of scikit-learn on the same features, draws and test clips."""
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from joblib import Parallel, delayed
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
+
+from siamese_jax import scaling, stages
+from siamese_jax.stages import Plan
+
+ALTERNATIVES: dict[str, Callable[[], LogisticRegression | SVC]] = {
+    "logistic_regression": lambda: LogisticRegression(max_iter=2000),
+    "svm": lambda: SVC(kernel="rbf", C=1.0, gamma="scale"),
+}
+"""The library's own defaults, but for the number of iterations: nothing is tuned on the target."""
+
+
+class Task(NamedTuple):
+    """One fit: training clips [M, F], their classes [M] and weights [M], and the clips [Q, F] to classify."""
+
+    x: np.ndarray
+    label: np.ndarray
+    weight: np.ndarray
+    query: np.ndarray
+
+
+def joint(
+    source_x: np.ndarray, source_label: np.ndarray, target_x: np.ndarray, target_label: np.ndarray, query: np.ndarray
+) -> Task:
+    """Source and target clips in one training set, each corpus with half of the total weight."""
+    n, m = len(source_label), len(target_label)
+    weight = np.concatenate([np.full(n, (n + m) / (2 * n)), np.full(m, (n + m) / (2 * m))])
+    return Task(np.concatenate([source_x, target_x]), np.concatenate([source_label, target_label]), weight, query)
+
+
+def plain(x: np.ndarray, label: np.ndarray, query: np.ndarray) -> Task:
+    """A training set of one corpus, every clip with weight 1."""
+    return Task(x, label, np.ones(len(label)), query)
+
+
+def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs: int) -> list[np.ndarray]:
+    """Predictions [Q] int8 of every task, in order; each fit runs on one thread, `n_jobs` at a time.
+
+    Args:
+      name: one of `ALTERNATIVES`.
+      on_done: called with 1 as each task is done.
+    """
+
+    def fit(task: Task) -> np.ndarray:
+        model = ALTERNATIVES[name]()
+        model.fit(task.x.astype(np.float64), task.label, sample_weight=task.weight)
+        return model.predict(task.query.astype(np.float64)).astype(np.int8)
+
+    predictions = []
+    with threadpool_limits(limits=1):
+        for done in Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(delayed(fit)(t) for t in tasks):
+            predictions.append(done)
+            on_done(1)
+    return predictions
+
+
+def run(plan: Plan, scope: str, on_done: Callable[[int], None], n_jobs: int) -> xr.Dataset:
+    """Every classifier under one scaling scope, on the draws of the plan.
+
+    Returns `loso` (method, clip) and `tested` (clip); where the scope knows a source, `source_only` (method, clip) and
+    `few_shot` (method, data, n_speakers, draw, clip), data being "target" and "source+target"; and `fit_seconds`.
+    """
+    e, target = plan.experiment, plan.target
+    loso, tested = _leave_one_out_tasks(plan, scope)
+    few_shot = [] if scope == "train" else _few_shot_tasks(plan, scope)
+    source_only = [] if scope == "train" else [_source_task(plan, scope)]
+    out: dict[str, list[np.ndarray]] = {"loso": [], "source_only": [], "few_shot": []}
+    seconds = []
+    for name in e.alternatives:
+        start = perf_counter()
+        found = fit_all(name, [task for _, task in loso] + source_only + few_shot, on_done, n_jobs)
+        pooled = np.zeros(len(target), np.int8)
+        for (rows, _), predicted in zip(loso, found):
+            pooled[rows] = predicted
+        out["loso"].append(pooled)
+        if few_shot:
+            out["source_only"].append(found[len(loso)])
+            out["few_shot"].append(np.stack(found[len(loso) + 1 :]).reshape(2, len(e.n_speakers), e.n_draws, -1))
+        seconds.append(perf_counter() - start)
+    dims = {"few_shot": ("method", "data", "n_speakers", "draw", "clip")}
+    arrays = {key: (dims.get(key, ("method", "clip")), np.stack(value)) for key, value in out.items() if value}
+    coords = {"method": list(e.alternatives), "n_speakers": list(e.n_speakers), "data": ["target", "source+target"]}
+    return xr.Dataset(arrays, coords=coords).assign(tested=("clip", tested), fit_seconds=("method", seconds))
+
+
+def _leave_one_out_tasks(plan: Plan, scope: str) -> tuple[list[tuple[np.ndarray, Task]], np.ndarray]:
+    """(test rows, task) a speaker, and which clips are tested [N]."""
+    clips = plan.target_clips("corpus" if scaling.IN_DOMAIN_SCOPE[scope] == "train" else scope)
+    tested, tasks = np.zeros(len(plan.target), bool), []
+    for train, test in stages.leave_one_speaker_out(plan.target):
+        if len(test):
+            x = clips.x
+            if scaling.IN_DOMAIN_SCOPE[scope] == "train":
+                one = scaling.over_rows(x, [train], plan.experiment.scale_floor)
+                x = (x - one.shift) / one.scale
+            tasks.append((test, plain(x[train], clips.label[train], x[test])))
+            tested[test] = True
+    return tasks, tested
+
+
+def _source_task(plan: Plan, scope: str) -> Task:
+    source = plan.source_clips(scope)
+    return plain(source.x, source.label, plan.target_clips(scaling.OUT_OF_DOMAIN_SCOPE[scope]).x)
+
+
+def _few_shot_tasks(plan: Plan, scope: str) -> list[Task]:
+    """Tasks by data (target, source+target), number of speakers and draw, in that order."""
+    source, target = plan.source_clips(scope), plan.target_clips(scope)
+    on_target, on_both = [], []
+    for n_speakers in plan.experiment.n_speakers:
+        scalings = plan.support_scaling(target, scope, n_speakers)
+        for rows, shift, scale in zip(plan.draws.support(n_speakers), scalings.shift, scalings.scale):
+            x, label = (target.x - shift) / scale, target.label
+            on_target.append(plain(x[rows], label[rows], x))
+            on_both.append(joint(source.x, source.label, x[rows], label[rows], x))
+    return on_target + on_both

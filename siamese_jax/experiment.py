@@ -1,0 +1,154 @@
+"""A whole experiment: from a configuration to a work directory with results (Feng & Chaspari 2020, section 5)."""
+
+import dataclasses
+import hashlib
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from absl import logging
+
+from siamese_jax import alternatives, datasets, scaling, stages, summary
+from siamese_jax.config import Experiment
+from siamese_jax.datasets import Dataset
+from siamese_jax.io import write_json, write_text
+from siamese_jax.progress import Bars, bars
+from siamese_jax.report import differences as differences_report
+from siamese_jax.report import figure2, table1
+from siamese_jax.rows import Difference, Row
+from siamese_jax.stages import Plan
+from siamese_jax.workdir import WorkDir
+
+
+@dataclasses.dataclass
+class Results:
+    """What an experiment found, as it goes into the work directory; see `rows` for the fields."""
+
+    rows: list[Row] = dataclasses.field(default_factory=list)
+    differences: list[Difference] = dataclasses.field(default_factory=list)
+    optimism: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+
+def run(experiment: Experiment, workdir: str | Path) -> Results:
+    """Runs what is not there yet, and writes results into `workdir`.
+
+    Writes config.json, provenance.json, summary.json (rows), differences.json (paired), optimism.json, table1.md,
+    differences.md, figure2.png, figure2.pdf and arrays/ (every repetition, netCDF).
+
+    Raises:
+      InputError: a table cannot be used for this protocol, or the folder holds another experiment.
+    """
+    start = time.perf_counter()
+    source, target = load(experiment)
+    work = WorkDir(workdir, experiment, {"source": _digest(source), "target": _digest(target)})
+    plan = Plan.make(experiment, source, target)
+    results = Results()
+    with bars() as shown, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
+        for head in experiment.heads:
+            tuning = None if set(experiment.scalings) == {"train"} else stages.FineTuning(plan, head, executor)
+            for scope in experiment.scalings:
+                _run_setting(plan, work, shown, head, scope, tuning, results)
+        for scope in experiment.scalings:
+            arrays = _alternatives(plan, work, shown, scope)
+            results.rows.extend(summary.alternative_rows(plan, scope, arrays))
+    _write(plan, work, results, time.perf_counter() - start)
+    return results
+
+
+def load(experiment: Experiment) -> tuple[Dataset, Dataset]:
+    """Source and target, checked. Raises InputError where they cannot serve the protocol, or do not fit each other."""
+    e = experiment
+    source = datasets.load(e.source, e.source_corpus, e.source_companion, e.emotions)
+    target = datasets.load(e.target, e.target_corpus, e.target_companion, e.emotions)
+    datasets.check_protocol(target, e.emotions, max(e.n_speakers), e.target)
+    datasets.check_same_features(source, target)
+    for scope in e.scalings:
+        scaling.check_scope(source, target, scope)
+    logging.info("source %s: %d clips, %d speakers", source.name, len(source), len(source.speakers))
+    logging.info("target %s: %d clips, %d speakers", target.name, len(target), len(target.speakers))
+    return source, target
+
+
+def _digest(dataset: Dataset) -> str:
+    table = dataset.everything
+    digest = hashlib.sha256(np.ascontiguousarray(table.features).tobytes())
+    for column in (table.clip, table.emotion, table.speaker, np.array(table.feature_names)):
+        digest.update("\n".join(column.tolist()).encode())
+    return digest.hexdigest()
+
+
+def _run_setting(
+    plan: Plan, work: WorkDir, shown: Bars, head: str, scope: str, tuning: stages.FineTuning | None, results: Results
+) -> None:
+    """Every stage of the Siamese network under one head and scaling scope."""
+    e, folder = plan.experiment, f"{head}/{scope}"
+
+    def stage(name: str, total: int, make: Any) -> xr.Dataset:
+        def labelled() -> xr.Dataset:
+            logging.info("%s, %s, scaling by %s", name, head, scope)
+            return _label(plan, make(shown.start(f"{name} ({head}, {scope})", total)))
+
+        return work.arrays(f"{folder}/{name}", labelled)
+
+    idt = stage("in_domain", e.n_seeds * len(plan.target.speakers), lambda on: stages.in_domain(plan, head, scope, on))
+    if tuning is None or scope == "train":
+        results.rows.extend(summary.siamese_rows(plan, head, scope, None, idt, None))
+        return
+    trained = stage("source", e.n_seeds, lambda on: stages.source_training(plan, head, scope, on))
+    params = stages.params_from_arrays(trained)
+    ood_scope = scaling.OUT_OF_DOMAIN_SCOPE[scope]
+    ood = stage("out_of_domain", e.n_seeds, lambda on: stages.out_of_domain(plan, head, ood_scope, params, on))
+    total = len(e.losses) * len(e.frozen) * e.n_draws
+    tuned = {
+        k: stage(f"fine_tuning_{k:02d}", total, lambda on, k=k: tuning.run(k, scope, params, on)) for k in e.n_speakers
+    }
+    grid = summary.score_grid(plan, tuned)
+    results.rows.extend(summary.siamese_rows(plan, head, scope, ood, idt, grid))
+    results.optimism.extend(summary.optimism(plan, head, scope, grid))
+    few_shot = _few_shot_predictions(plan, _alternatives(plan, work, shown, scope))
+    results.differences.extend(summary.differences(plan, head, scope, grid, few_shot))
+
+
+def _label(plan: Plan, arrays: xr.Dataset) -> xr.Dataset:
+    """The arrays with their clips, seeds and draws named."""
+    coords: dict[str, Any] = {}
+    table = plan.target.table
+    if "clip" in arrays.dims:
+        coords |= {"clip": table.clip.astype(object), "emotion": ("clip", table.emotion.astype(object))}
+        coords |= {"speaker": ("clip", table.speaker.astype(object))}
+    for dim in ("seed", "draw"):
+        if dim in arrays.dims:
+            coords[dim] = np.arange(arrays.sizes[dim])
+    return arrays.assign_coords(coords).assign_attrs(emotions=list(plan.experiment.emotions))
+
+
+def _few_shot_predictions(plan: Plan, arrays: xr.Dataset) -> dict[str, np.ndarray]:
+    return {name: arrays.few_shot.values[i, 1] for i, name in enumerate(plan.experiment.alternatives)}
+
+
+def _alternatives(plan: Plan, work: WorkDir, shown: Bars, scope: str) -> xr.Dataset:
+    e = plan.experiment
+
+    def make() -> xr.Dataset:
+        logging.info("alternatives, scaling by %s", scope)
+        with_source = scope != "train"
+        fits = len(plan.target.speakers) + with_source * (1 + 2 * len(e.n_speakers) * e.n_draws)
+        on_done = shown.start(f"alternatives ({scope})", len(e.alternatives) * fits)
+        return _label(plan, alternatives.run(plan, scope, on_done, len(os.sched_getaffinity(0))))
+
+    return work.arrays(f"alternatives/{scope}", make)
+
+
+def _write(plan: Plan, work: WorkDir, results: Results, seconds: float) -> None:
+    found = [dataclasses.asdict(row) for row in results.rows]
+    write_json(work.path / "summary.json", found)
+    write_json(work.path / "differences.json", [dataclasses.asdict(row) for row in results.differences])
+    write_json(work.path / "optimism.json", results.optimism)
+    write_text(work.path / "table1.md", table1.markdown(plan.experiment, results.rows, results.optimism))
+    write_text(work.path / "differences.md", differences_report.markdown(results.differences))
+    figure2.write(plan.experiment, results.rows, work.path)
+    work.write_provenance(seconds)

@@ -1,0 +1,259 @@
+"""The stages of an experiment, each from datasets to labelled arrays: arguments laid out over trials, one call each."""
+
+import dataclasses
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from siamese_jax import classify, pairs, protocols, scaling, trials
+from siamese_jax.config import Experiment
+from siamese_jax.datasets import Dataset
+from siamese_jax.models import siamese
+from siamese_jax.models.siamese import Params, SiameseSpec
+from siamese_jax.pairs import FewShotDraws
+from siamese_jax.protocols import Clips, FewShot, Fold, ProtocolSpec
+from siamese_jax.training import TrainingSpec
+
+OnDone = Callable[[int], None]
+
+SOURCE_LOOKS = 5
+"""Times that pre-training reads its losses."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What all settings of an experiment share: its data, draws and keys; made from the config alone.
+
+    Keys: fold_in(key(seed), 0) for source training, 1 for in-domain training, 2 for the draws; each split per seed.
+    """
+
+    experiment: Experiment
+    source: Dataset
+    target: Dataset
+    draws: FewShotDraws
+
+    @classmethod
+    def make(cls, experiment: Experiment, source: Dataset, target: Dataset) -> "Plan":
+        key = jax.random.fold_in(jax.random.key(experiment.seed), 2)
+        n_classes = len(experiment.emotions)
+        draws = pairs.few_shot_draws(key, target.label, target.speaker, n_classes, experiment.n_draws)
+        return cls(experiment, source, target, draws)
+
+    def keys(self, purpose: int) -> jax.Array:
+        """One key a seed [n_seeds]."""
+        root = jax.random.fold_in(jax.random.key(self.experiment.seed), purpose)
+        return jax.random.split(root, self.experiment.n_seeds)
+
+    @property
+    def seed_of_draw(self) -> np.ndarray:
+        """The source seed [draws] that each draw starts from."""
+        return np.arange(self.experiment.n_draws) % self.experiment.n_seeds
+
+    def spec(self, head: str) -> ProtocolSpec:
+        """What the trials of one setting share."""
+        e = self.experiment
+        return ProtocolSpec(
+            network=SiameseSpec(e.encoder_widths, head, e.head_width),
+            training=TrainingSpec(
+                e.learning_rate, e.second_learning_rate, e.clip_norm, e.pair_weighting, e.pairs_within
+            ),
+            n_classes=len(e.emotions),
+            batch_size=e.batch_size,
+            pooling=e.pooling,
+        )
+
+    def source_clips(self, scope: str) -> Clips:
+        x = scaling.source_features(self.source, scope, self.experiment.scale_floor)
+        return Clips(x, self.source.label, self.source.speaker)
+
+    def target_clips(self, scope: str) -> Clips:
+        x = scaling.target_features(self.source, self.target, scope, self.experiment.scale_floor)
+        return Clips(x, self.target.label, self.target.speaker)
+
+    def support_scaling(self, target: Clips, scope: str, n_speakers: int) -> protocols.Scaling:
+        """The scaling of each draw's target clips [draws, F]: by its labelled clips, or none beyond the table's."""
+        support = self.draws.support(n_speakers)
+        if scope == "support":
+            return scaling.over_rows(target.x, list(support), self.experiment.scale_floor)
+        return scaling.identity(len(support), target.x.shape[1])
+
+
+def source_training(plan: Plan, head: str, scope: str, on_done: OnDone) -> xr.Dataset:
+    """Pre-trains one network a seed on the source; parameters and losses, dims (seed, ...)."""
+    e = plan.experiment
+    looks = tuple(sorted({max(1, e.source_steps * (i + 1) // SOURCE_LOOKS) for i in range(SOURCE_LOOKS)}))
+    clips = plan.source_clips(scope)
+    by_class = pairs.class_index(plan.source.label, len(e.emotions), np.ones(len(plan.source), bool))
+    chunk = trials.chunk_size(e.n_seeds, _batch_floats(e))
+    program = trials.TrialProgram(protocols.make_source_trial(plan.spec(head), looks), (0, None, None), chunk)
+    params, log = program(plan.keys(0), clips, by_class, on_chunk=on_done)
+    arrays: dict[str, Any] = {name: (("seed", "source_step"), value) for name, value in log._asdict().items()}
+    return xr.Dataset({**arrays, **params_to_arrays(params)}, coords={"source_step": list(looks)})
+
+
+def out_of_domain(plan: Plan, head: str, scope: str, params: Params, on_done: OnDone) -> xr.Dataset:
+    """Classes of the target clips by their similarity to the source clips; `predictions` (seed, clip)."""
+    source, target = plan.source_clips(scope), plan.target_clips(scope)
+    # Clips are compared in blocks, so the pairs of one block bound the memory.
+    floats = classify.QUERY_BLOCK * len(plan.source) * 4
+    program = trials.TrialProgram(
+        protocols.make_out_of_domain_trial(plan.spec(head)),
+        (0, None, None),
+        trials.chunk_size(plan.experiment.n_seeds, floats),
+    )
+    predictions = program(params, source, target, on_chunk=on_done)
+    return xr.Dataset({"predictions": (("seed", "clip"), predictions)})
+
+
+def in_domain(plan: Plan, head: str, scope: str, on_done: OnDone) -> xr.Dataset:
+    """Leave one speaker out on the target: `predictions` (seed, clip) pooled over folds, and `tested` (clip).
+
+    A test clip with a twin among the fold's training clips is not tested.
+    """
+    e, target = plan.experiment, plan.target
+    clips = plan.target_clips("corpus" if scope == "train" else scope)
+    folds, tests = _folds(plan, clips, scope)
+    n_folds = len(tests)
+    keys = jax.vmap(lambda key: jax.vmap(lambda i: jax.random.fold_in(key, i))(np.arange(n_folds)))(plan.keys(1))
+    every = jax.tree.map(lambda leaf: np.tile(leaf, (e.n_seeds,) + (1,) * (leaf.ndim - 1)), folds)
+    chunk = trials.chunk_size(e.n_seeds * n_folds, _batch_floats(e) + 4 * every.test.shape[1] * every.train.shape[1])
+    program = trials.TrialProgram(
+        protocols.make_in_domain_trial(plan.spec(head), e.in_domain_steps), (0, 0, None), chunk
+    )
+    classes = program(keys.reshape(-1), every, clips, on_chunk=on_done).reshape(e.n_seeds, n_folds, -1)
+    predictions, tested = np.zeros((e.n_seeds, len(target)), np.int8), np.zeros(len(target), bool)
+    for fold, rows in enumerate(tests):
+        predictions[:, rows] = classes[:, fold, : len(rows)]
+        tested[rows] = True
+    return xr.Dataset({"predictions": (("seed", "clip"), predictions), "tested": ("clip", tested)})
+
+
+def leave_one_speaker_out(target: Dataset) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(training rows, test rows) of each speaker's fold; a test clip with a twin in the training rows is left out."""
+    folds = []
+    for speaker in range(len(target.speakers)):
+        train = np.flatnonzero(target.speaker != speaker)
+        test = np.flatnonzero((target.speaker == speaker) & ~np.isin(target.twin, target.twin[train]))
+        folds.append((train, test))
+    return folds
+
+
+def _folds(plan: Plan, clips: Clips, scope: str) -> tuple[Fold, list[np.ndarray]]:
+    e, target = plan.experiment, plan.target
+    splits = [(train, test) for train, test in leave_one_speaker_out(target) if len(test)]
+    widest = int(np.bincount(target.label).max())
+    used = [np.isin(np.arange(len(target)), train) for train, _ in splits]
+    indices = [pairs.class_index(target.label, len(e.emotions), use, widest) for use in used]
+    longest, most = max(len(train) for train, _ in splits), max(len(test) for _, test in splits)
+    if scope == "train":
+        scalings = scaling.over_rows(clips.x, [train for train, _ in splits], e.scale_floor)
+    else:
+        scalings = scaling.identity(len(splits), clips.x.shape[1])
+    fold = Fold(
+        by_class=pairs.ClassIndex(np.stack([i.rows for i in indices]), np.stack([i.counts for i in indices])),
+        train=np.stack([np.resize(train, longest) for train, _ in splits]).astype(np.int32),
+        train_valid=np.stack([np.arange(longest) < len(train) for train, _ in splits]),
+        test=np.stack([np.resize(test, most) for _, test in splits]).astype(np.int32),
+        scaling=scalings,
+    )
+    return fold, [test for _, test in splits]
+
+
+class FineTuning:
+    """The fine-tuning programs of one head: one for each padded size of the support set, compiled side by side."""
+
+    def __init__(self, plan: Plan, head: str, executor: Executor):
+        self.plan, self.head = plan, head
+        e = plan.experiment
+        self._trial = protocols.make_fine_tuning_trial(plan.spec(head), e.losses, e.steps)
+        params = jax.tree.map(
+            lambda leaf: leaf[None], siamese.init(plan.spec(head).network, plan.keys(0)[0], self._width)
+        )
+        target = Clips(plan.target.table.features, plan.target.label, plan.target.speaker)
+        self._programs: dict[int, Future[trials.TrialProgram]] = {}
+        for n_speakers in e.n_speakers:
+            size = self._padded(n_speakers)
+            if size not in self._programs:
+                few_shot = self._few_shot(np.zeros((1, size), np.int32), 0, scaling.identity(1, self._width))
+                chunk = trials.chunk_size(len(e.frozen) * e.n_draws, self._floats(size))
+                program = trials.TrialProgram(self._trial, (0, 0, None, None), chunk)
+                self._programs[size] = executor.submit(program.prepare, params, few_shot, target, np.int32(0))
+
+    @property
+    def _width(self) -> int:
+        return self.plan.target.everything.features.shape[1]
+
+    def _padded(self, n_speakers: int) -> int:
+        step = self.plan.experiment.pad_speakers
+        return -(-n_speakers // step) * step * len(self.plan.experiment.emotions)
+
+    def _floats(self, size: int) -> float:
+        return 8.0 * size * size + len(self.plan.target) * (
+            4 * size + 2 * self._width + sum(self.plan.experiment.encoder_widths)
+        )
+
+    @staticmethod
+    def _few_shot(support_GxM: np.ndarray, padding: int, scalings: protocols.Scaling) -> FewShot:
+        n, size = support_GxM.shape
+        padded = np.concatenate([support_GxM, np.zeros((n, padding), support_GxM.dtype)], axis=1).astype(np.int32)
+        valid = np.broadcast_to(np.arange(size + padding) < size, padded.shape).copy()
+        return FewShot(padded, valid, np.zeros(n, np.int32), scalings)
+
+    def run(self, n_speakers: int, scope: str, params: Params, on_done: OnDone) -> xr.Dataset:
+        """All fine-tuning trials with this many speakers.
+
+        Returns `predictions` (loss, frozen, draw, step, clip), the losses of the support set (loss, frozen, draw,
+        step), `skipped` (loss, frozen, draw), `support` (draw, labelled) and `seed_of_draw` (draw).
+        """
+        e, plan = self.plan.experiment, self.plan
+        target = plan.target_clips(scope)
+        support = plan.draws.support(n_speakers)
+        padding = self._padded(n_speakers) - support.shape[1]
+        few_shot = self._few_shot(support, padding, plan.support_scaling(target, scope, n_speakers))
+        shape = (len(e.frozen), e.n_draws)
+        every = jax.tree.map(lambda leaf: np.tile(leaf, (len(e.frozen),) + (1,) * (leaf.ndim - 1)), few_shot)
+        every = every._replace(frozen=np.repeat(np.array(e.frozen, np.int32), e.n_draws))
+        starts = jax.tree.map(lambda leaf: leaf[np.tile(plan.seed_of_draw, len(e.frozen))], params)
+        program = self._programs[self._padded(n_speakers)].result()
+        results = [program(starts, every, target, np.int32(i), on_chunk=on_done) for i in range(len(e.losses))]
+        stacked = jax.tree.map(lambda *leaves: np.stack([x.reshape(shape + x.shape[1:]) for x in leaves]), *results)
+        dims = ("loss", "frozen", "draw")
+        arrays: dict[str, Any] = {"predictions": ((*dims, "step", "clip"), stacked.predictions)}
+        arrays |= {name: ((*dims, "step"), value) for name, value in stacked.log._asdict().items()}
+        arrays |= {"skipped": (dims, stacked.skipped), "support": (("draw", "labelled"), support.astype(np.int32))}
+        arrays |= {"seed_of_draw": ("draw", plan.seed_of_draw.astype(np.int32))}
+        coords = {"loss": list(e.losses), "frozen": list(e.frozen), "step": list(e.steps)}
+        return xr.Dataset(arrays, coords=coords)
+
+
+def _batch_floats(e: Experiment) -> float:
+    return 8.0 * e.batch_size**2 + 4 * sum(e.encoder_widths) * max(e.encoder_widths)
+
+
+def params_to_arrays(params: Params) -> dict[str, Any]:
+    """Parameters with a leading seed axis as labelled arrays, named "params/encoder/layer_0/kernel" and so on."""
+    arrays = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        name = "/".join(["params", *(entry.key for entry in path)])
+        arrays[name.replace("/", ".")] = (
+            ("seed", *(f"{name.replace('/', '.')}_{i}" for i in range(leaf.ndim - 1))),
+            leaf,
+        )
+    return arrays
+
+
+def params_from_arrays(arrays: xr.Dataset) -> Params:
+    """The inverse of `params_to_arrays`."""
+    params: Params = {}
+    for name in arrays.data_vars:
+        if str(name).startswith("params."):
+            *parents, last = str(name).split(".")[1:]
+            node = params
+            for parent in parents:
+                node = node.setdefault(parent, {})
+            node[last] = arrays[name].values
+    return params

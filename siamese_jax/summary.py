@@ -1,0 +1,193 @@
+"""The rows and paired differences of one setting, from its labelled arrays."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from siamese_jax import rows
+from siamese_jax.rows import Difference, Row, Scored
+from siamese_jax.scaling import IN_DOMAIN_SCOPE, OUT_OF_DOMAIN_SCOPE
+from siamese_jax.stages import Plan
+
+COMPARISONS = (("ratio", "none"), ("ratio_bounded", "none"), ("cross_entropy_twice", "none"),
+               ("ratio", "cross_entropy_twice"), ("ratio_bounded", "cross_entropy_twice"))  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """The fine-tuning results of one setting: a score for every repetition, and what the rows share.
+
+    Fields:
+      scored: by split, UAR and WA [speakers, loss, frozen, step, draw].
+      seconds: [speakers] wall time of each stage.
+    """
+
+    scored: dict[str, Scored]
+    seconds: np.ndarray
+
+
+def score_grid(plan: Plan, stages: Mapping[int, xr.Dataset]) -> Grid:
+    """Scores every fine-tuning repetition on both splits; `stages` maps numbers of speakers to their arrays."""
+    by_split: dict[str, list[Scored]] = {split: [] for split in rows.SPLITS}
+    for n_speakers, arrays in stages.items():
+        predictions = arrays.predictions.transpose("loss", "frozen", "step", "draw", "clip").values
+        for split, mask in rows.test_masks(plan.target, plan.draws.support(n_speakers)).items():
+            by_split[split].append(rows.score(predictions, plan.target, mask))
+    scored = {
+        split: Scored(np.stack([s.uar for s in each]), np.stack([s.wa for s in each]))
+        for split, each in by_split.items()
+    }
+    return Grid(scored, np.array([arrays.attrs["seconds"] for arrays in stages.values()]))
+
+
+def _base(plan: Plan) -> dict[str, Any]:
+    return {
+        "source": plan.source.name, "target": plan.target.name, "loss": None, "head": None, "frozen": None,
+        "n_speakers": None, "steps": None, "selection": "cell", "split": "paper", "n_seeds": 0, "n_draws": 0,
+    }  # fmt: skip
+
+
+def siamese_rows(
+    plan: Plan, head: str, scope: str, ood: xr.Dataset | None, idt: xr.Dataset, grid: Grid | None
+) -> Iterator[Row]:
+    """All rows of the Siamese network under one head and scaling scope; no source, no OODT and no fine-tuning."""
+    e = plan.experiment
+    base = {**_base(plan), "head": head, "loss": "none", "n_seeds": e.n_seeds}
+    everyone = np.ones(len(plan.target), bool)
+    for method, arrays, mask, data, scaling in (
+        ("oodt", ood, everyone, "source", OUT_OF_DOMAIN_SCOPE.get(scope)),
+        ("idt", idt, idt.tested.values, "loso", IN_DOMAIN_SCOPE[scope]),
+    ):
+        if arrays is not None:
+            fields = rows.over_runs(rows.score(arrays.predictions.values, plan.target, mask), e.level, "seeds")()
+            # Nothing is drawn, so no clip of a training speaker can be tested: both splits are the same clips.
+            for split in rows.SPLITS:
+                shared = {"method": method, "data": data, "scaling": scaling, "split": split}
+                yield Row(**{**base, **fields, **shared, "seconds": arrays.attrs["seconds"]})
+    if grid is not None:
+        yield from _grid_rows(plan, {**base, "n_draws": e.n_draws, "scaling": scope}, grid)
+
+
+def _grid_rows(plan: Plan, base: dict[str, Any], grid: Grid) -> Iterator[Row]:
+    e = plan.experiment
+    base = {**base, "method": "fine_tuning", "data": "source+target"}
+    for split, scored in grid.scored.items():
+        fields = rows.over_runs(scored, e.level, "draws")
+        means = scored.uar.mean(axis=-1)
+        for m, loss in enumerate(e.losses):
+            for r, steps in enumerate(e.steps):
+                best = np.unravel_index(np.argmax(means[:, m, :, r]), means[:, m, :, r].shape)
+                for k, n_speakers in enumerate(e.n_speakers):
+                    for f, frozen in enumerate(e.frozen):
+                        row = Row(
+                            **{**base, **fields(k, m, f, r), "loss": loss, "split": split, "frozen": frozen,
+                               "n_speakers": n_speakers, "steps": steps,
+                               "seconds": grid.seconds[k] / (len(e.losses) * len(e.frozen))}
+                        )  # fmt: skip
+                        yield row
+                        if (k, f) == best:
+                            yield dataclasses.replace(row, selection="best")
+                        if (frozen, n_speakers, steps) == (e.fixed_frozen, e.fixed_n_speakers, e.fixed_steps):
+                            yield dataclasses.replace(row, selection="fixed")
+
+
+def optimism(plan: Plan, head: str, scope: str, grid: Grid) -> list[dict[str, Any]]:
+    """How much choosing the best cell on the test clips flatters: beside it, the best cell of all other draws.
+
+    For each draw the cell with the best mean over the other draws is taken; the mean over draws of what it scores is
+    free of the choice's own luck with the draws (not of its luck with the target's speakers). Empty for one draw.
+    """
+    e = plan.experiment
+    found: list[dict[str, Any]] = []
+    if e.n_draws < 2:
+        return found
+    for split, scored in grid.scored.items():
+        for m, loss in enumerate(e.losses):
+            for r, steps in enumerate(e.steps):
+                cells = scored.uar[:, m, :, r, :].reshape(-1, e.n_draws)
+                others = (cells.sum(axis=1, keepdims=True) - cells) / (e.n_draws - 1)
+                chosen = cells[others.argmax(axis=0), np.arange(e.n_draws)]
+                found.append({
+                    "head": head, "scaling": scope, "split": split, "loss": loss, "steps": steps,
+                    "n_draws": e.n_draws, "best": float(cells.mean(axis=1).max()),
+                    "best_chosen_on_other_draws": float(chosen.mean()),
+                })  # fmt: skip
+    return found
+
+
+def alternative_rows(plan: Plan, scope: str, arrays: xr.Dataset) -> Iterator[Row]:
+    """All rows of the classifiers under one scaling scope."""
+    e, target = plan.experiment, plan.target
+    everyone = np.ones(len(target), bool)
+    for i, method in enumerate(e.alternatives):
+        base = {**_base(plan), "method": method, "seconds": float(arrays.fit_seconds[i])}
+        fixed = [("loso", arrays.loso.values[i], arrays.tested.values, IN_DOMAIN_SCOPE[scope])]
+        if "source_only" in arrays:
+            fixed.append(("source", arrays.source_only.values[i], everyone, OUT_OF_DOMAIN_SCOPE[scope]))
+        for data, predictions, mask, scaling in fixed:
+            fields = rows.over_speakers(predictions, target, mask, e.level)
+            for split in rows.SPLITS:
+                yield Row(**{**base, **fields, "data": data, "scaling": scaling, "split": split})
+        if "few_shot" in arrays:
+            yield from _few_shot_rows(plan, {**base, "scaling": scope, "n_draws": e.n_draws}, arrays.few_shot.values[i])
+
+
+def _few_shot_rows(plan: Plan, base: dict[str, Any], predictions: np.ndarray) -> Iterator[Row]:
+    """Rows from predictions [data, speakers, draw, clip]; the best over the numbers of speakers as for the network."""
+    e = plan.experiment
+    masks = [rows.test_masks(plan.target, plan.draws.support(k)) for k in e.n_speakers]
+    for d, data in enumerate(("target", "source+target")):
+        for split in rows.SPLITS:
+            mask = np.stack([m[split] for m in masks])
+            scored = rows.score(predictions[d], plan.target, mask)
+            fields = rows.over_runs(scored, e.level, "draws")
+            best = int(scored.uar.mean(axis=-1).argmax())
+            for k, n_speakers in enumerate(e.n_speakers):
+                row = Row(**{**base, **fields(k), "data": data, "split": split, "n_speakers": n_speakers})
+                yield row
+                if k == best:
+                    yield dataclasses.replace(row, selection="best")
+                if n_speakers == e.fixed_n_speakers:
+                    yield dataclasses.replace(row, selection="fixed")
+
+
+def differences(
+    plan: Plan, head: str, scope: str, grid: Grid, few_shot: Mapping[str, np.ndarray]
+) -> Iterator[Difference]:
+    """Paired differences between the losses, and of each loss to the classifiers on source plus target clips.
+
+    Args:
+      few_shot: predictions [speakers, draw, clip] by classifier.
+    """
+    e = plan.experiment
+    masks = [rows.test_masks(plan.target, plan.draws.support(k)) for k in e.n_speakers]
+    for split, scored in grid.scored.items():
+        uar = {loss: scored.uar[:, m] for m, loss in enumerate(e.losses)}
+        pairs = [(a, b, uar[a] - uar[b]) for a, b in COMPARISONS if a in uar and b in uar]
+        for name, predictions in few_shot.items():
+            mask = np.stack([m[split] for m in masks])
+            other = rows.score(predictions, plan.target, mask).uar[:, None, None, :]
+            pairs += [(loss, name, uar[loss] - other) for loss in uar]
+        for method, minus, gain in pairs:
+            yield from _difference_rows(plan, head, scope, split, method, minus, gain)
+
+
+def _difference_rows(
+    plan: Plan, head: str, scope: str, split: str, method: str, minus: str, gain: np.ndarray
+) -> Iterable[Difference]:
+    e = plan.experiment
+    fields = rows.over_runs(Scored(gain, gain), e.level, "draws")
+    for k, n_speakers in enumerate(e.n_speakers):
+        for f, frozen in enumerate(e.frozen):
+            for r, steps in enumerate(e.steps):
+                found = fields(k, f, r)
+                yield Difference(
+                    source=plan.source.name, target=plan.target.name, method=method, minus=minus, head=head,
+                    frozen=frozen, n_speakers=n_speakers, steps=steps, split=split, scaling=scope,
+                    interval=found["interval"], n_seeds=e.n_seeds, n_draws=e.n_draws,
+                    uar_difference=found["uar_mean"], sd=found["uar_sd"],
+                    ci_low=found["ci_low"], ci_high=found["ci_high"],
+                )  # fmt: skip
