@@ -15,16 +15,8 @@ def read_csv(path: Path, required: Collection[str], optional: Collection[str]) -
     Raises:
       InputError: missing, not UTF-8, no header, a missing or doubled column, a row of another length.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; expected a CSV with the columns {', '.join(required)}") from error
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise InputError(f"{path}: not a CSV in UTF-8 ({error}); save it as one") from error
-    lines = text.splitlines(keepends=True)
-    header = lines[0] if lines else ""
-    reader = csv.reader(lines, delimiter=max(",;\t", key=header.count))
-    names = [cell.strip().lower() for cell in next(reader, [])]
+    header, body = read_cells(path)
+    names = [name.lower() for name in header]
     missing = [column for column in required if column not in names]
     doubled = [column for column in (*required, *optional) if names.count(column) > 1]
     if missing or doubled:
@@ -33,14 +25,39 @@ def read_csv(path: Path, required: Collection[str], optional: Collection[str]) -
             f"{path}, row 1: {what} (found: {', '.join(names) or 'nothing'}); "
             f"expected a header with {', '.join(required)} and, if wanted, {', '.join(optional)}"
         )
-    for row in reader:
-        if not any(cell.strip() for cell in row):
+    for number, cells in body:
+        yield number, dict(zip(names, cells))
+
+
+def read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header and [(line number, cells)] of a CSV separated by commas, semicolons or tabs, all stripped.
+
+    Raises:
+      InputError: missing, not UTF-8, or a row of another length than the header.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; expected a CSV") from error
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise InputError(f"{path}: not a CSV in UTF-8 ({error}); save it as one") from error
+    if text.startswith("version https://git-lfs"):
+        raise InputError(f"{path}: a git-lfs pointer, not the CSV itself; run `git lfs pull`")
+    lines = text.splitlines(keepends=True)
+    header = lines[0] if lines else ""
+    reader = csv.reader(lines, delimiter=max(",;\t", key=header.count))
+    names = [cell.strip() for cell in next(reader, [])]
+    body = []
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
             continue
-        if len(row) != len(names):
+        if len(cells) != len(names):
             raise InputError(
-                f"{path}, row {reader.line_num}: {len(row)} cells, expected {len(names)}; quote cells that hold a comma"
+                f"{path}, row {reader.line_num}: {len(cells)} cells, the header has {len(names)}; expected as many, "
+                "with quotes around cells that hold the separator"
             )
-        yield reader.line_num, {name: cell.strip() for name, cell in zip(names, row)}
+        body.append((reader.line_num, [cell.strip() for cell in cells]))
+    return names, body
 
 
 def some(items: Sequence[str]) -> str:

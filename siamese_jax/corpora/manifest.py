@@ -41,7 +41,7 @@ Excitement, frustration and the like are no other words for one of the nouns, an
 
 _REQUIRED = ("file", "emotion", "speaker")
 _OPTIONAL = ("name", "corpus", "sex", "start", "end")
-_SEXES = {"": "", "female": "female", "male": "male", "f": "female", "m": "male"}
+SEXES = {"": "", "female": "female", "male": "male", "f": "female", "m": "male"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _clip(
     emotion = aliases.get(row["emotion"], row["emotion"])
     if row["emotion"] and emotion not in EMOTIONS:
         problems.append(RowProblem(number, "emotion", unknown_label(emotion)))
-    sex = _SEXES.get(row.get("sex", "").lower())
+    sex = SEXES.get(row.get("sex", "").lower())
     if sex is None:
         problems.append(RowProblem(number, "sex", f"{row['sex']!r}, expected female, male or nothing"))
     start, end = (_seconds(row, field, number, problems) for field in ("start", "end"))

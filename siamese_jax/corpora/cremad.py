@@ -1,0 +1,78 @@
+"""CREMA-D: the Crowd-sourced Emotional Multimodal Actors Dataset (Cao et al. 2014).
+
+91 actors, 6 emotions, 7442 clips; ODbL 1.0, https://github.com/CheyneyComputerScience/CREMA-D. Names such as
+1001_DFA_ANG_XX: actor, sentence, emotion, level.
+
+The repository stores sound with git-lfs: a plain clone holds short texts instead, which are reported by that name.
+It has each take as wav, mp3 and Flash video: wav is kept where there. 1076_MTI_SAD_XX holds no sound and is left
+out. One level is written X (1040_ITH_SAD_X). The actors' sex comes from VideoDemographics.csv, looked for in the
+root and the folder above, and stays unknown without it.
+"""
+
+import dataclasses
+import re
+from pathlib import Path, PurePosixPath
+
+from siamese_jax.corpora.csvs import read_csv
+from siamese_jax.corpora.folders import Label, Layout, scan_names
+from siamese_jax.corpora.manifest import Manifest
+from siamese_jax.errors import InputError
+
+EMOTION_CODES = {
+    "ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happiness", "NEU": "neutral", "SAD": "sadness",
+}  # fmt: skip
+
+SILENT = "1076_MTI_SAD_XX"
+DEMOGRAPHICS = "VideoDemographics.csv"
+
+_STEM = re.compile(r"(10\d\d)_[A-Z]{3}_(ANG|DIS|FEA|HAP|NEU|SAD)_(?:LO|MD|HI|XX|X)")
+
+
+def parse_name(name: str) -> Label | None:
+    """The label of a clip's id or path; None where it is no name of CREMA-D."""
+    stem = PurePosixPath(name).stem
+    match = _STEM.fullmatch(stem)
+    if match is None or not 1001 <= int(match[1]) <= 1091:
+        return None
+    return Label(stem, EMOTION_CODES[match[2]], f"cremad_{match[1]}")
+
+
+def scan(root: str | Path) -> Manifest:
+    """The manifest of the folder AudioWAV, or of the clone above it.
+
+    Raises:
+      InputError: as `siamese_jax.corpora.folders.scan_names`, or VideoDemographics.csv has an actor of unknown sex.
+    """
+    manifest = scan_names(root, _LAYOUT)
+    sexes = _read_sexes(manifest)
+    clips = tuple(dataclasses.replace(clip, sex=sexes.get(clip.speaker, "")) for clip in manifest)
+    return dataclasses.replace(manifest, clips=clips)
+
+
+def _read_sexes(manifest: Manifest) -> dict[str, str]:
+    """Sex by speaker, from the first demographics file beside or above the clips."""
+    folders = {manifest.root, manifest.root.resolve().parent}
+    folders |= {manifest.root / parent for clip in manifest for parent in PurePosixPath(clip.file).parents}
+    paths = sorted(folder / DEMOGRAPHICS for folder in folders if (folder / DEMOGRAPHICS).is_file())
+    if not paths:
+        return {}
+    sexes = {}
+    for number, row in read_csv(paths[0], ("actorid", "sex"), ("age", "race", "ethnicity")):
+        sex = row["sex"].lower()
+        if sex not in ("female", "male"):
+            raise InputError(f"{paths[0]}, row {number}, Sex: {row['sex']!r}, expected Female or Male")
+        sexes[f"cremad_{row['actorid']}"] = sex
+    return sexes
+
+
+def _drop(file: PurePosixPath) -> str | None:
+    return "holds no sound" if file.stem == SILENT else None
+
+
+_LAYOUT = Layout(
+    corpus="cremad",
+    title="CREMA-D",
+    expected="the folder AudioWAV with files like 1001_DFA_ANG_XX.wav, or the clone that holds it",
+    parse=parse_name,
+    drop=_drop,
+)

@@ -1,0 +1,45 @@
+"""EMO-DB: the Berlin Database of Emotional Speech (Burkhardt et al. 2005).
+
+10 speakers, 7 emotions, 535 clips; free to use, cite. Names such as 03a01Fa: speaker, text, emotion (the initial of
+the German word), version.
+"""
+
+import re
+from pathlib import Path, PurePosixPath
+
+from siamese_jax.corpora.folders import Label, Layout, scan_names
+from siamese_jax.corpora.manifest import Manifest
+
+EMOTION_CODES = {
+    "W": "anger", "F": "happiness", "T": "sadness", "A": "fear", "E": "disgust", "L": "boredom", "N": "neutral",
+}  # fmt: skip
+
+_MEN = {"03", "10", "11", "12", "15"}
+_STEM = re.compile(r"(03|08|09|1[0-6])[ab]\d\d([WFTAELN])[a-f]")
+
+
+def parse_name(name: str) -> Label | None:
+    """The label of a clip's id or path; None where it is no name of EMO-DB."""
+    stem = PurePosixPath(name).stem
+    match = _STEM.fullmatch(stem)
+    if match is None:
+        return None
+    sex = "male" if match[1] in _MEN else "female"
+    return Label(stem, EMOTION_CODES[match[2]], f"emodb_{match[1]}", sex)
+
+
+def scan(root: str | Path) -> Manifest:
+    """The manifest of the folder wav, or of the one that holds it.
+
+    Raises:
+      InputError: as `siamese_jax.corpora.folders.scan_names`.
+    """
+    return scan_names(root, _LAYOUT)
+
+
+_LAYOUT = Layout(
+    corpus="emodb",
+    title="EMO-DB",
+    expected="the folder wav with files like 03a01Fa.wav, or the one that holds it",
+    parse=parse_name,
+)
