@@ -1,6 +1,7 @@
 """The blocks of Inception-ResNet-v1, named as facenet-pytorch names them; see `facenet` for the whole."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import flax.linen as nn
@@ -84,20 +85,31 @@ class Unit(nn.Module):
 
 
 class Branch(nn.Module):
-    """Units one after the other, named as members of a sequence: 0, 1, ...
+    """Units one after the other, named by their place in the branch, from `first` on.
 
     `units` holds (channels at width 1, kernel, stride, padding) each.
     """
 
     layout: Layout
+    first: int
     units: tuple[tuple[int, Pair, int, Pair], ...]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        for i, (channels, kernel, stride, padding) in enumerate(self.units):
+        for i, (channels, kernel, stride, padding) in enumerate(self.units, self.first):
             features = scaled(channels, self.layout.width)
             x = Unit(self.layout, features, kernel, stride, padding, name=str(i))(x)
         return x
+
+
+def entries(layout: Layout, x: jax.Array, channels: tuple[int, ...]) -> list[jax.Array]:
+    """The 1 x 1 units that open parallel branches, as one: the same value as separate units, in one product.
+
+    `channels` are the branches' at width 1. Its variables are one unit's, the branches side by side.
+    """
+    features = [scaled(c, layout.width) for c in channels]
+    joined = Unit(layout, sum(features), *_POINT, name="entry")(x)
+    return jnp.split(joined, list(itertools.accumulate(features))[:-1], axis=-1)
 
 
 def residual(layout: Layout, x: jax.Array, branches: list[jax.Array], scale: float, relu: bool) -> jax.Array:
@@ -118,13 +130,11 @@ class Block35(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         layout = self.layout
-        point, square = (32, *_POINT), (32, *_SQUARE)
-        branches = [
-            Unit(layout, scaled(32, layout.width), *_POINT, name="branch0")(x),
-            Branch(layout, (point, square), name="branch1")(x),
-            Branch(layout, (point, square, square), name="branch2")(x),
-        ]
-        return residual(layout, x, branches, self.scale, self.relu)
+        square = (32, *_SQUARE)
+        branch0, branch1, branch2 = entries(layout, x, (32, 32, 32))
+        branch1 = Branch(layout, 1, (square,), name="branch1")(branch1)
+        branch2 = Branch(layout, 1, (square, square), name="branch2")(branch2)
+        return residual(layout, x, [branch0, branch1, branch2], self.scale, self.relu)
 
 
 class Block17(nn.Module):
@@ -137,12 +147,10 @@ class Block17(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         layout = self.layout
-        units = ((128, *_POINT), (128, (1, 7), 1, (0, 3)), (128, (7, 1), 1, (3, 0)))
-        branches = [
-            Unit(layout, scaled(128, layout.width), *_POINT, name="branch0")(x),
-            Branch(layout, units, name="branch1")(x),
-        ]
-        return residual(layout, x, branches, self.scale, self.relu)
+        branch0, branch1 = entries(layout, x, (128, 128))
+        units = ((128, (1, 7), 1, (0, 3)), (128, (7, 1), 1, (3, 0)))
+        branch1 = Branch(layout, 1, units, name="branch1")(branch1)
+        return residual(layout, x, [branch0, branch1], self.scale, self.relu)
 
 
 class Block8(nn.Module):
@@ -155,12 +163,10 @@ class Block8(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         layout = self.layout
-        units = ((192, *_POINT), (192, (1, 3), 1, (0, 1)), (192, (3, 1), 1, (1, 0)))
-        branches = [
-            Unit(layout, scaled(192, layout.width), *_POINT, name="branch0")(x),
-            Branch(layout, units, name="branch1")(x),
-        ]
-        return residual(layout, x, branches, self.scale, self.relu)
+        branch0, branch1 = entries(layout, x, (192, 192))
+        units = ((192, (1, 3), 1, (0, 1)), (192, (3, 1), 1, (1, 0)))
+        branch1 = Branch(layout, 1, units, name="branch1")(branch1)
+        return residual(layout, x, [branch0, branch1], self.scale, self.relu)
 
 
 class ReductionA(nn.Module):
@@ -174,7 +180,7 @@ class ReductionA(nn.Module):
         units = ((192, *_POINT), (192, *_SQUARE), (256, (3, 3), 2, layout.edge))
         branches = [
             Unit(layout, scaled(384, layout.width), (3, 3), 2, layout.edge, name="branch0")(x),
-            Branch(layout, units, name="branch1")(x),
+            Branch(layout, 0, units, name="branch1")(x),
             max_pool(x, layout.edge[0], layout.sums),
         ]
         return jnp.concatenate(branches, axis=-1)
@@ -188,11 +194,12 @@ class ReductionB(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         layout = self.layout
-        point, down = (256, *_POINT), (256, (3, 3), 2, layout.edge)
+        wide, down = (384, (3, 3), 2, layout.edge), (256, (3, 3), 2, layout.edge)
+        branch0, branch1, branch2 = entries(layout, x, (256, 256, 256))
         branches = [
-            Branch(layout, (point, (384, (3, 3), 2, layout.edge)), name="branch0")(x),
-            Branch(layout, (point, down), name="branch1")(x),
-            Branch(layout, (point, (256, *_SQUARE), down), name="branch2")(x),
+            Branch(layout, 1, (wide,), name="branch0")(branch0),
+            Branch(layout, 1, (down,), name="branch1")(branch1),
+            Branch(layout, 1, ((256, *_SQUARE), down), name="branch2")(branch2),
             max_pool(x, layout.edge[0], layout.sums),
         ]
         return jnp.concatenate(branches, axis=-1)
