@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
-from siamese_jax.corpora import cremad, emodb, enterface05, ravdess
+from siamese_jax.corpora import casia, cremad, emodb, emovo, enterface05, iemocap, nemo, ravdess, savee, tess
 from siamese_jax.corpora.folders import Label
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.errors import InputError
@@ -16,6 +16,12 @@ CORPORA: dict[str, Callable[..., Manifest]] = {
     "cremad": cremad.scan,
     "enterface05": enterface05.scan,
     "emodb": emodb.scan,
+    "savee": savee.scan,
+    "emovo": emovo.scan,
+    "tess": tess.scan,
+    "nemo": nemo.scan,
+    "casia": casia.scan,
+    "iemocap": iemocap.scan,
 }
 """From a corpus' short name to its `scan(root, **options)`."""
 
@@ -24,6 +30,11 @@ NAME_PARSERS: dict[str, Callable[[str], Label | None]] = {
     "cremad": cremad.parse_name,
     "enterface05": enterface05.parse_name,
     "emodb": emodb.parse_name,
+    "savee": savee.parse_name,
+    "emovo": emovo.parse_name,
+    "tess": tess.parse_name,
+    "nemo": nemo.parse_name,
+    "casia": casia.parse_name,
 }
 """From a corpus' short name to the reader of its clip ids, for tables that hold nothing but the id. Corpora whose
 names do not tell the emotion are missing here."""

@@ -1,0 +1,55 @@
+"""Checks a corpus or a CSV manifest: clips by speaker and emotion, and everything a run would stumble over.
+
+python -m launch.manifest --corpus=ravdess --root=DIR --output=ravdess.csv
+python -m launch.manifest --manifest=FILE.csv
+
+Exit status: 0 without errors, 1 with errors in the clips, 2 if nothing could be checked.
+"""
+
+import os
+import sys
+
+from absl import app, flags, logging
+
+from siamese_jax import corpora
+from siamese_jax.corpora.check import check_manifest
+from siamese_jax.corpora.check_text import format_report
+from siamese_jax.corpora.manifest import COMMON_ALIASES, read_rows, write_manifest
+from siamese_jax.errors import InputError
+from siamese_jax.types import EMOTIONS, PAPER_EMOTIONS
+
+CORPUS = flags.DEFINE_enum("corpus", None, sorted(corpora.CORPORA), "A corpus that the package knows.")
+ROOT = flags.DEFINE_string("root", None, "The corpus' folder; with --manifest, the folder that its files are in.")
+MANIFEST = flags.DEFINE_string("manifest", None, "A CSV with file, emotion, speaker.")
+OUTPUT = flags.DEFINE_string("output", None, "Where to write the manifest as CSV.")
+EMOTION_LIST = flags.DEFINE_multi_enum("emotion", list(PAPER_EMOTIONS), EMOTIONS, "Emotions that must occur.")
+ALIASES = flags.DEFINE_bool("common_aliases", False, "Accept other words for the emotions, such as happy or angry.")
+OPTIONS = flags.DEFINE_multi_string("option", [], "Switches of the corpus' scan function, such as unsegmented.")
+WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Threads that decode.", lower_bound=1)
+SHOWN = flags.DEFINE_integer("shown", 20, "Findings of one kind that are spelt out.", lower_bound=1)
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    try:
+        if MANIFEST.value is not None and CORPUS.value is None:
+            aliases = COMMON_ALIASES if ALIASES.value else None
+            manifest, problems = read_rows(MANIFEST.value, ROOT.value, aliases)
+        elif CORPUS.value is not None and ROOT.value is not None and MANIFEST.value is None:
+            manifest = corpora.scan(CORPUS.value, ROOT.value, **dict.fromkeys(OPTIONS.value, True))
+            problems = ()
+        else:
+            raise app.UsageError("give either --corpus and --root, or --manifest")
+        report = check_manifest(manifest, EMOTION_LIST.value, WORKERS.value, problems)
+        print(format_report(report, SHOWN.value), end="")
+        if OUTPUT.value is not None:
+            write_manifest(OUTPUT.value, manifest)
+    except InputError as error:
+        logging.error("%s", error)
+        sys.exit(2)
+    sys.exit(1 if report.errors else 0)
+
+
+if __name__ == "__main__":
+    app.run(main)

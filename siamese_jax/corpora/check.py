@@ -1,0 +1,170 @@
+"""Checking a manifest before anything is computed from it: what is there, what is missing, what is doubled."""
+
+import concurrent.futures
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from siamese_jax.corpora.manifest import Clip, Manifest, RowProblem, unknown_label
+from siamese_jax.errors import ClipError
+from siamese_jax.features.audio import RATE, audio_hash, decode
+from siamese_jax.progress import bars
+from siamese_jax.types import EMOTIONS
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong (`severity` "error") or worth knowing ("warning").
+
+    Fields:
+      severity: "error" or "warning".
+      kind: a clip's trouble (one of `siamese_jax.features.audio.KINDS`), "row", "unknown label", "absent class",
+        "one class" or "twins".
+      where: the file, row, speaker or class.
+      message: what was expected and what to do.
+    """
+
+    severity: str
+    kind: str
+    where: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What the check of a manifest found.
+
+    Fields:
+      emotions: E labels that occur, or were required.
+      speakers: S speakers.
+      counts: [S, E] int, usable clips.
+      n_clips: clips of the manifest.
+      seconds: length of all usable clips.
+      findings: errors first.
+      left_out: (file, reason) of what the manifest dropped on purpose.
+    """
+
+    emotions: tuple[str, ...]
+    speakers: tuple[str, ...]
+    counts: np.ndarray
+    n_clips: int
+    seconds: float
+    findings: tuple[Finding, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Heard:
+    """What decoding one clip told: a digest and a length, or the trouble."""
+
+    digest: str
+    samples: int
+    trouble: ClipError | None
+
+
+def check_manifest(
+    manifest: Manifest, required: Sequence[str], workers: int, problems: Sequence[RowProblem] = ()
+) -> Report:
+    """Decodes every clip and reports what a training run would stumble over.
+
+    Errors: a clip that cannot be used, a bad row, an unknown label, a required class without a usable clip. Warnings:
+    a speaker with clips of one class only, and twins, clips with the same samples: never train on one and test
+    on the other.
+
+    Args:
+      manifest: the clips.
+      required: emotions that must occur.
+      workers: threads that decode.
+      problems: rows that a CSV manifest could not give (`siamese_jax.corpora.manifest.read_rows`).
+
+    Raises:
+      InputError: a package that decodes the clips is not installed.
+    """
+    heard = list(_hear(manifest, workers))
+    usable = [clip for clip, result in zip(manifest.clips, heard) if result.trouble is None]
+    emotions = tuple(dict.fromkeys((*required, *sorted({clip.emotion for clip in manifest}))))
+    speakers = tuple(sorted({clip.speaker for clip in manifest}))
+    counts = _count(usable, speakers, emotions)
+    findings = [Finding("error", "row", f"row {p.row}, {p.field}", p.message) for p in problems]
+    findings += _clip_findings(manifest, heard)
+    findings += _class_findings(speakers, emotions, counts, required)
+    findings += _twin_findings(manifest, heard)
+    return Report(
+        emotions=emotions,
+        speakers=speakers,
+        counts=counts,
+        n_clips=len(manifest),
+        seconds=sum(result.samples for result in heard) / RATE,
+        findings=tuple(sorted(findings, key=lambda finding: finding.severity)),
+        left_out=manifest.left_out,
+    )
+
+
+def _hear(manifest: Manifest, workers: int) -> Iterator[_Heard]:
+    """The result of every clip, in the manifest's order; decoding releases the interpreter, so threads do."""
+    pool = concurrent.futures.ThreadPoolExecutor(workers)
+    try:
+        with bars() as progress:
+            done = progress.start("clips", len(manifest))
+            for result in pool.map(lambda clip: _hear_one(manifest, clip), manifest.clips):
+                done(1)
+                yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _hear_one(manifest: Manifest, clip: Clip) -> _Heard:
+    try:
+        samples = decode(manifest.path(clip), clip.start, clip.end).samples
+    except ClipError as error:
+        return _Heard("", 0, error)
+    return _Heard(audio_hash(samples), len(samples), None)
+
+
+def _count(clips: Sequence[Clip], speakers: Sequence[str], emotions: Sequence[str]) -> np.ndarray:
+    counts = Counter((clip.speaker, clip.emotion) for clip in clips)
+    return np.asarray([[counts[speaker, emotion] for emotion in emotions] for speaker in speakers], dtype=np.int64)
+
+
+def _clip_findings(manifest: Manifest, heard: Sequence[_Heard]) -> Iterator[Finding]:
+    for clip, result in zip(manifest.clips, heard):
+        if result.trouble is not None:
+            kind, _, message = result.trouble.reason.partition(": ")
+            yield Finding("error", kind, clip.file, message)
+        if clip.emotion not in EMOTIONS:
+            yield Finding("error", "unknown label", clip.file, unknown_label(clip.emotion))
+
+
+def _class_findings(
+    speakers: Sequence[str], emotions: Sequence[str], counts: np.ndarray, required: Sequence[str]
+) -> Iterator[Finding]:
+    for column, emotion in enumerate(emotions):
+        if emotion in required and not counts[:, column].any():
+            yield Finding("error", "absent class", emotion, "no usable clip; add some or ask for other emotions")
+    for speaker, row in zip(speakers, counts):
+        if (row > 0).sum() == 1 and counts.any(axis=0).sum() > 1:
+            emotion = emotions[int(np.argmax(row))]
+            message = f"speaks {emotion} only, so the voice gives the class away; add other emotions or leave out"
+            yield Finding("warning", "one class", speaker, message)
+
+
+def _twin_findings(manifest: Manifest, heard: Sequence[_Heard]) -> Iterator[Finding]:
+    groups: dict[str, list[Clip]] = defaultdict(list)
+    for clip, result in zip(manifest.clips, heard):
+        if result.digest:
+            groups[result.digest].append(clip)
+    for clips in groups.values():
+        if len(clips) == 1:
+            continue
+        message = f"the same samples as {', '.join(clip.file for clip in clips[1:])}"
+        for field in ("speaker", "emotion"):
+            values = dict.fromkeys(getattr(clip, field) for clip in clips)
+            if len(values) > 1:
+                message += f", under two {field}s ({', '.join(values)})"
+        yield Finding("warning", "twins", clips[0].file, message + "; keep such clips on one side of every split")

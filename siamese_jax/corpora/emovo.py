@@ -1,0 +1,45 @@
+"""EMOVO: an Italian corpus of acted emotions (Costantini et al. 2014).
+
+Three women and three men, 7 emotions, 14 sentences: 588 clips. Names such as rab-f1-b1: emotion, speaker, sentence.
+"""
+
+import re
+from pathlib import Path, PurePosixPath
+
+from siamese_jax.corpora.folders import Label, Layout, scan_names
+from siamese_jax.corpora.manifest import Manifest
+
+EMOTION_CODES = {
+    "rab": "anger", "gio": "happiness", "tri": "sadness", "pau": "fear", "dis": "disgust", "sor": "surprise",
+    "neu": "neutral",
+}  # fmt: skip
+
+_STEM = re.compile(r"(rab|gio|tri|pau|dis|sor|neu)-([fm][123])-[a-z]\d")
+
+
+def parse_name(name: str) -> Label | None:
+    """The label of a clip's id or path; None where it is no name of EMOVO."""
+    stem = PurePosixPath(name).stem
+    match = _STEM.fullmatch(stem)
+    if match is None:
+        return None
+    sex = "female" if match[2].startswith("f") else "male"
+    return Label(stem, EMOTION_CODES[match[1]], f"emovo_{match[2]}", sex)
+
+
+def scan(root: str | Path) -> Manifest:
+    """The manifest of the folder that holds f1, f2, f3, m1, m2, m3.
+
+    Raises:
+      InputError: as `siamese_jax.corpora.folders.scan_names`.
+    """
+    return scan_names(root, _LAYOUT)
+
+
+_LAYOUT = Layout(
+    corpus="emovo",
+    title="EMOVO",
+    expected="a folder that holds f1 ... m3 with files like f1/rab-f1-b1.wav",
+    parse=parse_name,
+    inner=re.compile(r"[fm][123]"),
+)

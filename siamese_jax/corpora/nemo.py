@@ -1,0 +1,42 @@
+"""nEMO: emotional speech in Polish (Christop 2024).
+
+9 actors, 6 emotions, 4481 clips; CC BY-NC-SA 4.0, https://huggingface.co/datasets/amu-cai/nEMO. Names such as
+SM0_happiness_2: speaker, emotion, sentence.
+"""
+
+import re
+from pathlib import Path, PurePosixPath
+
+from siamese_jax.corpora.folders import Label, Layout, scan_names
+from siamese_jax.corpora.manifest import Manifest
+
+EMOTION_WORDS = {
+    "anger": "anger", "fear": "fear", "happiness": "happiness", "neutral": "neutral", "sadness": "sadness",
+    "surprise": "surprise", "surprised": "surprise",
+}  # fmt: skip
+
+_STEM = re.compile(rf"([A-Z]{{2}}\d)_({'|'.join(EMOTION_WORDS)})_\d+")
+
+
+def parse_name(name: str) -> Label | None:
+    """The label of a clip's id or path; None where it is no name of nEMO."""
+    stem = PurePosixPath(name).stem
+    match = _STEM.fullmatch(stem)
+    return Label(stem, EMOTION_WORDS[match[2]], f"nemo_{match[1]}") if match else None
+
+
+def scan(root: str | Path) -> Manifest:
+    """The manifest of the folder samples, or of one above it.
+
+    Raises:
+      InputError: as `siamese_jax.corpora.folders.scan_names`.
+    """
+    return scan_names(root, _LAYOUT)
+
+
+_LAYOUT = Layout(
+    corpus="nemo",
+    title="nEMO",
+    expected="the folder samples with files like SM0_happiness_2.wav",
+    parse=parse_name,
+)

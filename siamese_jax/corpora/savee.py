@@ -1,0 +1,48 @@
+"""SAVEE: the Surrey Audio-Visual Expressed Emotion database (Haq & Jackson 2009).
+
+Four men, 7 emotions, 480 clips at 44.1 kHz; research only. Files are `DC/a01.wav`; copies that put all of them into
+one folder write DC_a01.wav. Clip ids here have the latter form.
+"""
+
+import re
+from pathlib import Path, PurePosixPath
+
+from siamese_jax.corpora.folders import Label, Layout, scan_names
+from siamese_jax.corpora.manifest import Manifest
+
+EMOTION_CODES = {
+    "a": "anger", "d": "disgust", "f": "fear", "h": "happiness", "n": "neutral", "sa": "sadness", "su": "surprise",
+}  # fmt: skip
+
+_SPEAKER = re.compile(r"DC|JE|JK|KL")
+_STEM = re.compile(r"(?:(DC|JE|JK|KL)_?)?((?:a|d|f|h|n|sa|su))(\d\d)")
+
+
+def parse_name(name: str) -> Label | None:
+    """The label of a clip's id or path; None where it is no name of SAVEE."""
+    path = PurePosixPath(name)
+    match = _STEM.fullmatch(path.stem)
+    if match is None:
+        return None
+    speaker = match[1] or path.parent.name
+    if not _SPEAKER.fullmatch(speaker):
+        return None
+    return Label(f"{speaker}_{match[2]}{match[3]}", EMOTION_CODES[match[2]], f"savee_{speaker}", "male")
+
+
+def scan(root: str | Path) -> Manifest:
+    """The manifest of the folder that holds DC, JE, JK, KL, or the files DC_a01.wav.
+
+    Raises:
+      InputError: as `siamese_jax.corpora.folders.scan_names`.
+    """
+    return scan_names(root, _LAYOUT)
+
+
+_LAYOUT = Layout(
+    corpus="savee",
+    title="SAVEE",
+    expected="a folder that holds DC, JE, JK and KL with files like DC/a01.wav (AudioData)",
+    parse=parse_name,
+    inner=_SPEAKER,
+)
