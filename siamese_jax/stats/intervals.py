@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from siamese_jax import metrics
+from siamese_jax.errors import InputError
 from siamese_jax.stats import quantiles, records
 from siamese_jax.stats.records import Interval
 
@@ -76,6 +77,38 @@ def welch_interval(a: jax.typing.ArrayLike, b: jax.typing.ArrayLike, level: floa
         estimate, estimate - half, estimate + half, jnp.maximum(of_a.reason, of_b.reason),
         jnp.minimum(of_a.n_units, of_b.n_units), level=level, kind="Welch t", over=over,
         standard_error=error, df=df,
+    )  # fmt: skip
+
+
+@functools.partial(jax.jit, static_argnames=("level", "over"))
+def share_interval(hits: jax.typing.ArrayLike, level: float = 0.95, *, over: str) -> Interval:
+    """Wilson's interval of a share, such as that of the draws which start beyond the pole.
+
+    Source: Wilson 1927; scipy.stats.binomtest(...).proportion_ci(method="wilson").
+
+    Args:
+      hits: [..., n] boolean, one a unit.
+      level, over: as in `t_interval`.
+
+    Returns:
+      Interval of [...], computed for any n >= 1, also where no unit or every unit hits.
+
+    Raises:
+      InputError: no unit, values that are not boolean, or an unknown `over` or level.
+    """
+    records.check_over(over)
+    records.check_level(level)
+    if jnp.asarray(hits).dtype != jnp.bool_:
+        raise InputError(f"hits: expected booleans, got {jnp.asarray(hits).dtype}; compare with a bound first")
+    values = records.as_units("hits", hits)
+    n = values.shape[-1]
+    share = values.mean(axis=-1)
+    z = quantiles.t_factor(level, jnp.inf)
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * jnp.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return records.make_interval(
+        share, centre - half, centre + half, jnp.full(share.shape, records.COMPUTED, jnp.int32), n,
+        level=level, kind="Wilson", over=over,
     )  # fmt: skip
 
 

@@ -82,8 +82,8 @@ def chance_of_gain(
     a, b = _reruns("method", method), _reruns("baseline", baseline)
     records.same_shape("method", a, "baseline", b)
     _check_counts(n_draws=n_draws, n_experiments=n_experiments)
+    _check_spread("method - baseline", a - b, jnp.stack([a, b]), paired)
     centred_2xG = jnp.stack([a - a.mean(), b - b.mean()])
-    _check_spread("method - baseline", centred_2xG[0] - centred_2xG[1] if paired else centred_2xG)
     hits = _count_gains(key, centred_2xG[:, None, :], gain, n_draws, paired, n_experiments)
     return _chance(hits, n_experiments, n_draws, gain, a.shape[0])
 
@@ -115,8 +115,8 @@ def chance_of_best_cell_gain(
     a, b = _reruns("method", method, 2), _reruns("baseline", baseline, 2)
     records.same_shape("method", a, "baseline", b)
     _check_counts(n_draws=n_draws, n_experiments=n_experiments)
+    _check_spread("method - baseline", a - b, jnp.stack([a, b]), paired)
     level_2xKxG = jnp.stack([a - a.mean(axis=1).max(), b - b.mean(axis=1).max()])
-    _check_spread("method - baseline", level_2xKxG[0] - level_2xKxG[1] if paired else level_2xKxG)
     hits = _count_gains(key, level_2xKxG, gain, n_draws, paired, n_experiments)
     return _chance(hits, n_experiments, n_draws, gain, a.shape[1])
 
@@ -134,7 +134,7 @@ def _count_gains(
         return best[0] - best[1] >= gain
 
     keys = jax.random.split(key, n_experiments)
-    return jax.lax.map(shows_gain, keys, batch_size=min(_AT_ONCE, n_experiments)).sum()
+    return jax.lax.map(shows_gain, keys, batch_size=records.batch_of(n_experiments, _AT_ONCE)).sum()
 
 
 def draws_needed(
@@ -170,7 +170,7 @@ def draws_needed(
     differences = _reruns("differences", differences)
     records.check_level(level)
     _check_counts(n_max=n_max - 1, n_experiments=n_experiments)
-    _check_spread("differences", differences)
+    _check_spread("differences", differences, differences, True)
     if not 0 < power < 1:
         raise InputError(f"power: expected a share between 0 and 1 (0.8 for 80 %), got {power}")
     if not gain > 0:
@@ -202,7 +202,7 @@ def _power_curve(key: jax.Array, values: jax.Array, factors: jax.Array, n_max: i
         return (square > 1e-6 * away.var()) & (mean + centre - factors * error > 0)
 
     keys = jax.random.split(key, n_experiments)
-    return jax.lax.map(shown, keys, batch_size=min(_AT_ONCE, n_experiments)).mean(axis=0)
+    return jax.lax.map(shown, keys, batch_size=records.batch_of(n_experiments, _AT_ONCE)).mean(axis=0)
 
 
 def _chance(hits: jax.Array, n_experiments: int, n_draws: int, gain: float, n_reruns: int) -> Chance:
@@ -221,8 +221,11 @@ def _reruns(name: str, values: jax.typing.ArrayLike, n_axes: int = 1) -> jax.Arr
     return array
 
 
-def _check_spread(name: str, values: jax.Array) -> None:
-    if bool(records.no_spread(values.reshape(-1))):
+def _check_spread(name: str, differences: jax.Array, values: jax.Array, paired: bool) -> None:
+    varying = differences if paired else values
+    # Differences carry the rounding of what was subtracted, so the values' size sets the bound.
+    rounding = 4 * jnp.finfo(values.dtype).eps * jnp.abs(values).max()
+    if bool((varying.max(axis=-1) - varying.min(axis=-1) <= rounding).all()):
         raise InputError(f"{name}: all draws are equal, so chance shows nothing; check that they are draws")
 
 

@@ -136,6 +136,14 @@ def same_shape(name_a: str, a: jax.Array, name_b: str, b: jax.Array) -> None:
         raise InputError(f"{name_a} {a.shape} and {name_b} {b.shape}: expected equal shapes, paired entry by entry")
 
 
+def batch_of(n: int, at_most: int) -> int:
+    """How many of `n` to evaluate at once: a divisor of n where one is near, so that no remainder compiles."""
+    if n <= at_most:
+        return max(n, 1)
+    near = (size for size in range(at_most, at_most // 2, -1) if n % size == 0)
+    return next(near, at_most)
+
+
 def no_spread(values: jax.Array, axis: int = -1) -> jax.Array:
     """Whether all values along an axis are equal up to rounding."""
     size = jnp.abs(values).max(axis=axis)

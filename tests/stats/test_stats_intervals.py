@@ -157,3 +157,13 @@ def test_confusion_by_group_feeds_the_jackknife() -> None:
     assert interval.low.shape == (5,)
     assert (interval.low < interval.estimate).all()
     assert (interval.estimate < interval.high).all()
+
+
+@pytest.mark.parametrize("hits", [0, 3, 10])
+def test_share_interval_agrees_with_scipy(hits: int) -> None:
+    values = np.arange(10) < hits
+    interval = stats.share_interval(values, over="draws")
+    reference = scipy.stats.binomtest(hits, 10).proportion_ci(method="wilson")
+    np.testing.assert_allclose([interval.low, interval.high], reference, rtol=1e-5, atol=1e-6)
+    with pytest.raises(InputError, match="hits: expected booleans"):
+        stats.share_interval([0.1, 0.2], over="draws")

@@ -1,0 +1,104 @@
+"""Do nominal 95 % intervals cover, and 5 % tests reject, as often as they say, where the truth is known?
+
+The full run (-m long) holds every offered method to 93-97 % and 4-6 %; the short one allows for the noise of a
+thousand simulations.
+"""
+
+import jax
+import numpy as np
+import pytest
+
+from siamese_jax import stats
+from siamese_jax.errors import InputError
+from siamese_jax.stats import coverage, hypothesis_tests
+
+# The names under which the simulations measure each kind of interval or test.
+KINDS = {
+    "t over draws: these speakers' mean": "t",
+    "t: mean difference": "t",
+    "jackknife t: UAR": "jackknife t",
+    "jackknife t: UAR difference": "jackknife t",
+    "studentised: UAR": "studentised",
+    "BCa: UAR": "BCa",
+    "percentile: UAR": "percentile",
+    "noncentral t: d_z": "noncentral t of Cohen's d_z",
+    "jackknife t: rank-biserial": "jackknife t of the rank-biserial correlation",
+    "two-way jackknife t: UAR": "two-way jackknife t",
+    "two-way jackknife t: UAR difference": "two-way jackknife t",
+    "crossed percentile: UAR": "crossed percentile",
+    "sign-flip test rejects": "sign-flip exact",
+    "Wilcoxon test rejects": "Wilcoxon signed-rank",
+    "t test rejects": "jackknife t test",
+    "two-way t test rejects": "two-way jackknife t test",
+}
+
+
+def _check(over: str, n_units: int, n_simulations: int, n_resamples: int, noise: float) -> None:
+    rows = coverage.measure(
+        jax.random.key(n_units), n_units=n_units, n_simulations=n_simulations, n_resamples=n_resamples, over=over
+    )
+    offered, seen = stats.offered_methods(n_units, over), set()
+    for row in rows:
+        kind = KINDS.get(row.name)
+        if kind == "sign-flip exact" and n_units > hypothesis_tests.EXACT_UP_TO:
+            kind = "sign-flip sampled"
+        if kind not in offered:
+            continue
+        seen.add(kind)
+        low, high = (0.04, 0.06) if row.name.endswith("rejects") else (0.93, 0.97)
+        assert low - noise * row.standard_error <= row.share <= high + noise * row.standard_error, row
+    assert seen, "nothing that was offered was measured"
+
+
+@pytest.mark.parametrize("over", ["draws", "speakers", "speakers+seeds"])
+def test_error_rates_hold_roughly_at_ten_units(over: str) -> None:
+    _check(over, 10, n_simulations=1000, n_resamples=400, noise=3.0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("n_units", [8, 10, 24, 30])
+@pytest.mark.parametrize("over", ["draws", "speakers", "speakers+seeds"])
+def test_error_rates_hold(over: str, n_units: int) -> None:
+    _check(over, n_units, n_simulations=10_000, n_resamples=1000, noise=0.0)
+
+
+def test_what_fails_at_ten_units_is_not_offered_and_does_fail() -> None:
+    rows = coverage.measure(jax.random.key(10), n_units=10, n_simulations=1000, n_resamples=400, over="speakers")
+    shares = {row.name: row.share for row in rows}
+    for name in ("percentile: UAR", "BCa: UAR"):
+        assert KINDS[name] not in stats.offered_methods(10, "speakers")
+        assert shares[name] < 0.93
+
+
+def test_an_interval_over_draws_is_no_claim_about_people() -> None:
+    rows = coverage.measure(jax.random.key(10), n_units=10, n_simulations=1000, n_resamples=400, over="draws")
+    misread = next(row for row in rows if "misread" in row.name)
+    assert misread.share < 0.85
+
+
+def test_simulations_hit_the_truth_that_they_claim() -> None:
+    def one(key: jax.Array) -> jax.Array:
+        counts = coverage._counts(key, coverage.World(), 3, 4, 1)[0]
+        return counts[..., 0, :, :].sum(axis=(0, 1)).diagonal() / (3 * 4 * 8)
+
+    recalls = jax.vmap(one)(jax.random.split(jax.random.key(0), 3000))
+    error = recalls.std(axis=0) / np.sqrt(3000)
+    assert (abs(recalls.mean(axis=0) - np.array([0.3, 0.4, 0.5, 0.6])) < 4 * error).all()
+
+
+def test_offers_grow_with_the_units() -> None:
+    for over in ("draws", "seeds", "speakers", "speakers+seeds"):
+        offers = [set(stats.offered_methods(n, over)) for n in range(1, 60)]
+        assert offers[0] == set()
+        assert all(fewer <= more for fewer, more in zip(offers, offers[1:]))
+    assert "percentile" in stats.offered_methods(30, "speakers")
+    assert "jackknife t" not in stats.offered_methods(30, "speakers+seeds")
+
+
+def test_bad_questions_are_refused() -> None:
+    with pytest.raises(InputError, match="over: expected one of"):
+        stats.offered_methods(10, "clips")
+    with pytest.raises(InputError, match="n_units: expected at least one"):
+        stats.offered_methods(0, "draws")
+    with pytest.raises(InputError, match=r"over: expected one of draws, speakers, speakers\+seeds"):
+        coverage.measure(jax.random.key(0), n_units=5, n_simulations=5, n_resamples=5, over="seeds")

@@ -1,0 +1,116 @@
+"""Chances and numbers of draws against the normal theory that they replace."""
+
+import jax
+import numpy as np
+import pytest
+import scipy.stats
+
+from siamese_jax import stats
+from siamese_jax.errors import InputError
+
+KEY = jax.random.key(11)
+
+
+def _reruns(seed: int, n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Two methods with standard deviation 0.05, correlated 0.5 over draws."""
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(0, 0.05 * np.sqrt(0.5), n)
+    own = rng.normal(0, 0.05 * np.sqrt(0.5), (2, n))
+    return 0.42 + shared + own[0], 0.40 + shared + own[1]
+
+
+@pytest.mark.parametrize(("paired", "spread"), [(True, 0.05), (False, 0.05 * np.sqrt(2))])
+def test_chance_of_gain_agrees_with_normal_theory(paired: bool, spread: float) -> None:
+    method, baseline = _reruns(0)
+    chance = stats.chance_of_gain(method, baseline, n_draws=10, gain=0.02, paired=paired, key=KEY, n_experiments=20_000)
+    expected = scipy.stats.norm.sf(0.02, scale=spread / np.sqrt(10))
+    np.testing.assert_allclose(chance.probability, expected, atol=0.015)
+    np.testing.assert_allclose(chance.standard_error, np.sqrt(expected * (1 - expected) / 20_000), rtol=0.1)
+    assert chance.n_reruns == 4000
+
+
+def test_the_best_cells_of_two_equal_grids_win_half_the_time() -> None:
+    rng = np.random.default_rng(1)
+    method, baseline = 0.4 + rng.normal(0, 0.05, (2, 30, 1000))
+    best = stats.chance_of_best_cell_gain(
+        method, baseline, n_draws=10, gain=0.0, paired=False, key=KEY, n_experiments=4000
+    )
+    assert abs(best.probability - 0.5) < 0.05
+    one = stats.chance_of_gain(method[0], baseline[0], n_draws=10, gain=0.0, paired=False, key=KEY, n_experiments=4000)
+    assert abs(one.probability - 0.5) < 0.05
+
+
+def test_one_cell_is_the_plain_chance() -> None:
+    method, baseline = _reruns(2, 500)
+    options = {"n_draws": 10, "gain": 0.01, "paired": True, "key": KEY, "n_experiments": 2000}
+    plain = stats.chance_of_gain(method, baseline, **options)
+    best = stats.chance_of_best_cell_gain(method[None], baseline[None], **options)
+    assert plain.probability == best.probability
+
+
+def test_draws_needed_agree_with_the_t_tests_power() -> None:
+    differences = np.random.default_rng(3).normal(0.0, 0.05, 20_000)
+    needed = stats.draws_needed(differences, gain=0.02, power=0.8, level=0.95, n_max=120, key=KEY, n_experiments=6000)
+
+    def power(n: int) -> float:
+        shift = 0.02 / (differences.std(ddof=1) / np.sqrt(n))
+        return float(scipy.stats.nct.sf(scipy.stats.t.ppf(0.975, n - 1), n - 1, shift))
+
+    expected = next(n for n in range(2, 200) if power(n) >= 0.8)
+    assert needed.n_draws is not None
+    assert abs(needed.n_draws - expected) <= 3
+    for n in (5, 20, 50, 100):
+        np.testing.assert_allclose(needed.power_by_n[n - 1], power(n), atol=0.025)
+    assert np.isnan(needed.power_by_n[0])
+
+
+def test_too_small_a_gain_is_said_to_need_more_draws() -> None:
+    differences = np.random.default_rng(4).normal(0.0, 0.05, 500)
+    needed = stats.draws_needed(differences, gain=0.001, power=0.8, level=0.95, n_max=20, key=KEY, n_experiments=500)
+    assert needed.n_draws is None
+    assert needed.note == "more than 20 draws are needed for a power of 0.8"
+
+
+def test_a_shift_of_all_differences_changes_nothing() -> None:
+    differences = np.random.default_rng(5).normal(0.0, 0.05, 300)
+    options = {"gain": 0.03, "power": 0.8, "level": 0.95, "n_max": 60, "key": KEY, "n_experiments": 1000}
+    assert (
+        stats.draws_needed(differences, **options).n_draws == stats.draws_needed(differences + 0.25, **options).n_draws
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": np.ones(1), "baseline": np.ones(1)}, "at least two draws"),
+        ({"method": np.array([0.1, np.nan, 0.2])}, "method: holds NaN"),
+        ({"method": np.array([0.1, 0.2])}, "expected equal shapes"),
+        ({"method": np.array([0.2, 0.3, 0.5])}, "method - baseline: all draws are equal"),
+        ({"n_draws": 0}, "n_draws: too small"),
+    ],
+)
+def test_bad_reruns_are_refused(change: dict[str, object], message: str) -> None:
+    arguments: dict[str, object] = {
+        "method": np.array([0.1, 0.5, 0.2]), "baseline": np.array([0.1, 0.2, 0.4]), "n_draws": 3,
+        "gain": 0.1, "paired": True, "key": KEY, "n_experiments": 10,
+    }  # fmt: skip
+    with pytest.raises(InputError, match=message):
+        stats.chance_of_gain(**(arguments | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gain": 0.0}, "gain: expected a gain above 0"),
+        ({"power": 80}, "power: expected a share"),
+        ({"n_max": 1}, "n_max: too small"),
+        ({"differences": np.ones(5)}, "all draws are equal"),
+    ],
+)
+def test_bad_plans_are_refused(change: dict[str, object], message: str) -> None:
+    arguments: dict[str, object] = {
+        "differences": np.array([0.1, 0.5, 0.2]), "gain": 0.1, "power": 0.8, "level": 0.95,
+        "n_max": 10, "key": KEY, "n_experiments": 10,
+    }  # fmt: skip
+    with pytest.raises(InputError, match=message):
+        stats.draws_needed(**(arguments | change))
