@@ -1,0 +1,49 @@
+"""Computes the 64 features of a corpus or of a CSV manifest and writes them as a table.
+
+python -m launch.extract --corpus=ravdess --root=DIR --output=TABLE.npz
+python -m launch.extract --manifest=FILE.csv --output=TABLE.npz
+
+A run that was stopped goes on where it stopped when it is started again with the same output. Exit status: 0 with
+a table (clips left out are named in the log and in the table), 2 without one.
+"""
+
+import sys
+
+from absl import app, flags, logging
+
+from siamese_jax import corpora, trials
+from siamese_jax.corpora.manifest import COMMON_ALIASES, read_manifest
+from siamese_jax.errors import InputError
+from siamese_jax.features import extract
+
+CORPUS = flags.DEFINE_enum("corpus", None, sorted(corpora.CORPORA), "A corpus that the package knows.")
+ROOT = flags.DEFINE_string("root", None, "The corpus' folder; with --manifest, the folder that its files are in.")
+MANIFEST = flags.DEFINE_string("manifest", None, "A CSV with file, emotion, speaker.")
+OUTPUT = flags.DEFINE_string("output", None, "The table to write (.npz).", required=True)
+ALIASES = flags.DEFINE_bool("common_aliases", False, "Accept other words for the emotions, such as happy or angry.")
+OPTIONS = flags.DEFINE_multi_string("option", [], "Switches of the corpus' scan function, such as unsegmented.")
+STRICT = flags.DEFINE_bool("strict", False, "Stop at the first clip that cannot be used.")
+WORKERS = flags.DEFINE_integer("workers", extract.available_cores(), "Threads that decode and compute.", lower_bound=1)
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    trials.use_all_cores()
+    try:
+        if MANIFEST.value is not None and CORPUS.value is None:
+            manifest = read_manifest(MANIFEST.value, ROOT.value, COMMON_ALIASES if ALIASES.value else None)
+        elif CORPUS.value is not None and ROOT.value is not None and MANIFEST.value is None:
+            manifest = corpora.scan(CORPUS.value, ROOT.value, **dict.fromkeys(OPTIONS.value, True))
+        else:
+            raise app.UsageError("give either --corpus and --root, or --manifest")
+        table = extract.extract(manifest, OUTPUT.value, extract.Options(WORKERS.value, STRICT.value))
+    except InputError as error:
+        logging.error("%s", error)
+        sys.exit(2)
+    count = table.made["left_out_count"]
+    print(f"{OUTPUT.value}: {len(table)} clips, {len(table.feature_names)} features, {count} clips left out")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,105 @@
+"""Computes the shipped feature tables from the recordings, and writes the card of each.
+
+python scripts/make_tables.py --data=FOLDER
+
+FOLDER/audio/ravdess holds Actor_01 ... Actor_24, FOLDER/audio/emodb holds wav/03a01Fa.wav and the like.
+"""
+
+import argparse
+import hashlib
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from siamese_jax import corpora, data, trials
+from siamese_jax.corpora.tables import twins
+from siamese_jax.features.extract import Options, available_cores, extract
+from siamese_jax.io import write_text
+from siamese_jax.types import EMOTIONS, FeatureTable
+
+ORIGINS = {
+    "ravdess": (
+        "RAVDESS",
+        "Livingstone, S. R., & Russo, F. A. (2018). The Ryerson Audio-Visual Database of Emotional Speech and Song "
+        "(RAVDESS): A dynamic, multimodal set of facial and vocal expressions in North American English. PLoS ONE "
+        "13(5): e0196391. https://doi.org/10.1371/journal.pone.0196391",
+        "CC BY-NC-SA 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/), and so is this table, which is "
+        "computed from it: not for commercial use, and what is made from it is shared alike. The code's Apache "
+        "licence does not cover it.",
+        "A 16 kHz, 16-bit mono copy of the audio-only speech (the originals have 48 kHz). The features of such a "
+        "copy differ a little from those of the originals: across clips, the mean of MFCC 1 correlates at 0.89.",
+    ),
+    "emodb": (
+        "EMO-DB, Berlin Database of Emotional Speech",
+        "Burkhardt, F., Paeschke, A., Rolfes, M., Sendlmeier, W. F., & Weiss, B. (2005). A database of German "
+        "emotional speech. Proc. Interspeech 2005, 1517-1520. https://doi.org/10.21437/Interspeech.2005-446",
+        "The corpus is free to use; cite the paper.",
+        "The corpus' own files: 16 kHz, 16 bit, mono.",
+    ),
+}
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def twin_names(table: FeatureTable) -> list[str]:
+    groups = defaultdict(list)
+    for group, clip in zip(twins(table), table.clip):
+        groups[int(group)].append(str(clip))
+    return [" = ".join(clips) for clips in groups.values() if len(clips) > 1]
+
+
+def card(name: str, table: FeatureTable, path: Path) -> str:
+    title, citation, licence, copy = ORIGINS[name]
+    counts = Counter(table.emotion.tolist())
+    speakers = {str(speaker): str(sex) for speaker, sex in zip(table.speaker, table.sex)}
+    sexes = Counter(speakers.values())
+    packages = ", ".join(f"{package} {version}" for package, version in table.made["packages"].items())
+    lines = [
+        f"# {path.name}: {title}",
+        "",
+        f"The 64 features (mean and standard deviation of the INTERSPEECH 2009 contours) of {len(table)} clips.",
+        "",
+        f"**Citation.** {citation}",
+        "",
+        f"**Licence.** {licence}",
+        "",
+        f"**Recordings.** {copy}",
+        "",
+        f"**Speakers.** {len(speakers)}: {sexes['female']} female, {sexes['male']} male.",
+        "",
+        "| emotion | clips |",
+        "| --- | --- |",
+        *(f"| {emotion} | {counts[emotion]} |" for emotion in EMOTIONS if counts[emotion]),
+        "",
+        f"**Twins** (clips of identical samples; never one in training and one in test). "
+        f"{'; '.join(twin_names(table)) or 'None.'}",
+        "",
+        f"**Made** by `make tables SIAMESE_JAX_DATA=FOLDER`, which runs `python -m launch.extract --corpus={name} "
+        f"--root=FOLDER/audio/{name} --output={path.name}` for this table; {table.made['program']}, features version "
+        f"{table.made['extractor']}, {packages}. {table.made['left_out_count']} clips left out. Another machine or "
+        "version may round the last digits otherwise.",
+        "",
+        "| checksum | sha256 |",
+        "| --- | --- |",
+        f"| {path.name} | {sha256(path.read_bytes())} |",
+        f"| features (float32, little-endian, row by row) | {sha256(table.features.astype('<f4').tobytes())} |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds audio/ravdess and audio/emodb")
+    folder = parser.parse_args().data
+    trials.use_all_cores()
+    for name in data.SHIPPED:
+        path = data.shipped(name)
+        manifest = corpora.scan(name, folder / "audio" / name)
+        table = extract(manifest, path, Options(workers=available_cores(), strict=True))
+        write_text(path.with_suffix(".md"), card(name, table, path))
+        print(f"{path}: {len(table)} clips, {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
