@@ -17,8 +17,9 @@ def format_report(report: Report, shown: int) -> str:
     lines.append(f"{usable} of {report.n_clips} clips usable, {report.seconds:.0f} s, {len(report.speakers)} speakers")
     left_out: dict[str, list[str]] = defaultdict(list)
     for file, reason in report.left_out:
-        # Reasons that name another file are told apart by what comes before the name.
-        left_out[reason.split(" of ")[0].split(" as ")[0]].append(f"{file}: {reason}")
+        # What comes after a colon is this file's own: the file that it is a copy of.
+        kind, colon, own = reason.partition(": ")
+        left_out[kind].append(f"{file}{colon}{own}")
     for reason, files in left_out.items():
         lines += _listed(f"left out: {reason}", files, shown)
     kinds: dict[tuple[str, str], list[str]] = defaultdict(list)

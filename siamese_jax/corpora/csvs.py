@@ -1,6 +1,7 @@
 """Small CSV files that people write by hand or export, read with errors that name the row."""
 
 import csv
+import io
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -43,9 +44,8 @@ def read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         raise InputError(f"{path}: not a CSV in UTF-8 ({error}); save it as one") from error
     if text.startswith("version https://git-lfs"):
         raise InputError(f"{path}: a git-lfs pointer, not the CSV itself; run `git lfs pull`")
-    lines = text.splitlines(keepends=True)
-    header = lines[0] if lines else ""
-    reader = csv.reader(lines, delimiter=max(",;\t", key=header.count))
+    header = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
     names = [cell.strip() for cell in next(reader, [])]
     body = []
     for cells in reader:

@@ -127,9 +127,9 @@ def drop_copies(
         kept.append(first)
         for other in others:
             if other.suffix.lower() != first.suffix.lower():
-                dropped.append((str(other), f"the same take as {first} in another format"))
+                dropped.append((str(other), f"the same take in another format: {first}"))
             elif filecmp.cmp(root / first, root / other, shallow=False):
-                dropped.append((str(other), f"a second copy of {first}"))
+                dropped.append((str(other), f"a second copy: {first}"))
             else:
                 raise InputError(
                     f"{root}: two copies of {title} that differ: clip {name} is {first} and {other}; "

@@ -106,7 +106,7 @@ class Manifest:
     def only(self, emotions: Collection[str]) -> "Manifest":
         """The manifest of the clips with one of `emotions`; the others join `left_out`."""
         keep = tuple(clip for clip in self.clips if clip.emotion in emotions)
-        drop = tuple((c.file, f"emotion {c.emotion} not asked for") for c in self.clips if c.emotion not in emotions)
+        drop = tuple((c.file, f"emotion not asked for: {c.emotion}") for c in self.clips if c.emotion not in emotions)
         return dataclasses.replace(self, clips=keep, left_out=self.left_out + drop)
 
 

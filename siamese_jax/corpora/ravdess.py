@@ -47,7 +47,7 @@ def _drop(file: PurePosixPath) -> str | None:
         return None
     if take[2] == "02":
         return "song, not speech"
-    return "video of a take that is there as audio" if take[1] == "01" else "video without sound"
+    return "audio and video, not audio alone" if take[1] == "01" else "video without sound"
 
 
 _LAYOUT = Layout(
