@@ -101,7 +101,7 @@ def check_table(table: FeatureTable, where: str) -> None:
             raise InputError(f"{where}: doubled {what}: {some(doubled)}; keep one of each")
     bad = [
         f"row {table.clip[row]!s}, column {table.feature_names[column]}: {features[row, column]}"
-        for row, column in np.argwhere(~np.isfinite(features))
+        for row, column in np.argwhere(~(np.abs(features) <= np.finfo(np.float32).max))
     ]
     if bad:
         raise InputError(f"{where}: not finite: {some(bad)}; leave such clips out or compute them again")
