@@ -92,21 +92,14 @@ def decode(path: str | Path, start: float | None = None, end: float | None = Non
         sound_LxC, source_rate = _read_video(path, start, end)
     else:
         sound_LxC, source_rate = _read_audio(path, start, end)
-    if not np.isfinite(sound_LxC).all():
-        raise ClipError(str(path), "not finite: holds NaN or infinite samples; export the clip again")
-    peak = float(np.abs(sound_LxC).max(initial=0.0))
-    if peak > _MAX_PEAK:
-        raise ClipError(
-            str(path),
-            f"out of range: samples reach {peak:g}, expected within [-1, 1]; "
-            "divide integer samples by 32768 before storing them as floating point",
-        )
-    sound_L = sound_LxC.mean(axis=1)
-    resampling = "none"
-    if source_rate != rate:
-        sound_L = soxr.resample(sound_L, source_rate, rate, quality=SOXR_QUALITY)
-        resampling = f"soxr {SOXR_QUALITY}"
-    samples = np.clip(np.rint(sound_L * 32768.0), -32768, 32767).astype(np.int16)
+    resampling = "none" if source_rate == rate else f"soxr {SOXR_QUALITY}"
+    if resampling == "none" and sound_LxC.dtype == np.int16 and sound_LxC.shape[1] == 1:
+        samples = np.ascontiguousarray(sound_LxC[:, 0])  # what the steps below would give, several times faster
+    else:
+        sound_L = _mono(path, sound_LxC)
+        if resampling != "none":
+            sound_L = soxr.resample(sound_L, source_rate, rate, quality=SOXR_QUALITY)
+        samples = np.clip(np.rint(sound_L * 32768.0), -32768, 32767).astype(np.int16)
     _require_sound(path, samples, rate)
     return Decoded(samples, source_rate, resampling)
 
@@ -116,6 +109,22 @@ def audio_hash(samples: np.ndarray) -> str:
     if samples.dtype != np.int16:
         raise TypeError(f"expected int16 samples, got {samples.dtype}")
     return hashlib.blake2b(samples.astype("<i2").tobytes(), digest_size=16).hexdigest()
+
+
+def _mono(path: Path, sound_LxC: np.ndarray) -> np.ndarray:
+    """The mean of the channels, float64 within [-1, 1]."""
+    if sound_LxC.dtype == np.int16:
+        return sound_LxC.mean(axis=1, dtype=np.float64) / 32768.0
+    if not np.isfinite(sound_LxC).all():
+        raise ClipError(str(path), "not finite: holds NaN or infinite samples; export the clip again")
+    peak = float(np.abs(sound_LxC).max(initial=0.0))
+    if peak > _MAX_PEAK:
+        raise ClipError(
+            str(path),
+            f"out of range: samples reach {peak:g}, expected within [-1, 1]; "
+            "divide integer samples by 32768 before storing them as floating point",
+        )
+    return sound_LxC.mean(axis=1)
 
 
 def _require_file(path: Path) -> None:
@@ -167,13 +176,14 @@ def _require_whole(path: Path, log: str) -> None:
 
 
 def _read_audio(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
-    """The segment [L, C] float64 and the file's rate, through libsndfile."""
+    """The segment [L, C], int16 where the file is and else float64, and the file's rate, through libsndfile."""
     try:
         with soundfile.SoundFile(path) as sound:
             first, last = _span(path, start, end, sound.frames, sound.samplerate)
             _require_whole(path, sound.extra_info)
             sound.seek(first)
-            sound_LxC = sound.read(last - first, dtype="float64", always_2d=True)
+            dtype = "int16" if sound.subtype == "PCM_16" else "float64"
+            sound_LxC = sound.read(last - first, dtype=dtype, always_2d=True)
             rate = sound.samplerate
     except soundfile.LibsndfileError as error:
         known = ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES + VIDEO_SUFFIXES)
