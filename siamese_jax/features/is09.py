@@ -119,7 +119,7 @@ def low_level_descriptors(samples_BxL: jax.Array, lengths_B: jax.Array, block: i
         descriptors_BxTxK = jax.vmap(describe_frames)(exact)
     else:
         descriptors_BxTxK = _describe_blocks(samples_BxL, frames_B, count, block)
-    own_BxTx1 = (jnp.arange(count) < frames_B[:, None])[:, :, None]
+    own_BxTx1 = (jnp.arange(count)[None, :] < frames_B[:, None])[:, :, None]
     descriptors_BxTxK = jnp.where(own_BxTx1, descriptors_BxTxK, 0)
     pitch_BxT = track_pitch(descriptors_BxTxK[:, :, -1])
     with_pitch = jnp.concatenate([descriptors_BxTxK[:, :, :-1], pitch_BxT[:, :, None]], axis=2)

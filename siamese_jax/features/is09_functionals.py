@@ -10,8 +10,18 @@ TAIL = 2
 def _shifted(contour_BxTxK: jax.Array, frames_B: jax.Array, step: int) -> jax.Array:
     """`contour` at n + step, the clip's first and last frames repeated outwards."""
     count = contour_BxTxK.shape[1]
-    at = jnp.clip(jnp.arange(count) + step, 0, jnp.maximum(frames_B[:, None] - 1, 0))
-    return jnp.take_along_axis(contour_BxTxK, at[:, :, None], axis=1)
+    if step < 0:
+        first = jnp.repeat(contour_BxTxK[:, :1], -step, axis=1)
+        return jnp.concatenate([first, contour_BxTxK[:, :step]], axis=1)
+    last = _at(contour_BxTxK, frames_B - 1)[:, None]
+    moved = jnp.pad(contour_BxTxK[:, step:], ((0, 0), (0, step), (0, 0)))
+    inside = jnp.arange(count)[None, :] + step < frames_B[:, None]
+    return jnp.where(inside[:, :, None], moved, last)
+
+
+def _at(contour_BxTxK: jax.Array, frame_B: jax.Array) -> jax.Array:
+    """Each clip's own frame, the first where the number is negative: [B, K]."""
+    return jnp.take_along_axis(contour_BxTxK, jnp.maximum(frame_B, 0)[:, None, None], axis=1)[:, 0]
 
 
 def contours(descriptors_BxTxK: jax.Array, frames_B: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -41,11 +51,8 @@ def _mean(contour_BxTxK: jax.Array, counted_BxT: jax.Array) -> jax.Array:
 def _delta_mean(smooth_BxTxK: jax.Array, frames_B: jax.Array) -> jax.Array:
     """The mean of the delta over the counted frames: the sum telescopes, and is 0 exactly where it should be."""
 
-    def at(frame_B):
-        return jnp.take_along_axis(smooth_BxTxK, frame_B[:, None, None], axis=1)[:, 0]
-
-    def from_end(steps):
-        return at(jnp.maximum(frames_B - steps, 0))
+    def from_end(steps: int) -> jax.Array:
+        return _at(smooth_BxTxK, frames_B - steps)
 
     first, second = smooth_BxTxK[:, 0], smooth_BxTxK[:, 1]
     one = from_end(2) + from_end(3) - 2 * first
@@ -64,7 +71,7 @@ def functionals(smooth_BxTxK: jax.Array, delta_BxTxK: jax.Array, frames_B: jax.A
       [B, 4 K]: for each smoothed contour its mean then its deviation, then the same for the deltas. NaN for a
       clip of fewer than four frames, which has no delta contour to speak of.
     """
-    counted_BxT = jnp.arange(smooth_BxTxK.shape[1]) < (frames_B - TAIL)[:, None]
+    counted_BxT = jnp.arange(smooth_BxTxK.shape[1])[None, :] < (frames_B - TAIL)[:, None]
     pairs = []
     for contour, mean in (
         (smooth_BxTxK, _mean(smooth_BxTxK, counted_BxT)),

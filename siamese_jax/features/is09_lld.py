@@ -87,31 +87,31 @@ def frame_window() -> np.ndarray:
     return np.hamming(FRAME)
 
 
-def frames(signal: jax.Array) -> jax.Array:
-    """Cuts `signal` [L] into overlapping frames [T, FRAME]; unbatched. L must hold exactly T frames."""
-    count = frame_count(signal.shape[0])
-    # A frame is two and a half hops: three shifted views of the hops, no gather.
-    hops = jnp.pad(signal, (0, HOP * (count + 2) - signal.shape[0])).reshape(count + 2, HOP)
-    return jnp.concatenate([hops[:-2], hops[1:-1], hops[2:, : FRAME - 2 * HOP]], axis=1)
-
-
 def spectrum(signal: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Root mean square and power spectrum of the pre-emphasised, windowed frames; unbatched.
 
     Args:
-      signal: [L] samples in [-1, 1].
+      signal: [L] samples in [-1, 1]; L must hold whole frames and nothing more (`sample_count`).
 
     Returns:
       The root mean square [T], and the squared magnitudes [T, BINS], unscaled.
     """
-    dtype = signal.dtype
-    # Pre-emphasis starts anew in every frame, as if each frame's first sample had a like one before it.
-    raw = frames(signal)
-    before = jnp.concatenate([raw[:, :1], raw[:, :-1]], axis=1)
-    windowed = (raw - jnp.asarray(PRE_EMPHASIS, dtype) * before) * jnp.asarray(frame_window(), dtype)
-    energy = jnp.sqrt(jnp.mean(windowed**2, axis=1))
-    bins = jnp.fft.rfft(jnp.pad(windowed, ((0, 0), (0, FFT - FRAME))))
-    return energy, bins.real**2 + bins.imag**2
+    count = frame_count(signal.shape[0])
+    window = jnp.asarray(frame_window(), signal.dtype)
+    emphasised = signal - PRE_EMPHASIS * jnp.concatenate([signal[:1], signal[:-1]])
+    # A frame is two and a half hops: three shifted views of the hops, no gather.
+    hops = jnp.pad(emphasised, (0, HOP * (count + 2) - signal.shape[0])).reshape(count + 2, HOP)
+    pieces = [
+        hops[:-2] * window[:HOP],
+        hops[1:-1] * window[HOP : 2 * HOP],
+        hops[2:, : FRAME - 2 * HOP] * window[2 * HOP :],
+    ]
+    windowed = jnp.concatenate([*pieces, jnp.zeros((count, FFT - FRAME), signal.dtype)], axis=1)
+    # Pre-emphasis starts anew in every frame, as if its first sample had a like one before it.
+    first = signal[: HOP * count : HOP] * ((1 - PRE_EMPHASIS) * window[0])
+    windowed = windowed.at[:, 0].set(first)
+    bins = jnp.fft.rfft(windowed)
+    return jnp.sqrt(jnp.sum(windowed**2, axis=1) / FRAME), bins.real**2 + bins.imag**2
 
 
 def cepstra(power: jax.Array) -> jax.Array:
@@ -125,27 +125,37 @@ def cepstra(power: jax.Array) -> jax.Array:
 
 
 def zero_crossing_rate(samples: jax.Array) -> jax.Array:
-    """Sign changes per sample in each frame: samples [L] int32 -> [T]; unbatched.
+    """Sign changes per sample in each frame: samples [L] int32, L holding whole frames alone, -> [T]; unbatched.
 
     A sample of 0 counts when its neighbours do not share a sign; digital silence thus gives 398 / 400. The
     integers are compared, since products of small floats lose their sign to rounding.
     """
     count = frame_count(samples.shape[0])
-    before, here, after = samples[:-2], samples[1:-1], samples[2:]
+    padded = jnp.pad(samples, (0, HOP * (count + 2) + 2 - samples.shape[0]))
+    before, here, after = padded[:-2], padded[1:-1], padded[2:]
     crossing = (before * here < 0) | ((here == 0) & (before * after <= 0))
-    # The flag of a sample is the same in all frames that hold it (the ends of a frame excepted), so the sums run
-    # over pieces of half a hop: five to a frame.
-    flags = jnp.pad(crossing.astype(jnp.int32), (1, 1))
-    pieces = flags[: HOP * count + FRAME - HOP].reshape(-1, HOP // 2).sum(axis=1)
-    total = sum(pieces[i : i + 2 * count - 1 : 2] for i in range(5))
-    first = flags[: HOP * count : HOP]
-    last = flags[FRAME - 1 :: HOP][:count]
-    return (total - first - last).astype(real_dtype()) / FRAME
+    # The inner 398 samples of a frame are two hops and the first 78 samples of a third. Counts this small are exact
+    # as floats, and a product sums them faster than a reduction.
+    hops = crossing.astype(real_dtype()).reshape(count + 2, HOP)
+    counted = np.ones((HOP, 2), real_dtype())
+    counted[FRAME - 2 - 2 * HOP :, 1] = 0
+    whole, part = jnp.matmul(hops, counted, precision=jax.lax.Precision.HIGHEST).T
+    return (whole[:-2] + whole[1:-1] + part[2:]) / FRAME
+
+
+def cosine_transform(even_TxK: jax.Array) -> jax.Array:
+    """Inverse Fourier transform of real and even spectra, lags 0 to 255: [T, BINS] -> [T, LAGS].
+
+    Taken as the forward transform of the mirrored spectrum, which is the same for real and even input, and on a CPU
+    faster than the inverse one.
+    """
+    mirrored = jnp.concatenate([even_TxK, even_TxK[:, -2:0:-1]], axis=1)
+    return jnp.fft.rfft(mirrored).real[:, :LAGS] / FFT
 
 
 def voicing(power: jax.Array) -> jax.Array:
     """Voicing probability, the highest normalised autocorrelation on a rising lag: power [T, BINS] -> [T]."""
-    correlation = jnp.abs(jnp.fft.irfft(power)[:, :LAGS])
+    correlation = jnp.abs(cosine_transform(power))
     late = correlation[:, FIRST_VOICING_LAG:]
     rising = late > correlation[:, FIRST_VOICING_LAG - 1 : -1]
     peak = jnp.maximum(jnp.max(jnp.where(rising, late, 0.0), axis=1), correlation[:, -1])
@@ -158,13 +168,13 @@ def pitch_candidate(power: jax.Array) -> jax.Array:
 
     The first peak above the threshold, not the highest. log1p, since ln(1 + P) in float32 drops the quiet bins.
     """
-    cepstrum = jnp.fft.irfft(jnp.log1p(power))[:, :LAGS]
+    cepstrum = cosine_transform(jnp.log1p(power))
     highest = jnp.max(cepstrum[:, FIRST_PITCH_LAG:], axis=1)
     threshold = PEAK_THRESHOLD * (highest + jnp.mean(jnp.abs(cepstrum), axis=1))
     here = cepstrum[:, FIRST_PITCH_LAG + 1 : -1]
     peak = (here > threshold[:, None]) & (here > cepstrum[:, FIRST_PITCH_LAG:-2])
     peak &= here > cepstrum[:, FIRST_PITCH_LAG + 2 :]
-    lags = jnp.arange(FIRST_PITCH_LAG + 1, LAGS - 1)
+    lags = np.arange(FIRST_PITCH_LAG + 1, LAGS - 1)[None, :]
     first = jnp.min(jnp.where(peak, lags, LAGS), axis=1)
     return jnp.where(first < LAGS, RATE / first.astype(power.dtype), 0.0)
 

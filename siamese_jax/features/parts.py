@@ -6,7 +6,6 @@ time of change and by the version of the features: an edited clip, or a newer ex
 
 import dataclasses
 import logging
-import os
 import shutil
 import time
 import uuid
@@ -115,7 +114,7 @@ def _key(manifest: Manifest, clip: Clip) -> str | None:
     """What a row depends on; None where the file cannot be looked at."""
     path = manifest.path(clip)
     try:
-        status = os.stat(path)
+        status = path.stat()
     except OSError:
         return None
     segment = f"{clip.start}-{clip.end}"
