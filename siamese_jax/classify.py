@@ -9,7 +9,9 @@ from siamese_jax.models.siamese import Params, SiameseSpec
 POOLINGS = ("mean_log", "sum_log", "mean_probability")
 
 QUERY_BLOCK = 128
-"""Query clips compared at once where the references are many: bounds the [Q, M] array of logits."""
+"""Query clips compared at once where there are more than PAIRS_AT_ONCE pairs: bounds the [Q, M] array of logits."""
+
+PAIRS_AT_ONCE = 2**17
 
 
 def class_scores(
@@ -38,7 +40,7 @@ def class_scores(
         total_QxC = jax.nn.log_sigmoid(logit_QxM) @ member_MxC
         return total_QxC if pooling == "sum_log" else total_QxC / counts_C[None, :]
 
-    if query_QxD.shape[0] * reference_MxD.shape[0] <= QUERY_BLOCK * 1024:
+    if query_QxD.shape[0] * reference_MxD.shape[0] <= PAIRS_AT_ONCE:
         return score(query_QxD)
     return jax.lax.map(lambda q_D: score(q_D[None])[0], query_QxD, batch_size=QUERY_BLOCK)
 

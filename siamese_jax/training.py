@@ -1,6 +1,7 @@
 """Gradient steps of the Siamese network and the scans that run them: pure, unbatched over trials."""
 
 import dataclasses
+import itertools
 from typing import Any, NamedTuple
 
 import jax
@@ -36,7 +37,11 @@ class TrainingSpec:
 
 
 class TrainState(NamedTuple):
-    """Parameters, both Adam states, and the count of ratio updates skipped because their gradient was not finite."""
+    """Parameters, both Adam states, and the count of ratio updates skipped because their gradient was not finite.
+
+    The Adam states are over the parameters laid out as one vector (`_ravel`): one pass over one array instead of one
+    for every layer, in the running and in the compiling.
+    """
 
     params: Params
     adam: Any
@@ -52,18 +57,26 @@ class BatchLog(NamedTuple):
     d_different: jax.Array
 
 
+def _ravel(tree: Params) -> jax.Array:
+    return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
+
+
+def _unravel(vector: jax.Array, like: Params) -> Params:
+    leaves, structure = jax.tree.flatten(like)
+    ends = list(itertools.accumulate(leaf.size for leaf in leaves))
+    parts = [vector[end - leaf.size : end].reshape(leaf.shape) for leaf, end in zip(leaves, ends)]
+    return jax.tree.unflatten(structure, parts)
+
+
+def _ravel_mask(mask: Params, like: Params) -> jax.Array:
+    """The mask's scalars [P], each repeated over its layer's parameters."""
+    return _ravel(jax.tree.map(lambda m, leaf: jnp.broadcast_to(m, leaf.shape), mask, like))
+
+
 def init_state(params: Params) -> TrainState:
     """Fresh Adam states; the second one covers the encoder only (paper, section 4.2)."""
     adam = optax.scale_by_adam()
-    return TrainState(params, adam.init(params), adam.init(params["encoder"]), jnp.zeros((), jnp.int32))
-
-
-def _masked(tree: Params, mask: Params) -> Params:
-    return jax.tree.map(jnp.multiply, tree, mask)
-
-
-def _descend(params: Params, direction: Params, rate: float, mask: Params) -> Params:
-    return jax.tree.map(lambda p, u, m: p - rate * m * u, params, direction, mask)
+    return TrainState(params, adam.init(_ravel(params)), adam.init(_ravel(params["encoder"])), jnp.zeros((), jnp.int32))
 
 
 def _cross_entropy(spec: SiameseSpec, params: Params, x_BxF: jax.Array, masks: PairMasks, weighting: str) -> jax.Array:
@@ -90,8 +103,10 @@ def cross_entropy_step(
     """One Adam step of the pair cross entropy on all that `mask` (see `siamese.trainable_mask`) lets learn."""
 
     grads = jax.grad(_cross_entropy, argnums=1)(spec, state.params, x_BxF, masks, training.weighting)
-    direction, adam = optax.scale_by_adam().update(_masked(grads, mask), state.adam)
-    return state._replace(params=_descend(state.params, direction, training.learning_rate, mask), adam=adam)
+    mask_P = _ravel_mask(mask, state.params)
+    direction_P, adam = optax.scale_by_adam().update(_ravel(grads) * mask_P, state.adam)
+    params_P = _ravel(state.params) - training.learning_rate * mask_P * direction_P
+    return state._replace(params=_unravel(params_P, state.params), adam=adam)
 
 
 def second_step(
@@ -118,32 +133,25 @@ def second_step(
         emb_BxD = siamese.encode(spec, encoder, x_BxF)
         return losses.ratio_loss(emb_BxD, masks, {"ratio": "literal", "ratio_bounded": "bounded"}[kind])
 
-    encoder, mask = state.params["encoder"], mask["encoder"]
-    grads = _masked(jax.grad(loss)(encoder), mask)
+    encoder = state.params["encoder"]
+    mask_P = _ravel_mask(mask["encoder"], encoder)
+    grads_P = _ravel(jax.grad(loss)(encoder)) * mask_P
     finite = jnp.ones((), bool)
     if kind != "cross_entropy_twice":
-        grads, finite = _clipped(grads, training.clip_norm)
-    direction, adam = optax.scale_by_adam().update(grads, state.second_adam)
-    updated = _descend(encoder, direction, training.second_learning_rate, mask)
-
-    def keep(new: Any, old: Any) -> Any:
-        return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
-
-    return TrainState(
-        {"encoder": keep(updated, encoder), "head": state.params["head"]},
-        state.adam,
-        keep(adam, state.second_adam),
-        state.skipped + ~finite,
-    )
+        grads_P, finite = _clipped(grads_P, training.clip_norm)
+    direction_P, adam = optax.scale_by_adam().update(grads_P, state.second_adam)
+    step_P = jnp.where(finite, training.second_learning_rate * mask_P * direction_P, 0)
+    adam = jax.tree.map(lambda new, old: jnp.where(finite, new, old), adam, state.second_adam)
+    params = {"encoder": _unravel(_ravel(encoder) - step_P, encoder), "head": state.params["head"]}
+    return TrainState(params, state.adam, adam, state.skipped + ~finite)
 
 
-def _clipped(grads: Params, norm: float) -> tuple[Params, jax.Array]:
-    """Gradients clipped to a global norm, and whether they were finite; zeros where they were not."""
-    leaves = jax.tree.leaves(grads)
-    # Scaled by its largest entry first: near the pole the squares alone would overflow a float32.
-    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in leaves]))
+def _clipped(grads_P: jax.Array, norm: float) -> tuple[jax.Array, jax.Array]:
+    """Gradients [P] clipped to a global norm, and whether they were finite; zeros where they were not."""
+    # Scaled by the largest entry first: near the pole the squares alone would overflow a float32.
+    largest = jnp.max(jnp.abs(grads_P))
     finite = jnp.isfinite(largest)
-    unit = jax.tree.map(lambda g: jnp.where(finite, g, 0) / jnp.where(finite & (largest > 0), largest, 1), grads)
-    length = optax.global_norm(unit)
+    unit_P = jnp.where(finite, grads_P, 0) / jnp.where(finite & (largest > 0), largest, 1)
+    length = jnp.sqrt(jnp.sum(jnp.square(unit_P)))
     scale = jnp.minimum(jnp.where(finite, largest, 0), norm / jnp.where(length > 0, length, 1))
-    return jax.tree.map(lambda g: g * scale, unit), finite
+    return unit_P * scale, finite

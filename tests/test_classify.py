@@ -1,0 +1,57 @@
+"""Classification against a loop over clips, and what pooling does with classes of unequal size."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from siamese_jax import classify
+from siamese_jax.models import siamese
+
+SPEC = siamese.SiameseSpec((6, 4), "abs_difference", 4)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def reference(params, query, reference_x, label, pooling):
+    scores = []
+    for q in query:
+        row = []
+        for c in range(label.max() + 1):
+            both = jnp.concatenate([q[None], reference_x[label == c]])
+            emb = siamese.encode(SPEC, params["encoder"], both)
+            logit = np.asarray(siamese.pair_logits(SPEC, params["head"], emb[:1], emb[1:]))[0].astype(float)
+            each = sigmoid(logit) if pooling == "mean_probability" else np.log(sigmoid(logit))
+            row.append(each.sum() if pooling == "sum_log" else each.mean())
+        scores.append(row)
+    return np.argmax(scores, axis=1)
+
+
+@pytest.mark.parametrize("pooling", classify.POOLINGS)
+def test_the_decision_is_the_class_of_largest_pooled_similarity(pooling):
+    rng = np.random.default_rng(0)
+    params = siamese.init(SPEC, jax.random.key(0), 5)
+    query, refs = rng.normal(size=(20, 5)).astype(np.float32), rng.normal(size=(9, 5)).astype(np.float32)
+    label = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
+    found = classify.classify(SPEC, params, query, refs, jnp.asarray(label), jnp.ones(9, bool), 3, pooling)
+    np.testing.assert_array_equal(found, reference(params, query, refs, label, pooling))
+    assert found.dtype == jnp.int8
+
+
+def test_padding_references_take_no_part_and_blocks_change_nothing(monkeypatch):
+    rng = np.random.default_rng(1)
+    params = siamese.init(SPEC, jax.random.key(0), 5)
+    query, refs = rng.normal(size=(37, 5)).astype(np.float32), rng.normal(size=(8, 5)).astype(np.float32)
+    label = jnp.arange(8) % 4
+    whole = classify.classify(SPEC, params, query, refs, label, jnp.ones(8, bool), 4, "mean_log")
+    padded = np.concatenate([refs, rng.normal(size=(3, 5)).astype(np.float32)])
+    valid = jnp.arange(11) < 8
+    labels = jnp.concatenate([label, jnp.zeros(3, label.dtype)])
+    np.testing.assert_array_equal(classify.classify(SPEC, params, query, padded, labels, valid, 4, "mean_log"), whole)
+    monkeypatch.setattr(classify, "QUERY_BLOCK", 5)
+    monkeypatch.setattr(classify, "PAIRS_AT_ONCE", 1)
+    np.testing.assert_array_equal(
+        classify.classify(SPEC, params, query, refs, label, jnp.ones(8, bool), 4, "mean_log"), whole
+    )

@@ -1,0 +1,171 @@
+"""One trial is the same alone, mapped, chunked and sharded, in every form; changing one leaves the others alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from siamese_jax import pairs, protocols, scaling, trials
+from siamese_jax.errors import InputError
+from siamese_jax.models import siamese
+from siamese_jax.protocols import Clips, FewShot, ProtocolSpec
+from siamese_jax.training import TrainingSpec
+
+LOSSES = ("none", "ratio", "cross_entropy_twice")
+SPEC = ProtocolSpec(
+    siamese.SiameseSpec((8, 6, 4), "abs_difference", 4),
+    TrainingSpec(1e-2, 1e-2, 1.0, "balanced", "any"),
+    4,
+    8,
+    "mean_log",
+)
+READOUTS = (0, 2, 5)
+
+
+def corpus(dtype=np.float32):
+    rng = np.random.default_rng(0)
+    label = np.tile(np.arange(4), 12).astype(np.int32)
+    x = rng.normal(size=(48, 6)) + 1.5 * np.eye(4, 6)[label]
+    return Clips(x.astype(dtype), label, np.repeat(np.arange(6), 8).astype(np.int32))
+
+
+def few_shot_trials(n, padding=0):
+    target = corpus()
+    draws = pairs.few_shot_draws(jax.random.key(1), target.label, target.speaker, 4, n)
+    support = draws.support(2)
+    padded = np.concatenate([support, np.full((n, padding), 5)], axis=1).astype(np.int32)
+    valid = np.tile(np.arange(8 + padding) < 8, (n, 1))
+    return FewShot(padded, valid, (np.arange(n) % 3).astype(np.int32), scaling.identity(n, 6))
+
+
+def start(n):
+    return jax.vmap(lambda key: siamese.init(SPEC.network, key, 6))(jax.random.split(jax.random.key(2), n))
+
+
+def run(n, chunk, which, padding=0, few_shot=None):
+    program = trials.TrialProgram(protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None), chunk)
+    return program(start(n), few_shot or few_shot_trials(n, padding), corpus(), np.int32(which))
+
+
+def assert_same_bits(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def first(tree, n):
+    return jax.tree.map(lambda leaf: leaf[:n], tree)
+
+
+def test_a_trial_gives_the_same_bits_whatever_the_number_of_trials():
+    seven = run(7, 4, 1)
+    assert_same_bits(first(seven, 3), run(3, 4, 1))
+    assert seven.predictions.shape == (7, 3, 48)
+
+
+def test_changing_one_trial_leaves_the_others_alone():
+    few_shot = few_shot_trials(4)
+    support = few_shot.support.copy()
+    support[2] = support[2][::-1]
+    frozen = few_shot.frozen.copy()
+    frozen[2] = 1 - frozen[2] % 2
+    before, after = (
+        run(4, 4, 1, few_shot=few_shot),
+        run(4, 4, 1, few_shot=few_shot._replace(support=support, frozen=frozen)),
+    )
+    others = np.array([0, 1, 3])
+    assert_same_bits(*(jax.tree.map(lambda leaf: leaf[others], tree) for tree in (before, after)))
+    assert (before.log.cross_entropy[2] != after.log.cross_entropy[2]).any()
+
+
+@pytest.mark.parametrize("which", range(len(LOSSES)))
+def test_alone_mapped_and_padded_agree_in_float64(which):
+    with jax.enable_x64(True):
+        target, few_shot = corpus(np.float64), few_shot_trials(3)
+        params = jax.tree.map(lambda leaf: leaf.astype(np.float64), start(3))
+        few_shot = few_shot._replace(scaling=jax.tree.map(lambda s: s.astype(np.float64), few_shot.scaling))
+        trial = protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS)
+        program = trials.TrialProgram(trial, (0, 0, None, None), 4)
+        mapped = program(params, few_shot, target, np.int32(which))
+        padded = few_shot_trials(3, padding=3)._replace(scaling=few_shot.scaling)
+        padded = trials.TrialProgram(trial, (0, 0, None, None), 4)(params, padded, target, np.int32(which))
+        for i in range(3):
+            alone = jax.jit(trial)(
+                *jax.tree.map(lambda leaf, i=i: leaf[i], (params, few_shot)), target, np.int32(which)
+            )
+            for other in (mapped, padded):
+                one = jax.tree.map(lambda leaf, i=i: leaf[i], other)
+                np.testing.assert_array_equal(one.predictions, alone.predictions)
+                jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-8), one.log, alone.log)
+
+
+def test_each_loss_of_a_shared_program_equals_a_program_of_its_own():
+    for which, loss in enumerate(LOSSES):
+        own = trials.TrialProgram(protocols.make_fine_tuning_trial(SPEC, (loss,), READOUTS), (0, 0, None, None), 2)
+        alone = own(start(2), few_shot_trials(2), corpus(), np.int32(0))
+        shared = run(2, 2, which)
+        np.testing.assert_array_equal(alone.predictions, shared.predictions)
+        np.testing.assert_allclose(alone.log.cross_entropy, shared.log.cross_entropy, rtol=1e-5)
+
+
+def test_the_compiled_grid_holds_no_collective():
+    program = trials.TrialProgram(protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None), 4)
+    program.prepare(start(1), few_shot_trials(1), corpus(), np.int32(0))
+    text = program.compiled.as_text()
+    assert "num_partitions=2" in text
+    for collective in ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter"):
+        assert collective not in text
+
+
+def test_a_step_is_traced_once():
+    traced = []
+    original = siamese.encode
+
+    def counting(spec, encoder, x):
+        traced.append(x.shape)
+        return original(spec, encoder, x)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(siamese, "encode", counting)
+        jax.make_jaxpr(protocols.make_fine_tuning_trial(SPEC, LOSSES, (0, 1, 2, 3, 4, 5, 6, 7)))(
+            *jax.tree.map(lambda leaf: leaf[0], (start(1), few_shot_trials(1))), corpus(), np.int32(0)
+        )
+        many = len(traced)
+        traced.clear()
+        jax.make_jaxpr(protocols.make_fine_tuning_trial(SPEC, LOSSES, (7,)))(
+            *jax.tree.map(lambda leaf: leaf[0], (start(1), few_shot_trials(1))), corpus(), np.int32(0)
+        )
+    assert many == len(traced)  # readouts share one traced step and one traced classification
+
+
+def test_source_and_in_domain_training_learn():
+    target = corpus()
+    by_class = pairs.class_index(target.label, 4, np.ones(48, bool))
+    program = trials.TrialProgram(protocols.make_source_trial(SPEC, (1, 150)), (0, None, None), 2)
+    params, log = program(jax.random.split(jax.random.key(0), 2), target, by_class)
+    assert (log.cross_entropy[:, 1] < log.cross_entropy[:, 0]).all()
+    classes = trials.TrialProgram(protocols.make_out_of_domain_trial(SPEC), (0, None, None), 2)(params, target, target)
+    assert (classes == target.label).mean() > 0.6
+
+
+def test_mapped_arguments_must_agree_on_the_number_of_trials():
+    program = trials.TrialProgram(lambda a, b: a + b, (0, 0), 2)
+    with pytest.raises(InputError, match=r"\[2, 3\] trials"):
+        program(np.zeros(2), np.zeros(3))
+    with pytest.raises(InputError, match="at least 1"):
+        program(np.zeros(0), np.zeros(0))
+
+
+def test_chunks_cover_all_trials_and_report_them():
+    seen = []
+    program = trials.TrialProgram(lambda a, b: a * b, (0, None), 4)
+    result = program(np.arange(10.0, dtype=np.float32), jnp.float32(2), on_chunk=seen.append)
+    np.testing.assert_array_equal(result, 2 * np.arange(10.0))
+    assert seen == [4, 4, 2]
+
+
+def test_chunks_fit_the_budget_and_are_of_nearly_equal_size():
+    assert trials.chunk_size(10, 1.0) == 10
+    most = int(trials.CPU_FLOATS // 1e6) * 2
+    size = trials.chunk_size(10 * most + 1, 1e6)
+    assert size <= most
+    assert -(-(10 * most + 1) // size) == 11
+    assert trials.chunk_size(5, 1e12) == 2
