@@ -1,0 +1,185 @@
+"""FaceNet weights in the layout of facenet-pytorch's state dict: its names, its OIHW kernels; npz, never a pickle.
+
+A public checkpoint becomes an npz with, in an environment that has torch:
+
+    arrays = {name: tensor.numpy() for name, tensor in torch.load("20180402-114759-vggface2.pt").items()}
+    numpy.savez("vggface2.npz", **arrays)
+
+Files named *.safetensors are read and written too where the package `safetensors` is installed.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.traverse_util
+import jax
+import numpy as np
+
+from siamese_jax.errors import InputError
+from siamese_jax.io import atomic_path
+from siamese_jax.models.facenet import FaceNetConfig, Variables, init
+
+_LEAF = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+# Not of the embedding network: the classifier of faces, and PyTorch's step counters.
+_PASSED_OVER = re.compile(r"^logits\.|\.num_batches_tracked$")
+
+
+def export_weights(variables: Variables) -> dict[str, np.ndarray]:
+    """Variables of `facenet.init` as {public name: array}, all that facenet-pytorch's `load_state_dict` asks for
+    (step counters are zero). Inverse of `import_weights`."""
+    arrays: dict[str, np.ndarray] = {}
+    for path, value in _leaves(variables):
+        names = _public_names(path)
+        for name, part in zip(names, np.split(np.asarray(value), len(names), axis=-1)):
+            arrays[name] = np.ascontiguousarray(_to_public(path[-1], part))
+            if name.endswith(".running_var"):
+                arrays[name.removesuffix("running_var") + "num_batches_tracked"] = np.zeros((), np.int64)
+    return arrays
+
+
+def import_weights(arrays: Mapping[str, np.ndarray], config: FaceNetConfig) -> dict[str, Any]:
+    """{public name: array} as variables of the network that `config` describes, float32.
+
+    The public classifier ("logits") and step counters are passed over.
+    Raises: InputError, saying which of channels, width, depth and embedding does not fit, for missing, unexpected or
+    misshapen arrays, and for values that are not finite numbers.
+    """
+    shapes = jax.eval_shape(lambda key: init(key, config), jax.random.key(0))
+    given = {name: np.asarray(value) for name, value in arrays.items() if not _PASSED_OVER.search(name)}
+    _check(given, {name: shape for path, leaf in _leaves(shapes) for name, shape in _expected(path, leaf)}, config)
+    flat = {}
+    for path, _ in _leaves(shapes):
+        parts = [_from_public(path[-1], given[name]) for name in _public_names(path)]
+        flat[path] = np.concatenate(parts, axis=-1).astype(np.float32)
+    return flax.traverse_util.unflatten_dict(flat)
+
+
+def save_weights(path: str | Path, variables: Variables) -> None:
+    """Writes the public layout to `path`, *.npz or *.safetensors, atomically. Raises InputError for other names."""
+    path = Path(path)
+    arrays = export_weights(variables)
+    with atomic_path(path) as temporary:
+        if path.suffix == ".npz":
+            with temporary.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]  # the stubs take the arrays for allow_pickle
+        else:
+            _safetensors(path).save_file(arrays, temporary)
+
+
+def load_weights(path: str | Path, config: FaceNetConfig) -> dict[str, Any]:
+    """Reads what `save_weights` wrote, or a public checkpoint converted as this module's docstring says.
+
+    Raises: InputError where the file is missing, is no such file, or does not fit `config`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected FaceNet weights as .npz or .safetensors")
+    if path.suffix == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+        except (ValueError, OSError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: not an npz of plain arrays ({error}); write it with numpy.savez") from error
+    else:
+        arrays = _safetensors(path).load_file(path)
+    try:
+        return import_weights(arrays, config)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _safetensors(path: Path) -> Any:
+    if path.suffix != ".safetensors":
+        raise InputError(
+            f"{path}: weights are read and written as .npz or .safetensors, never as a pickle (.pt, .pth, .pkl): "
+            "convert with numpy.savez in an environment that has torch"
+        )
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise InputError(f"{path}: the package safetensors is not installed; install it, or use .npz") from error
+    return safetensors.numpy
+
+
+def _leaves(variables: Variables) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield from flax.traverse_util.flatten_dict(dict(variables)).items()
+
+
+def _public_names(path: tuple[str, ...]) -> list[str]:
+    """The public arrays that make up one of ours: ("params", "repeat_1_0", "entry", "conv", "kernel") is the first
+    unit of each branch side by side, in order; every other path is one array."""
+    _, *modules, leaf = path
+    modules[0] = re.sub(r"^(repeat_\d)_(\d+)$", r"\1.\2", modules[0])
+    if "entry" not in modules:
+        return [".".join([*modules, _LEAF[leaf]])]
+    branches = {"repeat_1": "branch0 branch1.0 branch2.0", "mixed_7a": "branch0.0 branch1.0 branch2.0"}
+    units = branches.get(modules[0].split(".")[0], "branch0 branch1.0").split()
+    return [".".join([modules[0], unit, *modules[2:], _LEAF[leaf]]) for unit in units]
+
+
+def _to_public(leaf: str, value: np.ndarray) -> np.ndarray:
+    if leaf != "kernel":
+        return value
+    return value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T
+
+
+def _from_public(leaf: str, value: np.ndarray) -> np.ndarray:
+    if leaf != "kernel":
+        return value
+    return value.transpose(2, 3, 1, 0) if value.ndim == 4 else value.T
+
+
+def _expected(path: tuple[str, ...], leaf: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
+    names = _public_names(path)
+    shape = (*leaf.shape[:-1], leaf.shape[-1] // len(names))
+    if path[-1] == "kernel":
+        shape = (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
+    for name in names:
+        yield name, shape
+
+
+def _check(given: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]], config: FaceNetConfig) -> None:
+    _check_outline(given, config)
+    missing = sorted(expected.keys() - given.keys())
+    if missing:
+        reason = f"depth {config.depth} asks for blocks that it lacks" if "repeat_" in missing[0] else "it is cut short"
+        raise InputError(f"weights lack {len(missing)} arrays, the first {missing[0]}: {reason}")
+    unexpected = sorted(given.keys() - expected.keys())
+    if unexpected:
+        raise InputError(
+            f"weights have {len(unexpected)} arrays that the network has no place for, the first {unexpected[0]}: "
+            f"they are of a deeper network than depth {config.depth}, or of another one"
+        )
+    for name, shape in expected.items():
+        value = given[name]
+        if value.shape != shape:
+            raise InputError(f"weights: {name} has shape {value.shape}, width {config.width} asks for {shape}")
+        if not np.issubdtype(value.dtype, np.floating) or not np.isfinite(value).all():
+            raise InputError(f"weights: {name} ({value.dtype}) holds values that are not finite floating-point numbers")
+
+
+def _check_outline(given: dict[str, np.ndarray], config: FaceNetConfig) -> None:
+    """The three numbers that tell networks apart, each named by what it means."""
+    first, last = given.get("conv2d_1a.conv.weight"), given.get("last_linear.weight")
+    if first is None or last is None or first.ndim != 4 or last.ndim != 2:
+        raise InputError(
+            "not weights of Inception-ResNet-v1: conv2d_1a.conv.weight and last_linear.weight are expected, as in "
+            "facenet-pytorch's state dict"
+        )
+    found = {"channels": first.shape[1], "embedding": last.shape[0]}
+    for field, value in found.items():
+        wanted = getattr(config, field)
+        if value != wanted:
+            raise InputError(
+                f"weights are of a network with {field} = {value}, the config says {field} = {wanted}: set it to "
+                f"{value}, or use other weights"
+            )
+    wanted = max(1, round(32 * config.width))
+    if first.shape[0] != wanted:
+        raise InputError(
+            f"weights are of a network of about width {first.shape[0] / 32:g} (its first layer has {first.shape[0]} "
+            f"channels), the config says width = {config.width} ({wanted} channels): set it, or use other weights"
+        )
