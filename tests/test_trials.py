@@ -139,7 +139,7 @@ def test_a_step_is_traced_once():
 def test_source_and_in_domain_training_learn():
     target = corpus()
     by_class = pairs.class_index(target.label, 4, np.ones(48, bool))
-    program = trials.TrialProgram(protocols.make_source_trial(SPEC, (1, 150)), (0, None, None), 2)
+    program = trials.TrialProgram(protocols.make_source_trial(SPEC, (1, 300)), (0, None, None), 2)
     params, log = program(jax.random.split(jax.random.key(0), 2), target, by_class)
     assert (log.cross_entropy[:, 1] < log.cross_entropy[:, 0]).all()
     classes = trials.TrialProgram(protocols.make_out_of_domain_trial(SPEC), (0, None, None), 2)(params, target, target)

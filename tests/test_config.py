@@ -1,0 +1,66 @@
+"""Configurations: every key named, checked and resolved."""
+
+import importlib
+import pkgutil
+
+import pytest
+from ml_collections import ConfigDict
+
+import configs
+from configs import reproduce
+from siamese_jax import config
+from siamese_jax.errors import InputError
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(configs.__path__)])
+def test_every_shipped_configuration_resolves_and_says_its_command(name):
+    module = importlib.import_module(f"configs.{name}")
+    config.resolve(module.get_config())
+    assert f"configs/{name}.py" in module.__doc__ or name == "reproduce"
+    assert "python -m launch." in module.__doc__
+
+
+def changed(**values):
+    return ConfigDict({**reproduce.get_config().to_dict(), **values})
+
+
+def test_an_unknown_key_is_an_error_that_suggests_the_nearest():
+    with pytest.raises(InputError, match="'n_draw' is unknown; did you mean 'n_draws'"):
+        config.resolve(changed(n_draw=3))
+
+
+def test_a_missing_key_is_named():
+    given = reproduce.get_config()
+    del given["pooling"]
+    with pytest.raises(InputError, match="lacks pooling"):
+        config.resolve(given)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"n_draws": 0}, "config.n_draws is 0"),
+        ({"n_draws": 1.5}, "expected int"),
+        ({"n_draws": True}, "expected int"),
+        ({"heads": ("cosine",)}, "expected one of abs_difference, extra_layer"),
+        ({"losses": ("none", "none")}, "each once"),
+        ({"scalings": ()}, "at least one value"),
+        ({"steps": (50, 20)}, "increasing"),
+        ({"steps": (0,)}, "the last at least 1"),
+        ({"frozen": (0, 4)}, "0 to 3 encoder layers"),
+        ({"batch_size": 30}, "multiple of the 4 emotions"),
+        ({"fixed_steps": 30}, "config.fixed_steps holds 30"),
+        ({"emotions": ("anger", "joy")}, "config.emotions holds 'joy'"),
+        ({"level": 95.0}, "share between 0 and 1"),
+        ({"learning_rate": -1.0}, "positive"),
+        ({"n_speakers": (0, 2)}, "at least 1"),
+        ({"pooling": "max"}, "expected one of mean_log"),
+    ],
+)
+def test_bad_values_are_named_with_what_was_expected(values, message):
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        config.resolve(changed(**values))
+
+
+def test_whole_numbers_serve_as_rates():
+    assert config.resolve(changed(clip_norm=2)).clip_norm == 2.0
