@@ -112,7 +112,7 @@ def convolve(
 
 
 class Convolution(nn.Module):
-    """`convolve` with its own kernel (float32, He-initialised by fan-in) and, where asked for, a bias."""
+    """`convolve` with its own kernel (float32) and, where asked for, a bias."""
 
     features: int
     kernel: tuple[int, int]

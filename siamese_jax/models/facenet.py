@@ -15,6 +15,7 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from siamese_jax.errors import InputError
 from siamese_jax.models.channels import SUMS, max_pool
@@ -154,10 +155,24 @@ def on_sphere(x_BxD: jax.Array) -> jax.Array:
 def init(key: jax.Array, config: FaceNetConfig) -> dict[str, Any]:
     """Fresh variables: {"params": ..., "batch_stats": ...}, all float32. The key is consumed here.
 
-    No shape depends on the size of the images, so the smallest serves. Jitted: layer by layer it takes minutes.
+    Kernels are normal with variance 2 / fan-in before a ReLU (He et al. 2015) and 1 / fan-in in the last layer; all
+    come from one draw, since a draw for each of a hundred kernels takes a minute to compile.
     """
-    images = jnp.zeros((1, config.smallest, config.smallest, config.channels))
-    return dict(InceptionResnetV1(config).init(key, images, train=False))
+    # No shape depends on the size of the images, so the smallest serves.
+    images = jax.ShapeDtypeStruct((1, config.smallest, config.smallest, config.channels), jnp.float32)
+    network = InceptionResnetV1(config)
+    shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, train=False), images)
+    leaves, structure = jax.tree.flatten_with_path(dict(shapes))
+    sizes = [leaf.size if path[-1].key == "kernel" else 0 for path, leaf in leaves]
+    drawn = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
+    filled = []
+    for (path, leaf), values in zip(leaves, drawn):
+        if path[-1].key == "kernel":
+            gain = 1 if path[-2].key == "last_linear" else 2
+            filled.append(values.reshape(leaf.shape) * math.sqrt(gain / math.prod(leaf.shape[:-1])))
+        else:
+            filled.append(jnp.full(leaf.shape, float(path[-1].key in ("scale", "var"))))
+    return jax.tree.unflatten(structure, filled)
 
 
 def embed(config: FaceNetConfig, variables: Variables, images_BxHxWxI: jax.Array) -> jax.Array:

@@ -1,0 +1,69 @@
+"""Draws a contact sheet of both views that FaceNet is shown: the waveform diagram and the log-mel spectrogram.
+
+python -m launch.images --output=sheet.png                                  synthesised sounds
+python -m launch.images --output=sheet.png --manifest=clips.csv             a CSV of clips
+python -m launch.images --output=sheet.png --corpus=emodb --root=~/emodb    a corpus
+"""
+
+import sys
+
+from absl import app, flags, logging
+
+from siamese_jax import corpora
+from siamese_jax.corpora.manifest import read_manifest
+from siamese_jax.errors import InputError
+from siamese_jax.features.images import ImageConfig
+from siamese_jax.features.segments import SegmentConfig
+from siamese_jax.report.contact_sheet import contact_sheet, demo_samples, manifest_samples
+
+_OUTPUT = flags.DEFINE_string("output", None, "the picture to write (.png, .pdf, .svg)", required=True)
+_MANIFEST = flags.DEFINE_string("manifest", None, "CSV of clips")
+_CORPUS = flags.DEFINE_enum("corpus", None, sorted(corpora.CORPORA), "corpus to scan below --root")
+_ROOT = flags.DEFINE_string("root", None, "folder of --corpus, or that the files of --manifest are relative to")
+_CLIPS = flags.DEFINE_integer("clips", 8, "clips to draw, spread evenly", lower_bound=1)
+_COLUMNS = flags.DEFINE_integer("columns", 8, "segments side by side", lower_bound=1)
+_RATE = flags.DEFINE_integer("rate", 16000, "sampling rate, Hz")
+_SIZE = flags.DEFINE_integer("size", 160, "pixels a side")
+_SECONDS = flags.DEFINE_float("seconds", 1.0, "length of a segment")
+_HOP = flags.DEFINE_float("hop", 0.5, "seconds from segment to segment")
+_SHORTEST = flags.DEFINE_float("shortest", 0.25, "seconds below which a clip is left out")
+_PEAK = flags.DEFINE_float("peak", 1.0, "amplitude at the waveform's top row")
+_WINDOW = flags.DEFINE_float("window", 0.025, "seconds of the spectrogram's window")
+_FFT = flags.DEFINE_integer("fft", 2048, "points of the transform")
+_LOW = flags.DEFINE_float("low_hz", 0.0, "lower end of the mel bands")
+_HIGH = flags.DEFINE_float("high_hz", 8000.0, "upper end of the mel bands")
+_FLOOR = flags.DEFINE_float("floor_db", -100.0, "black, dB relative to a full-scale sine")
+_CEILING = flags.DEFINE_float("ceiling_db", -10.0, "white, dB relative to a full-scale sine")
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    if (_MANIFEST.value and _CORPUS.value) or (_CORPUS.value and not _ROOT.value):
+        raise app.UsageError("give --manifest, or --corpus with --root, or neither")
+    try:
+        segments = SegmentConfig(_RATE.value, _SECONDS.value, _HOP.value, _SHORTEST.value)
+        images = ImageConfig(
+            _RATE.value, _SIZE.value, _PEAK.value, _WINDOW.value, _FFT.value, _LOW.value, _HIGH.value,
+            _FLOOR.value, _CEILING.value,
+        )  # fmt: skip
+        samples, errors, title = demo_samples(segments), [], "Synthesised sounds"
+        if _CORPUS.value or _MANIFEST.value:
+            manifest = (
+                corpora.scan(_CORPUS.value, _ROOT.value or ".")
+                if _CORPUS.value
+                else read_manifest(_MANIFEST.value, _ROOT.value)
+            )
+            samples, errors = manifest_samples(manifest, segments, _CLIPS.value)
+            title = f"{_CORPUS.value or _MANIFEST.value}: {len(manifest.clips)} clips"
+        contact_sheet(_OUTPUT.value, samples, images, _COLUMNS.value, title)
+    except InputError as error:
+        logging.error("%s", error)
+        sys.exit(2)
+    for left_out in errors:
+        logging.warning("left out: %s", left_out)
+    print(f"{_OUTPUT.value}: {len(samples)} segments drawn, {len(errors)} clips left out")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,115 @@
+"""Clips cut into segments of one length: where they start, and the samples of any batch of them.
+
+Only starts are kept for a whole corpus (two integers a segment); samples are gathered a batch at a time, so that a
+hundred thousand segments need no more memory than the clips themselves. Segments of 1 s every 0.5 s are this
+project's choice; Liu et al. 2021 say "at a given time interval".
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from siamese_jax.errors import ClipError, InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentConfig:
+    """How clips are cut.
+
+    Fields:
+      rate: sampling rate in Hz of every clip.
+      seconds: length of a segment.
+      hop_seconds: from the start of a segment to the start of the next.
+      shortest_seconds: a clip shorter than this is an error; one between this and a segment is padded.
+    """
+
+    rate: int
+    seconds: float
+    hop_seconds: float
+    shortest_seconds: float
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "seconds", "hop_seconds", "shortest_seconds"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"SegmentConfig.{name} = {getattr(self, name)!r}: expected a number above 0")
+        if self.length < 1 or not 1 <= self.hop <= self.length:
+            raise InputError(
+                f"SegmentConfig: segments of {self.seconds} s every {self.hop_seconds} s at {self.rate} Hz; expected "
+                "one sample or more, and a hop no longer than the segment, which would lose samples between them"
+            )
+
+    @property
+    def length(self) -> int:
+        """Samples of a segment."""
+        return round(self.seconds * self.rate)
+
+    @property
+    def hop(self) -> int:
+        """Samples from start to start."""
+        return round(self.hop_seconds * self.rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentIndex:
+    """Where the segments of many clips are, in the clips' order.
+
+    Fields:
+      clip: [K] int64, row of the clip.
+      start: [K] int64, first sample; the segment may reach beyond the clip's end, where it is zero.
+      length: samples of a segment.
+    """
+
+    clip: np.ndarray
+    start: np.ndarray
+    length: int
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+
+def segment_starts(samples: int, config: SegmentConfig, file: str) -> np.ndarray:
+    """Starts [K] of the segments of a clip of `samples` samples: 0, hop, ..., the last the first that reaches the end.
+
+    So every sample is in a segment, and padding is shorter than the hop unless the clip is shorter than a segment.
+    Raises: ClipError, naming `file`, where the clip is shorter than `shortest_seconds`.
+    """
+    if samples < round(config.shortest_seconds * config.rate):
+        raise ClipError(
+            file,
+            f"{samples / config.rate:.3f} s is too short: {config.shortest_seconds} s or more are expected "
+            "(SegmentConfig.shortest_seconds); leave the clip out or lower the bound",
+        )
+    beyond = max(0, samples - config.length)
+    return np.arange(-(-beyond // config.hop) + 1) * config.hop
+
+
+def index_segments(lengths: Sequence[int], files: Sequence[str], config: SegmentConfig) -> SegmentIndex:
+    """The segments of clips with `lengths` samples. Raises ClipError for the first that is too short."""
+    starts = [segment_starts(samples, config, file) for samples, file in zip(lengths, files, strict=True)]
+    counts = [len(s) for s in starts]
+    return SegmentIndex(
+        clip=np.repeat(np.arange(len(starts)), counts),
+        start=np.concatenate([*starts, np.zeros(0, np.int64)]),
+        length=config.length,
+    )
+
+
+def gather_segments(clips: Sequence[np.ndarray], index: SegmentIndex, rows: np.ndarray) -> np.ndarray:
+    """Samples [B, L] float32 of the segments at `rows` [B] of the index, zero beyond the end of a clip.
+
+    `clips` holds each clip's samples [n], float in [-1, 1] or int16 (scaled by 1 / 32768); a memory map will do.
+    """
+    out_BxL = np.zeros((len(rows), index.length), np.float32)
+    for out_L, row in zip(out_BxL, rows):
+        start = index.start[row]
+        samples = clips[index.clip[row]][start : start + index.length]
+        scale = np.float32(1 / 32768) if samples.dtype == np.int16 else np.float32(1)
+        out_L[: len(samples)] = samples.astype(np.float32) * scale
+    return out_BxL
+
+
+def cut(samples: np.ndarray, config: SegmentConfig, file: str) -> np.ndarray:
+    """All segments [K, L] float32 of one clip's samples [n]. Raises as `segment_starts`."""
+    index = index_segments([len(samples)], [file], config)
+    return gather_segments([samples], index, np.arange(len(index)))
