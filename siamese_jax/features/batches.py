@@ -10,17 +10,17 @@ import numpy as np
 
 from siamese_jax.features import is09
 
-SHORTEST = 200
-"""Frames of the smallest bucket: two seconds."""
+SHORTEST = 192
+"""Frames of the smallest bucket: two seconds, a whole number of blocks."""
 
 STEP = 4
 """Each bucket holds this many times the frames of the one before. Coarse, since a CPU skips padding but has to
 compile every shape (1.5 s)."""
 
-CPU_BLOCK = 128
+CPU_BLOCK = 64
 """Frames that a CPU computes at a time: their spectra stay in the cache."""
 
-BATCH_FRAMES = 25600
+BATCH_FRAMES = 24576
 """Clips times frames of a batch, which bounds its memory."""
 
 MOST_CLIPS = 32

@@ -84,20 +84,26 @@ def track_pitch(candidate_BxT: jax.Array) -> jax.Array:
 
 def _describe_blocks(samples_BxL: jax.Array, frames_B: jax.Array, count: int, block: int) -> jax.Array:
     """`describe_frames` over blocks of `block` frames, and only over those that hold a clip's own frames."""
+    clips = samples_BxL.shape[0]
+    most = -(-count // block)
+    padding = max(sample_count(most * block) - samples_BxL.shape[1], 0)
+    padded = jnp.pad(samples_BxL, ((0, 0), (0, padding)))
+    # Cut before the loop: a slice at a moving offset is fused into all that reads it, and slows each.
+    starts = range(0, most * block * HOP, block * HOP)
+    pieces = jnp.stack([padded[:, start : start + sample_count(block)] for start in starts], axis=1)
+    pieces = pieces.reshape(clips * most, sample_count(block))
+
     blocks_B = -(-frames_B // block)
     ends_B = jnp.cumsum(blocks_B)
-    whole = -(-count // block) * block
-    padding = max(sample_count(whole) - samples_BxL.shape[1], 0)
-    samples_BxL = jnp.pad(samples_BxL, ((0, 0), (0, padding)))
 
-    def body(i, output):
+    def body(i: jax.Array, output: jax.Array) -> jax.Array:
         clip = jnp.sum(ends_B <= i)
-        start = (i - (ends_B[clip] - blocks_B[clip])) * block
-        piece = jax.lax.dynamic_slice(samples_BxL, (clip, start * HOP), (1, sample_count(block)))
-        return jax.lax.dynamic_update_slice(output, describe_frames(piece[0])[None], (clip, start, 0))
+        row = clip * most + i - (ends_B[clip] - blocks_B[clip])
+        return output.at[row].set(describe_frames(pieces[row]))
 
-    empty = jnp.zeros((samples_BxL.shape[0], whole, len(DESCRIPTOR_NAMES)), real_dtype())
-    return jax.lax.fori_loop(0, ends_B[-1], body, empty)[:, :count]
+    empty = jnp.zeros((clips * most, block, len(DESCRIPTOR_NAMES)), real_dtype())
+    described = jax.lax.fori_loop(0, ends_B[-1], body, empty)
+    return described.reshape(clips, most * block, -1)[:, :count]
 
 
 def low_level_descriptors(samples_BxL: jax.Array, lengths_B: jax.Array, block: int | None = None) -> jax.Array:
