@@ -73,7 +73,7 @@ def resample_weights(key: jax.Array, n_resamples: int, present: jax.Array) -> ja
         counts = jnp.zeros(n_units, jnp.result_type(float))
         return counts.at[drawn_S].add(1.0, mode="drop")
 
-    return jax.lax.map(one, jax.random.split(key, n_resamples), batch_size=records.batch_of(n_resamples, _AT_ONCE))
+    return records.map_keys(one, key, n_resamples, _AT_ONCE)
 
 
 @functools.partial(jax.jit, static_argnames=("statistic", "n_resamples", "over"))
@@ -112,7 +112,7 @@ def clustered_bootstrap(
     batch = records.batch_of(n_resamples, _AT_ONCE)
     values_R, errors_R = jax.lax.map(value_and_error, weights_RxS, batch_size=batch)
     estimate, error = value_and_error(present_S.astype(flat_SxK.dtype))
-    without_S = jax.vmap(statistic)(sums.sum(axis=0) - sums)
+    without_S = jax.vmap(statistic)(sums.sum(axis=0)[None] - sums)
     n = present_S.sum()
     reason = records.first_reason(
         (records.NOT_FINITE, ~jnp.isfinite(sums).all()),

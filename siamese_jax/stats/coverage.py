@@ -176,10 +176,11 @@ def _counts(
         part.reshape(*shape, n_classes) for part, shape in zip(jnp.split(normal, ends[:-1]), shapes)
     )
     shift = _mu(world) + sum(spread * part for spread, part in zip(dataclasses.astuple(world), effects_))
-    hits = (clips < shift).sum(axis=0).astype(jnp.float32)
+    hits = (clips < shift[None]).sum(axis=0).astype(jnp.float32)
     # Which wrong class is chosen has no bearing on the UAR.
-    diagonal, beside = jnp.eye(n_classes), jnp.roll(jnp.eye(n_classes), 1, axis=1)
-    counts = hits[..., None] * diagonal + (n_clips - hits)[..., None] * beside
+    rows = jnp.stack([hits, n_clips - hits], axis=-1)
+    columns = jnp.stack([jnp.eye(n_classes), jnp.roll(jnp.eye(n_classes), 1, axis=1)])
+    counts = jnp.einsum("jsmck,kcd->jsmcd", rows, columns)
     return counts, world.speaker * effects_[0][0, :, 0], spare[:, 0]
 
 

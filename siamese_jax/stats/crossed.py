@@ -41,15 +41,15 @@ def crossed_interval(sums: jax.typing.ArrayLike, statistic: Statistic, level: fl
     n_seeds, n_speakers = sums.shape[:2]
     by_seed, by_speaker, total = sums.sum(axis=1), sums.sum(axis=0), sums.sum(axis=(0, 1))
     estimate = statistic(total)
-    without_J = jax.vmap(statistic)(total - by_seed)
-    without_S = jax.vmap(statistic)(total - by_speaker)
+    without_J = jax.vmap(statistic)(total[None] - by_seed)
+    without_S = jax.vmap(statistic)(total[None] - by_speaker)
 
     def without_both(seed: jax.Array) -> jax.Array:
-        return jax.vmap(statistic)(total - by_seed[seed] - by_speaker + sums[seed])
+        return jax.vmap(statistic)((total - by_seed[seed])[None] - by_speaker + sums[seed])
 
     without_JxS = jax.lax.map(without_both, jnp.arange(n_seeds))
     rest_JxS = without_JxS - without_J[:, None] - without_S[None, :]
-    rest_JxS = rest_JxS - rest_JxS.mean(axis=0) - rest_JxS.mean(axis=1, keepdims=True) + rest_JxS.mean()
+    rest_JxS = rest_JxS - rest_JxS.mean(axis=0)[None, :] - rest_JxS.mean(axis=1)[:, None] + rest_JxS.mean()
     few = max(n_seeds - 1, 1), max(n_speakers - 1, 1)
     seeds = ((without_J - without_J.mean()) ** 2).sum() * few[0] / n_seeds
     speakers = ((without_S - without_S.mean()) ** 2).sum() * few[1] / n_speakers

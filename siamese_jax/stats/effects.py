@@ -71,11 +71,11 @@ def _noncentrality(t: jax.Array, df: int, share: float) -> jax.Array:
     # P(T <= t) is the mean over the chi distribution of Phi(t * chi / sqrt(df) - noncentrality).
     shares = (np.arange(_NODES) + 0.5) / _NODES
     scaled_chi = np.sqrt(scipy.stats.chi2.ppf(shares, df) / df)
-    chi = jnp.asarray(scaled_chi, t.dtype)
+    nodes = jnp.asarray(scaled_chi, t.dtype).reshape((1,) * t.ndim + (_NODES,))
     width = 10.0 + jnp.abs(t) * float(scaled_chi[-1])
 
     def below(noncentrality: jax.Array) -> jax.Array:
-        return jax.scipy.special.ndtr(t[..., None] * chi - noncentrality[..., None]).mean(axis=-1)
+        return jax.scipy.special.ndtr(t[..., None] * nodes - noncentrality[..., None]).mean(axis=-1)
 
     def halve(_: jax.Array, limits: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = limits

@@ -96,8 +96,7 @@ def _sampled(differences: jax.Array, key: jax.Array, n_resamples: int, over: str
         signs_N = jax.random.rademacher(key, (n,), flat_KxN.dtype)
         return jnp.abs(flat_KxN @ signs_N) >= bound_K
 
-    batch = records.batch_of(n_resamples, _PATTERNS_AT_ONCE)
-    extreme_RxK = jax.lax.map(as_extreme, jax.random.split(key, n_resamples), batch_size=batch)
+    extreme_RxK = records.map_keys(as_extreme, key, n_resamples, _PATTERNS_AT_ONCE)
     p = (1 + extreme_RxK.sum(axis=0)) / (1 + n_resamples)
     return _paired_test(differences, p.reshape(differences.shape[:-1]), "sign-flip sampled", over)
 

@@ -164,7 +164,7 @@ def jackknife_interval(sums: jax.typing.ArrayLike, statistic: Statistic, level: 
     present_S = (sums != 0).reshape(sums.shape[0], -1).any(axis=-1)
     total = sums.sum(axis=0)
     estimate = statistic(total)
-    without_S = jnp.where(present_S, jax.vmap(statistic)(total - sums), estimate)
+    without_S = jnp.where(present_S, jax.vmap(statistic)(total[None] - sums), estimate)
     n = present_S.sum()
     mean = jnp.where(present_S, without_S, 0.0).sum() / jnp.maximum(n, 1)
     square = jnp.where(present_S, (without_S - mean) ** 2, 0.0).sum()

@@ -133,8 +133,7 @@ def _count_gains(
         best = [values_2xKxG[side][:, drawn[side]].mean(axis=-1).max() for side in (0, 1)]
         return best[0] - best[1] >= gain
 
-    keys = jax.random.split(key, n_experiments)
-    return jax.lax.map(shows_gain, keys, batch_size=records.batch_of(n_experiments, _AT_ONCE)).sum()
+    return records.map_keys(shows_gain, key, n_experiments, _AT_ONCE).sum()
 
 
 def draws_needed(
@@ -201,8 +200,7 @@ def _power_curve(key: jax.Array, values: jax.Array, factors: jax.Array, n_max: i
         # Equal values have no interval (square about 0): such an experiment has shown nothing.
         return (square > 1e-6 * away.var()) & (mean + centre - factors * error > 0)
 
-    keys = jax.random.split(key, n_experiments)
-    return jax.lax.map(shown, keys, batch_size=records.batch_of(n_experiments, _AT_ONCE)).mean(axis=0)
+    return records.map_keys(shown, key, n_experiments, _AT_ONCE).mean(axis=0)
 
 
 def _chance(hits: jax.Array, n_experiments: int, n_draws: int, gain: float, n_reruns: int) -> Chance:

@@ -4,6 +4,8 @@ The full run (-m long) holds every offered method to 93-97 % and 4-6 %; the shor
 thousand simulations.
 """
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -90,7 +92,7 @@ def test_offers_grow_with_the_units() -> None:
     for over in ("draws", "seeds", "speakers", "speakers+seeds"):
         offers = [set(stats.offered_methods(n, over)) for n in range(1, 60)]
         assert offers[0] == set()
-        assert all(fewer <= more for fewer, more in zip(offers, offers[1:]))
+        assert all(fewer <= more for fewer, more in itertools.pairwise(offers))
     assert "percentile" in stats.offered_methods(30, "speakers")
     assert "jackknife t" not in stats.offered_methods(30, "speakers+seeds")
 

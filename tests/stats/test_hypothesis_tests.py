@@ -12,7 +12,10 @@ import scipy.stats
 from siamese_jax import stats
 from siamese_jax.errors import InputError
 
-KEY = jax.random.key(3)
+
+def _key() -> jax.Array:
+    """A fresh copy of one key, since every function consumes its own."""
+    return jax.random.key(3)
 
 
 def _flip(differences: np.ndarray) -> stats.PairedTest:
@@ -56,17 +59,17 @@ def test_24_units_are_exact_and_agree_with_many_sampled_flips() -> None:
 
 def test_sampled_flips_agree_with_scipy_and_share_patterns() -> None:
     differences = np.random.default_rng(1).normal(0.2, 1, (3, 60))
-    test = stats.sign_flip_test(differences, over="draws", key=KEY, n_resamples=20_000)
+    test = stats.sign_flip_test(differences, over="draws", key=_key(), n_resamples=20_000)
     assert test.kind == "sign-flip sampled"
     for p, row in zip(test.p_value, differences):
         expected = _scipy_flip(row, n_resamples=20_000, rng=2)
         np.testing.assert_allclose(p, expected, atol=6 * np.sqrt(expected / 20_000))
-    alone = stats.sign_flip_test(differences[1], over="draws", key=KEY, n_resamples=20_000)
+    alone = stats.sign_flip_test(differences[1], over="draws", key=_key(), n_resamples=20_000)
     np.testing.assert_allclose(alone.p_value, test.p_value[1], rtol=1e-6)
 
 
 def test_a_sampled_p_is_never_zero() -> None:
-    test = stats.sign_flip_test(np.full(200, 1.0), over="draws", key=KEY, n_resamples=99)
+    test = stats.sign_flip_test(np.full(200, 1.0), over="draws", key=_key(), n_resamples=99)
     np.testing.assert_allclose(test.p_value, 0.01)
 
 
@@ -120,7 +123,7 @@ def test_bad_arguments_are_refused() -> None:
     with pytest.raises(InputError, match="give a key and n_resamples"):
         stats.sign_flip_test(np.ones(25), over="draws", key=None, n_resamples=1000)
     with pytest.raises(InputError, match="give a key and n_resamples"):
-        stats.sign_flip_test(np.ones(25), over="draws", key=KEY, n_resamples=0)
+        stats.sign_flip_test(np.ones(25), over="draws", key=_key(), n_resamples=0)
     with pytest.raises(InputError, match="over: expected one of"):
         stats.wilcoxon_test(np.ones(5), over="")
     with pytest.raises(InputError, match=r"p_values: expected 0\.\.1, found 1\.5"):

@@ -12,7 +12,10 @@ from siamese_jax import metrics, stats
 from siamese_jax.errors import InputError
 from siamese_jax.stats import estimands
 
-KEY = jax.random.key(7)
+
+def _key() -> jax.Array:
+    """A fresh copy of one key, since every function consumes its own."""
+    return jax.random.key(7)
 
 
 def _counts(seed: int, *lead: int) -> np.ndarray:
@@ -23,7 +26,7 @@ def _counts(seed: int, *lead: int) -> np.ndarray:
 
 def test_weights_draw_as_many_units_as_are_present() -> None:
     present = jnp.array([True, False, True, True, False])
-    weights = np.asarray(stats.resample_weights(KEY, 2000, present))
+    weights = np.asarray(stats.resample_weights(_key(), 2000, present))
     assert (weights.sum(axis=1) == 3).all()
     assert (weights[:, [1, 4]] == 0).all()
     np.testing.assert_allclose(weights[:, [0, 2, 3]].mean(axis=0), 1.0, atol=0.1)
@@ -32,16 +35,16 @@ def test_weights_draw_as_many_units_as_are_present() -> None:
 
 @pytest.mark.parametrize("n", [5, 200])  # on either side of the switch from comparing to scattering
 def test_more_resamples_leave_the_first_ones_alone(n: int) -> None:
-    few = stats.resample_weights(KEY, 5, jnp.ones(n, bool))
-    many = stats.resample_weights(KEY, 600, jnp.ones(n, bool))
+    few = stats.resample_weights(_key(), 5, jnp.ones(n, bool))
+    many = stats.resample_weights(_key(), 600, jnp.ones(n, bool))
     np.testing.assert_array_equal(few, many[:5])
     np.testing.assert_array_equal(many.sum(axis=1), n)
 
 
 def test_resampled_values_are_the_statistic_of_weighted_counts() -> None:
     counts = _counts(0, 12)
-    resampled = stats.clustered_bootstrap(KEY, counts, estimands.uar, 300, over="speakers")
-    weights = np.asarray(stats.resample_weights(KEY, 300, jnp.ones(12, bool)), float)
+    resampled = stats.clustered_bootstrap(_key(), counts, estimands.uar, 300, over="speakers")
+    weights = np.asarray(stats.resample_weights(_key(), 300, jnp.ones(12, bool)), float)
     totals = np.einsum("rs,sij->rij", weights, counts)
     expected = np.mean(np.diagonal(totals, axis1=1, axis2=2) / totals.sum(axis=2), axis=1)
     np.testing.assert_allclose(resampled.values, expected, rtol=1e-5)
@@ -52,8 +55,8 @@ def test_per_clip_predictions_and_counts_resample_alike() -> None:
     labels, groups = np.arange(192) % 4, np.repeat(np.arange(12), 16)
     predictions = np.where(rng.random(192) < 0.5, labels, rng.integers(0, 4, 192))
     counts = metrics.confusion_by_group(predictions, labels, np.ones(192, bool), groups, 12, 4)
-    resampled = stats.clustered_bootstrap(KEY, counts, estimands.uar, 20, over="speakers")
-    weights = np.asarray(stats.resample_weights(KEY, 20, jnp.ones(12, bool)), int)
+    resampled = stats.clustered_bootstrap(_key(), counts, estimands.uar, 20, over="speakers")
+    weights = np.asarray(stats.resample_weights(_key(), 20, jnp.ones(12, bool)), int)
     for value, weight in zip(resampled.values, weights):
         clips = np.concatenate([np.flatnonzero(groups == s) for s in np.repeat(np.arange(12), weight)])
         recalls = [np.mean(predictions[clips][labels[clips] == c] == c) for c in range(4)]
@@ -63,7 +66,7 @@ def test_per_clip_predictions_and_counts_resample_alike() -> None:
 @pytest.mark.parametrize("n", [10, 24])
 def test_percentile_and_bca_agree_with_scipy_on_the_same_resamples(n: int) -> None:
     values = np.random.default_rng(n).exponential(size=n)
-    resampled = stats.clustered_bootstrap(KEY, stats.unit_sums(values), estimands.mean, 2000, over="draws")
+    resampled = stats.clustered_bootstrap(_key(), stats.unit_sums(values), estimands.mean, 2000, over="draws")
     first = scipy.stats.bootstrap((values,), np.mean, n_resamples=2, method="percentile", rng=0)
     same = dataclasses.replace(first, bootstrap_distribution=np.asarray(resampled.values, float))
     for method, interval in (
@@ -78,7 +81,7 @@ def test_percentile_and_bca_agree_with_scipy_on_the_same_resamples(n: int) -> No
 
 def test_percentile_agrees_with_scipys_own_resamples() -> None:
     values = np.random.default_rng(3).normal(0.4, 0.05, 24)
-    resampled = stats.clustered_bootstrap(KEY, stats.unit_sums(values), estimands.mean, 10_000, over="speakers")
+    resampled = stats.clustered_bootstrap(_key(), stats.unit_sums(values), estimands.mean, 10_000, over="speakers")
     ours = stats.percentile_interval(resampled)
     theirs = scipy.stats.bootstrap(
         (values,), np.mean, n_resamples=10_000, method="percentile", rng=1
@@ -96,15 +99,15 @@ def test_clustered_percentile_agrees_with_the_package_confidence_intervals() -> 
         return float(np.mean(np.diag(total) / total.sum(axis=1)))
 
     _, theirs = package.evaluate_with_conf_int(np.arange(24), uar, num_bootstraps=5000, alpha=5)
-    resampled = stats.clustered_bootstrap(KEY, counts, estimands.uar, 5000, over="speakers")
+    resampled = stats.clustered_bootstrap(_key(), counts, estimands.uar, 5000, over="speakers")
     ours = stats.percentile_interval(resampled)
     np.testing.assert_allclose([ours.low, ours.high], theirs, atol=0.06 * (theirs[1] - theirs[0]))
 
 
 def test_studentised_interval_agrees_with_a_float64_loop() -> None:
     values = np.random.default_rng(4).exponential(size=15)
-    resampled = stats.clustered_bootstrap(KEY, stats.unit_sums(values), estimands.mean, 4000, over="speakers")
-    weights = np.asarray(stats.resample_weights(KEY, 4000, jnp.ones(15, bool)), int)
+    resampled = stats.clustered_bootstrap(_key(), stats.unit_sums(values), estimands.mean, 4000, over="speakers")
+    weights = np.asarray(stats.resample_weights(_key(), 4000, jnp.ones(15, bool)), int)
     samples = np.stack([np.repeat(values, weight) for weight in weights])
     errors = samples.std(axis=1, ddof=1) / np.sqrt(15)
     np.testing.assert_allclose(resampled.standard_errors, errors, rtol=1e-3)
@@ -120,17 +123,17 @@ def test_paired_difference_is_narrower_than_the_methods_apart() -> None:
     better = shared + np.eye(4, dtype=int)
     both = np.stack([better, shared], axis=1)
     paired = stats.percentile_interval(
-        stats.clustered_bootstrap(KEY, both, estimands.uar_difference, 500, over="speakers")
+        stats.clustered_bootstrap(_key(), both, estimands.uar_difference, 500, over="speakers")
     )
-    alone = stats.percentile_interval(stats.clustered_bootstrap(KEY, shared, estimands.uar, 500, over="speakers"))
+    alone = stats.percentile_interval(stats.clustered_bootstrap(_key(), shared, estimands.uar, 500, over="speakers"))
     assert paired.low > 0
     assert paired.high - paired.low < 0.5 * (alone.high - alone.low)
 
 
 def test_crossed_bootstrap_weighs_every_cell_by_both_axes() -> None:
     counts = _counts(6, 5, 8)
-    resampled = stats.crossed_bootstrap(KEY, counts, estimands.uar, 200)
-    key_seeds, key_speakers = jax.random.split(KEY)
+    resampled = stats.crossed_bootstrap(_key(), counts, estimands.uar, 200)
+    key_seeds, key_speakers = jax.random.split(_key())
     seeds = np.asarray(stats.resample_weights(key_seeds, 200, jnp.ones(5, bool)), float)
     speakers = np.asarray(stats.resample_weights(key_speakers, 200, jnp.ones(8, bool)), float)
     totals = np.einsum("rj,rs,jsab->rab", seeds, speakers, counts)
@@ -173,7 +176,7 @@ def test_what_cannot_be_computed_is_nan_with_a_note() -> None:
         "NaN or infinite": np.where(np.arange(6)[:, None, None] == 2, np.nan, _counts(0, 6)),
     }
     for words, counts in cases.items():
-        resampled = stats.clustered_bootstrap(KEY, counts, estimands.uar, 100, over="speakers")
+        resampled = stats.clustered_bootstrap(_key(), counts, estimands.uar, 100, over="speakers")
         for make in (stats.percentile_interval, stats.bca_interval, stats.studentised_interval):
             interval = make(resampled)
             assert np.isnan(interval.low), words
@@ -188,16 +191,16 @@ def test_what_cannot_be_computed_is_nan_with_a_note() -> None:
         assert np.isnan(interval.low), words
         assert words in interval.note
         assert np.isnan(stats.t_test(interval).p_value)
-        by_resampling = stats.percentile_interval(stats.crossed_bootstrap(KEY, counts, estimands.uar, 100))
+        by_resampling = stats.percentile_interval(stats.crossed_bootstrap(_key(), counts, estimands.uar, 100))
         assert words in by_resampling.note
 
 
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(InputError, match="n_resamples: expected at least 1"):
-        stats.clustered_bootstrap(KEY, _counts(0, 5), estimands.uar, 0, over="speakers")
+        stats.clustered_bootstrap(_key(), _counts(0, 5), estimands.uar, 0, over="speakers")
     with pytest.raises(InputError, match="over: expected one of"):
-        stats.clustered_bootstrap(KEY, _counts(0, 5), estimands.uar, 5, over="people")
-    crossed = stats.crossed_bootstrap(KEY, _counts(0, 3, 5), estimands.uar, 5)
+        stats.clustered_bootstrap(_key(), _counts(0, 5), estimands.uar, 5, over="people")
+    crossed = stats.crossed_bootstrap(_key(), _counts(0, 3, 5), estimands.uar, 5)
     for make in (stats.bca_interval, stats.studentised_interval):
         with pytest.raises(InputError, match="not defined for crossed resamples"):
             make(crossed)
