@@ -30,6 +30,7 @@ def get_config() -> ConfigDict:
             "steps": (0, 10, 20, 50, 100, 200),
             "n_draws": 10,
             "n_seeds": 10,
+            "n_in_domain_seeds": 10,
             "source_steps": 1000,
             "in_domain_steps": 1000,
             "batch_size": 32,

@@ -41,6 +41,7 @@ class Experiment:
       n_speakers: numbers of target speakers drawn.
       steps: numbers of fine-tuning steps at which the target is classified, increasing; 0 is before the first.
       n_draws, n_seeds: draws of labelled clips, and the pool of source seeds; draw i starts from seed i mod n_seeds.
+      n_in_domain_seeds: seeds of the in-domain training, each a round of leaving every speaker out.
       source_steps, in_domain_steps, batch_size: training from scratch.
       learning_rate, second_learning_rate: Adam's, for the cross entropy and for the second update.
       clip_norm: global norm to which the ratio loss's gradient is clipped.
@@ -71,6 +72,7 @@ class Experiment:
     steps: tuple[int, ...]
     n_draws: int
     n_seeds: int
+    n_in_domain_seeds: int
     source_steps: int
     in_domain_steps: int
     batch_size: int
@@ -135,7 +137,16 @@ def _check(e: Experiment) -> None:
         values = getattr(e, key)
         if not values or (len(set(values)) != len(values) and key != "encoder_widths"):
             raise InputError(f"config.{key} is {values}; expected at least one value, each once")
-    for key in ("n_draws", "n_seeds", "source_steps", "in_domain_steps", "pad_speakers", "head_width", "batch_size"):
+    for key in (
+        "n_draws",
+        "n_seeds",
+        "n_in_domain_seeds",
+        "source_steps",
+        "in_domain_steps",
+        "pad_speakers",
+        "head_width",
+        "batch_size",
+    ):
         _positive(key, getattr(e, key))
     for key in ("scale_floor", "learning_rate", "second_learning_rate", "clip_norm"):
         _positive(key, getattr(e, key))

@@ -94,7 +94,8 @@ def _run_setting(
 
         return work.arrays(f"{folder}/{name}", labelled)
 
-    idt = stage("in_domain", e.n_seeds * len(plan.target.speakers), lambda on: stages.in_domain(plan, head, scope, on))
+    in_domain_trials = e.n_in_domain_seeds * len(plan.target.speakers)
+    idt = stage("in_domain", in_domain_trials, lambda on: stages.in_domain(plan, head, scope, on))
     if tuning is None or scope == "train":
         results.rows.extend(summary.siamese_rows(plan, head, scope, None, idt, None))
         return

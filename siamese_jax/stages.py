@@ -43,10 +43,9 @@ class Plan:
         draws = pairs.few_shot_draws(key, target.label, target.speaker, n_classes, experiment.n_draws)
         return cls(experiment, source, target, draws)
 
-    def keys(self, purpose: int) -> jax.Array:
-        """One key a seed [n_seeds]."""
-        root = jax.random.fold_in(jax.random.key(self.experiment.seed), purpose)
-        return jax.random.split(root, self.experiment.n_seeds)
+    def keys(self, purpose: int, n_seeds: int) -> jax.Array:
+        """One key a seed [n_seeds]; the first ones do not depend on how many there are."""
+        return jax.random.split(jax.random.fold_in(jax.random.key(self.experiment.seed), purpose), n_seeds)
 
     @property
     def seed_of_draw(self) -> np.ndarray:
@@ -90,7 +89,7 @@ def source_training(plan: Plan, head: str, scope: str, on_done: OnDone) -> xr.Da
     by_class = pairs.class_index(plan.source.label, len(e.emotions), np.ones(len(plan.source), bool))
     chunk = trials.chunk_size(e.n_seeds, _batch_floats(e))
     program = trials.TrialProgram(protocols.make_source_trial(plan.spec(head), looks), (0, None, None), chunk)
-    params, log = program(plan.keys(0), clips, by_class, on_chunk=on_done)
+    params, log = program(plan.keys(0, e.n_seeds), clips, by_class, on_chunk=on_done)
     arrays: dict[str, Any] = {name: (("seed", "source_step"), value) for name, value in log._asdict().items()}
     return xr.Dataset({**arrays, **params_to_arrays(params)}, coords={"source_step": list(looks)})
 
@@ -114,18 +113,20 @@ def in_domain(plan: Plan, head: str, scope: str, on_done: OnDone) -> xr.Dataset:
 
     A test clip with a twin among the fold's training clips is not tested.
     """
-    e, target = plan.experiment, plan.target
-    clips = plan.target_clips("corpus" if scope == "train" else scope)
+    n_seeds, target = plan.experiment.n_in_domain_seeds, plan.target
+    e, clips = plan.experiment, plan.target_clips("corpus" if scope == "train" else scope)
     folds, tests = _folds(plan, clips, scope)
     n_folds = len(tests)
-    keys = jax.vmap(lambda key: jax.vmap(lambda i: jax.random.fold_in(key, i))(np.arange(n_folds)))(plan.keys(1))
-    every = jax.tree.map(lambda leaf: np.tile(leaf, (e.n_seeds,) + (1,) * (leaf.ndim - 1)), folds)
-    chunk = trials.chunk_size(e.n_seeds * n_folds, _batch_floats(e) + 4 * every.test.shape[1] * every.train.shape[1])
+    keys = jax.vmap(lambda key: jax.vmap(lambda i: jax.random.fold_in(key, i))(np.arange(n_folds)))(
+        plan.keys(1, n_seeds)
+    )
+    every = jax.tree.map(lambda leaf: np.tile(leaf, (n_seeds,) + (1,) * (leaf.ndim - 1)), folds)
+    chunk = trials.chunk_size(n_seeds * n_folds, _batch_floats(e) + 4 * every.test.shape[1] * every.train.shape[1])
     program = trials.TrialProgram(
         protocols.make_in_domain_trial(plan.spec(head), e.in_domain_steps), (0, 0, None), chunk
     )
-    classes = program(keys.reshape(-1), every, clips, on_chunk=on_done).reshape(e.n_seeds, n_folds, -1)
-    predictions, tested = np.zeros((e.n_seeds, len(target)), np.int8), np.zeros(len(target), bool)
+    classes = program(keys.reshape(-1), every, clips, on_chunk=on_done).reshape(n_seeds, n_folds, -1)
+    predictions, tested = np.zeros((n_seeds, len(target)), np.int8), np.zeros(len(target), bool)
     for fold, rows in enumerate(tests):
         predictions[:, rows] = classes[:, fold, : len(rows)]
         tested[rows] = True
@@ -171,7 +172,7 @@ class FineTuning:
         e = plan.experiment
         self._trial = protocols.make_fine_tuning_trial(plan.spec(head), e.losses, e.steps)
         params = jax.tree.map(
-            lambda leaf: leaf[None], siamese.init(plan.spec(head).network, plan.keys(0)[0], self._width)
+            lambda leaf: leaf[None], siamese.init(plan.spec(head).network, plan.keys(0, 1)[0], self._width)
         )
         target = Clips(plan.target.table.features, plan.target.label, plan.target.speaker)
         self._programs: dict[int, Future[trials.TrialProgram]] = {}

@@ -57,15 +57,15 @@ def siamese_rows(
     e = plan.experiment
     base = {**_base(plan), "head": head, "loss": "none", "n_seeds": e.n_seeds}
     everyone = np.ones(len(plan.target), bool)
-    for method, arrays, mask, data, scaling in (
-        ("oodt", ood, everyone, "source", OUT_OF_DOMAIN_SCOPE.get(scope)),
-        ("idt", idt, idt.tested.values, "loso", IN_DOMAIN_SCOPE[scope]),
+    for method, arrays, mask, data, scaling, n_seeds in (
+        ("oodt", ood, everyone, "source", OUT_OF_DOMAIN_SCOPE.get(scope), e.n_seeds),
+        ("idt", idt, idt.tested.values, "loso", IN_DOMAIN_SCOPE[scope], e.n_in_domain_seeds),
     ):
         if arrays is not None:
             fields = rows.over_runs(rows.score(arrays.predictions.values, plan.target, mask), e.level, "seeds")()
             # Nothing is drawn, so no clip of a training speaker can be tested: both splits are the same clips.
             for split in rows.SPLITS:
-                shared = {"method": method, "data": data, "scaling": scaling, "split": split}
+                shared = {"method": method, "data": data, "scaling": scaling, "split": split, "n_seeds": n_seeds}
                 yield Row(**{**base, **fields, **shared, "seconds": arrays.attrs["seconds"]})
     if grid is not None:
         yield from _grid_rows(plan, {**base, "n_draws": e.n_draws, "scaling": scope}, grid)

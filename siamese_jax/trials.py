@@ -1,5 +1,6 @@
 """Many trials at once: the only place that knows of vmap, jit, chunks and devices."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ def use_all_cores() -> None:
     TPU the devices are what they are. The cache's folder is JAX_COMPILATION_CACHE_DIR where that is set, else
     siamese_jax in the user's cache folder.
     """
+    # That an accelerator's library is absent is no news to a user without one.
+    logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     if getattr(jax.config, "jax_compilation_cache_dir") is None:  # noqa: B009 - the stubs lack it
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))

@@ -36,11 +36,13 @@ def write(e: Experiment, rows: list[Row], folder: Path) -> None:
         for j, frozen in enumerate(e.frozen):
             _panel(axes[i][j], e, rows, head, scope, frozen)
             axes[i][j].set_title(
-                f"{frozen} frozen layers" + (f"\n{head}, {scope}" if len(settings) > 1 else ""), size=9
+                f"{frozen} frozen {'layer' if frozen == 1 else 'layers'}"
+                + (f"\n{head}, {scope}" if len(settings) > 1 else ""),
+                size=9,
             )
         axes[i][0].set_ylabel("UAR (%), all clips not drawn")
     for axis in axes[-1]:
-        axis.set_xlabel("target speakers (one clip per emotion each)")
+        axis.set_xlabel("target speakers drawn")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     figure.suptitle(_title(e, rows, settings), size=9)

@@ -44,19 +44,22 @@ def markdown(e: Experiment, rows: list[Row], optimism: list[dict[str, Any]]) -> 
     parts = [f"# {source} to {target}\n\n{_preamble(e)}"]
     for scope in e.scalings:
         for head in e.heads:
-            parts.append(f"## head {head}, features scaled by {scope}\n\n{HEADER}" + "".join(_lines(e, rows, optimism, head, scope)))
+            parts.append(
+                f"## head {head}, features scaled by {scope}\n\n{HEADER}"
+                + "".join(_lines(e, rows, optimism, head, scope))
+            )
     return "\n".join(parts)
 
 
 def _preamble(e: Experiment) -> str:
     return (
-        f"Emotions: {', '.join(e.emotions)}. Means over {e.n_draws} draws of labelled clips (each from one of "
-        f"{e.n_seeds} source trainings) or over {e.n_seeds} seeds; in brackets the {100 * e.level:g} % t interval over "
-        "draws (Monte Carlo error on these speakers, not what other speakers would give), for OODT and IDT over seeds, "
-        "and the jackknife t interval over the target's speakers where one prediction set is all there is. Fine-tuning "
-        f'is read at {e.fixed_steps} steps. "Best" is the best cell of the grid chosen on the test clips, as in the '
-        "paper; the column after it chooses the cell on the other draws. Scaling by corpus or speaker sees the "
-        "unlabelled test clips (transductive).\n"
+        f"Emotions: {', '.join(e.emotions)}. Means over {e.n_draws} draws of labelled clips, each starting from one of "
+        f"{e.n_seeds} source trainings; OODT over those trainings, IDT over {e.n_in_domain_seeds} seeds. In brackets the "
+        f"{100 * e.level:g} % t interval over draws or seeds (Monte Carlo error on these speakers, not what other "
+        "speakers would give); where a classifier gives one set of predictions, the jackknife t interval over the "
+        f"target's speakers. Fine-tuning is read at {e.fixed_steps} steps. \"Best\" is the best cell of the grid chosen "
+        "on the test clips, as in the paper; the column after it chooses the cell on the other draws. Scaling by corpus "
+        "or by speaker sees the unlabelled test clips (transductive).\n"
     )
 
 
