@@ -14,7 +14,7 @@ from siamese_jax.corpora.manifest import read_manifest
 from siamese_jax.errors import InputError
 from siamese_jax.features.images import ImageConfig
 from siamese_jax.features.segments import SegmentConfig
-from siamese_jax.report.contact_sheet import contact_sheet, demo_samples, manifest_samples
+from siamese_jax.report.contact_sheet import choose_samples, contact_sheet
 
 _OUTPUT = flags.DEFINE_string("output", None, "the picture to write (.png, .pdf, .svg)", required=True)
 _MANIFEST = flags.DEFINE_string("manifest", None, "CSV of clips")
@@ -39,7 +39,7 @@ _CEILING = flags.DEFINE_float("ceiling_db", -10.0, "white, dB relative to a full
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    if (_MANIFEST.value and _CORPUS.value) or (_CORPUS.value and not _ROOT.value):
+    if bool(_CORPUS.value) != bool(_ROOT.value and not _MANIFEST.value):
         raise app.UsageError("give --manifest, or --corpus with --root, or neither")
     try:
         segments = SegmentConfig(_RATE.value, _SECONDS.value, _HOP.value, _SHORTEST.value)
@@ -47,21 +47,19 @@ def main(argv: list[str]) -> None:
             _RATE.value, _SIZE.value, _PEAK.value, _WINDOW.value, _FFT.value, _LOW.value, _HIGH.value,
             _FLOOR.value, _CEILING.value,
         )  # fmt: skip
-        samples, errors, title = demo_samples(segments), [], "Synthesised sounds"
-        if _CORPUS.value or _MANIFEST.value:
-            manifest = (
-                corpora.scan(_CORPUS.value, _ROOT.value or ".")
-                if _CORPUS.value
-                else read_manifest(_MANIFEST.value, _ROOT.value)
-            )
-            samples, errors = manifest_samples(manifest, segments, _CLIPS.value)
-            title = f"{_CORPUS.value or _MANIFEST.value}: {len(manifest.clips)} clips"
+        manifest = None
+        if _CORPUS.value and _ROOT.value:
+            manifest = corpora.scan(_CORPUS.value, _ROOT.value)
+        elif _MANIFEST.value:
+            manifest = read_manifest(_MANIFEST.value, _ROOT.value)
+        samples, errors = choose_samples(manifest, segments, _CLIPS.value)
+        title = f"{_CORPUS.value or _MANIFEST.value or 'synthesised sounds'}"
         contact_sheet(_OUTPUT.value, samples, images, _COLUMNS.value, title)
     except InputError as error:
         logging.error("%s", error)
         sys.exit(2)
     for left_out in errors:
-        logging.warning("left out: %s", left_out)
+        logging.warning("%s", left_out)
     print(f"{_OUTPUT.value}: {len(samples)} segments drawn, {len(errors)} clips left out")
 
 

@@ -56,8 +56,8 @@ def plan_batches(
         groups.setdefault(name, {}).setdefault(speaker, {}).setdefault(clip, []).append(row)
     if len(groups) < per_batch:
         raise InputError(
-            f"batches of {per_batch} classes: the segments have {len(groups)} ({', '.join(groups)}); take fewer a batch, "
-            "or clips of more emotions"
+            f"batches of {per_batch} classes: the segments have {len(groups)} ({', '.join(groups)}); take fewer "
+            "a batch, or clips of more emotions"
         )
     for name, by_speaker in groups.items():
         _check_class(name, by_speaker, per_class)

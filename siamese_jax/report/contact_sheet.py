@@ -74,6 +74,15 @@ def manifest_samples(manifest: Manifest, config: SegmentConfig, clips: int) -> t
     return samples, errors
 
 
+def choose_samples(
+    manifest: Manifest | None, config: SegmentConfig, clips: int
+) -> tuple[list[Sample], list[ClipError]]:
+    """`manifest_samples`, or without a manifest `demo_samples`."""
+    if manifest is None:
+        return demo_samples(config), []
+    return manifest_samples(manifest, config, clips)
+
+
 def contact_sheet(path: str | Path, samples: Sequence[Sample], config: ImageConfig, columns: int, title: str) -> None:
     """Writes the sheet: for each segment the waveform diagram above the spectrogram, exact pixels, with axes.
 
