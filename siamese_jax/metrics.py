@@ -146,20 +146,14 @@ def _check_shapes(predictions: jax.Array, labels: jax.Array, mask: jax.Array, gr
     integers = (("predictions", predictions), ("labels", labels), ("groups", groups))
     for name, array in integers:
         if not jnp.issubdtype(array.dtype, jnp.integer):
-            raise InputError(
-                f"{name}: expected integer classes or groups, got {array.dtype}; cast them first"
-            )
+            raise InputError(f"{name}: expected integer classes or groups, got {array.dtype}; cast them first")
     if mask.dtype != jnp.bool_:
         raise InputError(f"mask: expected booleans (true where a clip counts), got {mask.dtype}")
     if labels.ndim != 1 or labels.shape != groups.shape:
-        raise InputError(
-            f"labels and groups: expected one axis of N clips each, got {labels.shape}, {groups.shape}"
-        )
+        raise InputError(f"labels and groups: expected one axis of N clips each, got {labels.shape}, {groups.shape}")
     for name, array in (("predictions", predictions), ("mask", mask)):
         if array.ndim == 0 or array.shape[-1] != labels.shape[0]:
-            raise InputError(
-                f"{name}: the last axis must hold the {labels.shape[0]} labelled clips, got {array.shape}"
-            )
+            raise InputError(f"{name}: the last axis must hold the {labels.shape[0]} labelled clips, got {array.shape}")
     try:
         jnp.broadcast_shapes(predictions.shape, mask.shape)
     except ValueError as error:
@@ -171,9 +165,7 @@ def _check_range(name: str, values: jax.Array, counted: jax.Array, size: int) ->
         return
     bad, found = _first_outside(values, counted, size)
     if bool(bad):
-        raise InputError(
-            f"{name}: expected 0..{size - 1}, found {int(found)}; mask such clips out or raise the size"
-        )
+        raise InputError(f"{name}: expected 0..{size - 1}, found {int(found)}; mask such clips out or raise the size")
 
 
 @functools.partial(jax.jit, static_argnames="size")

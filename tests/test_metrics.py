@@ -33,9 +33,7 @@ def test_confusion_and_scores_agree_with_sklearn() -> None:
     assert counts.dtype == jnp.int32
     for index in np.ndindex(3, 2):
         true, predicted = labels[mask[index]], predictions[index][mask[index]]
-        np.testing.assert_array_equal(
-            counts[index], reference.confusion_matrix(true, predicted, labels=range(C))
-        )
+        np.testing.assert_array_equal(counts[index], reference.confusion_matrix(true, predicted, labels=range(C)))
         np.testing.assert_allclose(
             metrics.unweighted_average_recall(counts[index]),
             reference.balanced_accuracy_score(true, predicted),
@@ -75,9 +73,7 @@ def test_chunks_vmap_and_jit_count_alike(monkeypatch: pytest.MonkeyPatch) -> Non
 
     @jax.jit
     def one_by_one(predictions: jax.Array, mask: jax.Array) -> jax.Array:
-        return jax.vmap(lambda p, m: metrics.confusion_by_group(p, labels, m, groups, S, C))(
-            predictions, mask
-        )
+        return jax.vmap(lambda p, m: metrics.confusion_by_group(p, labels, m, groups, S, C))(predictions, mask)
 
     np.testing.assert_array_equal(whole, one_by_one(predictions, mask))
     monkeypatch.setattr(metrics, "_ROWS_AT_ONCE", 3)  # 7 rows: two full chunks and a remainder

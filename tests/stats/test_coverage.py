@@ -9,6 +9,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 
 from siamese_jax import stats
 from siamese_jax.errors import InputError
@@ -95,6 +96,16 @@ def test_offers_grow_with_the_units() -> None:
         assert all(fewer <= more for fewer, more in itertools.pairwise(offers))
     assert "percentile" in stats.offered_methods(30, "speakers")
     assert "jackknife t" not in stats.offered_methods(30, "speakers+seeds")
+
+
+@pytest.mark.parametrize("n", [50, 120])
+def test_wilson_covers_where_it_is_offered(n: int) -> None:
+    assert "Wilson" in stats.offered_methods(n, "draws")
+    hits = np.arange(n + 1)
+    interval = stats.share_interval(np.arange(n)[None, :] < hits[:, None], over="draws")
+    for truth in np.linspace(0.1, 0.9, 81):
+        covered = (np.asarray(interval.low) <= truth) & (truth <= np.asarray(interval.high))
+        assert 0.93 <= scipy.stats.binom.pmf(hits, n, truth)[covered].sum() <= 0.975
 
 
 def test_bad_questions_are_refused() -> None:

@@ -108,7 +108,7 @@ def test_spread_difference_finds_the_factor_that_matters() -> None:
 
 def test_spread_difference_frees_either_factor_of_its_scatter() -> None:
     def one(key: jax.Array) -> jax.Array:
-        noise = jax.random.normal(key, (2, 3, 10))
+        noise = jax.random.normal(key, (2, 3, 24))
         # Equal levels, unequal scatter: without the correction a would seem to matter more.
         interval = stats.spread_difference(noise[0], 0.1 * noise[1], over="draws")
         return interval.estimate
