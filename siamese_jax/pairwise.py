@@ -66,6 +66,11 @@ def weighted_distance_sums(emb_BxD: jax.Array, first_BxB: jax.Array, second_BxB:
     return jnp.stack([jnp.sum(first_BxB * distance_BxB), jnp.sum(second_BxB * distance_BxB)])
 
 
+def distances(emb_BxD: jax.Array) -> jax.Array:
+    """Euclidean distances of all pairs of a batch, [B, B]; for looking at (its gradient at distance 0 is NaN)."""
+    return jnp.sqrt(_squared_distances(emb_BxD.T))
+
+
 def _squared_distances(emb_DxB: jax.Array) -> jax.Array:
     total_BxB = jnp.zeros((emb_DxB.shape[1],) * 2, emb_DxB.dtype)
     for d in range(emb_DxB.shape[0]):

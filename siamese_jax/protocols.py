@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from siamese_jax import classify, pairs, training
+from siamese_jax import classify, geometry, pairs, training
 from siamese_jax.models import siamese
 from siamese_jax.models.siamese import Params, SiameseSpec
 from siamese_jax.pairs import ClassIndex
@@ -93,11 +93,13 @@ class FineTuned(NamedTuple):
     Fields:
       predictions: [R, N] int8, the class of every target clip at every readout (labelled ones too: mask them).
       log: of the support set at every readout, each [R].
+      emotion_distances: [R, C, C], between the emotions over clips that are not labelled, see `geometry`.
       skipped: [] int, second updates skipped because their gradient was not finite.
     """
 
     predictions: jax.Array
     log: BatchLog
+    emotion_distances: jax.Array
     skipped: jax.Array
 
 
@@ -181,24 +183,28 @@ def make_in_domain_trial(spec: ProtocolSpec, steps: int) -> Callable[[jax.Array,
 
 def make_fine_tuning_trial(
     spec: ProtocolSpec, second_updates: tuple[str, ...], readouts: tuple[int, ...]
-) -> Callable[[Params, FewShot, Clips, jax.Array], FineTuned]:
-    """Trial (params, few_shot, target, which) -> FineTuned: fine-tuning on a few labelled target clips.
+) -> Callable[[Params, FewShot, Clips, jax.Array, jax.Array], FineTuned]:
+    """Trial (params, few_shot, target, probe, which) -> FineTuned: fine-tuning on a few labelled target clips.
 
     The whole support set is the batch; it consumes no key. The target is classified by its similarity to the support
     set after each number of steps in `readouts`, inside one run.
 
+    The trial's `probe` [K] are the rows of the clips between which the emotions' distances are read, without the
+    labelled ones. Its `which` is an index into `second_updates`; both are shared by the trials of a call.
+
     Args:
-      second_updates: what may follow a cross-entropy step, see `training.SECOND_UPDATES`; the trial's `which`, an
-        index into them, is shared by the trials of a call, so that one program serves them all at the price of one.
+      second_updates: what may follow a cross-entropy step, see `training.SECOND_UPDATES`. A shared index chooses
+        among them, so that one program serves them all at the price of one.
       readouts: increasing numbers of steps, 0 for none; the last one ends the run.
     """
 
-    def trial(params: Params, few_shot: FewShot, target: Clips, which: jax.Array) -> FineTuned:
+    def trial(params: Params, few_shot: FewShot, target: Clips, probe: jax.Array, which: jax.Array) -> FineTuned:
         x_NxF = few_shot.scaling(target.x)
         rows_M, valid_M = few_shot.support, few_shot.valid
         x_MxF, label_M = x_NxF[rows_M], target.label[rows_M]
         masks = pairs.pair_masks(label_M, rows_M, target.speaker[rows_M], valid_M, spec.training.pairs_within)
         mask = siamese.trainable_mask(params, few_shot.frozen)
+        unseen_K = ~jnp.any((probe[:, None] == rows_M[None, :]) & valid_M[None, :], axis=1)
 
         def second(kind: str) -> Callable[[training.TrainState], training.TrainState]:
             return lambda state: training.second_step(spec.network, spec.training, kind, state, x_MxF, masks, mask)
@@ -212,9 +218,12 @@ def make_fine_tuning_trial(
             predictions_N = classify.classify(
                 spec.network, state.params, x_NxF, x_MxF, label_M, valid_M, spec.n_classes, spec.pooling
             )
-            return state, (predictions_N, training.look(spec.network, spec.training, state.params, x_MxF, masks))
+            emb_KxD = siamese.encode(spec.network, state.params["encoder"], x_NxF[probe])
+            apart_CxC = geometry.emotion_distances(emb_KxD, target.label[probe], unseen_K, spec.n_classes)
+            log = training.look(spec.network, spec.training, state.params, x_MxF, masks)
+            return state, (predictions_N, log, apart_CxC)
 
-        state, (predictions_RxN, log) = jax.lax.scan(run_to, training.init_state(params), _spans(readouts))
-        return FineTuned(predictions_RxN, log, state.skipped)
+        state, (predictions_RxN, log, apart_RxCxC) = jax.lax.scan(run_to, training.init_state(params), _spans(readouts))
+        return FineTuned(predictions_RxN, log, apart_RxCxC, state.skipped)
 
     return trial

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from siamese_jax import classify, pairs, protocols, scaling, trials
+from siamese_jax import classify, geometry, pairs, protocols, scaling, trials
 from siamese_jax.config import Experiment
 from siamese_jax.datasets import Dataset
 from siamese_jax.models import siamese
@@ -170,6 +170,7 @@ class FineTuning:
     def __init__(self, plan: Plan, head: str, executor: Executor):
         self.plan, self.head = plan, head
         e = plan.experiment
+        self._probe = geometry.probe_rows(plan.target.label, plan.target.speaker)
         self._trial = protocols.make_fine_tuning_trial(plan.spec(head), e.losses, e.steps)
         params = jax.tree.map(
             lambda leaf: leaf[None], siamese.init(plan.spec(head).network, plan.keys(0, 1)[0], self._width)
@@ -181,8 +182,10 @@ class FineTuning:
             if size not in self._programs:
                 few_shot = self._few_shot(np.zeros((1, size), np.int32), 0, scaling.identity(1, self._width))
                 chunk = trials.chunk_size(len(e.frozen) * e.n_draws, self._floats(size))
-                program = trials.TrialProgram(self._trial, (0, 0, None, None), chunk)
-                self._programs[size] = executor.submit(program.prepare, params, few_shot, target, np.int32(0))
+                program = trials.TrialProgram(self._trial, (0, 0, None, None, None), chunk)
+                self._programs[size] = executor.submit(
+                    program.prepare, params, few_shot, target, self._probe, np.int32(0)
+                )
 
     @property
     def _width(self) -> int:
@@ -208,7 +211,8 @@ class FineTuning:
         """All fine-tuning trials with this many speakers.
 
         Returns `predictions` (loss, frozen, draw, step, clip), the losses of the support set (loss, frozen, draw,
-        step), `skipped` (loss, frozen, draw), `support` (draw, labelled) and `seed_of_draw` (draw).
+        step), `emotion_distances` (loss, frozen, draw, step, class, other_class), `skipped` (loss, frozen, draw),
+        `support` (draw, labelled) and `seed_of_draw` (draw).
         """
         e, plan = self.plan.experiment, self.plan
         target = plan.target_clips(scope)
@@ -220,14 +224,18 @@ class FineTuning:
         every = every._replace(frozen=np.repeat(np.array(e.frozen, np.int32), e.n_draws))
         starts = jax.tree.map(lambda leaf: leaf[np.tile(plan.seed_of_draw, len(e.frozen))], params)
         program = self._programs[self._padded(n_speakers)].result()
-        results = [program(starts, every, target, np.int32(i), on_chunk=on_done) for i in range(len(e.losses))]
+        results = [
+            program(starts, every, target, self._probe, np.int32(i), on_chunk=on_done) for i in range(len(e.losses))
+        ]
         stacked = jax.tree.map(lambda *leaves: np.stack([x.reshape(shape + x.shape[1:]) for x in leaves]), *results)
         dims = ("loss", "frozen", "draw")
         arrays: dict[str, Any] = {"predictions": ((*dims, "step", "clip"), stacked.predictions)}
         arrays |= {name: ((*dims, "step"), value) for name, value in stacked.log._asdict().items()}
+        arrays["emotion_distances"] = ((*dims, "step", "class", "other_class"), stacked.emotion_distances)
         arrays |= {"skipped": (dims, stacked.skipped), "support": (("draw", "labelled"), support.astype(np.int32))}
         arrays |= {"seed_of_draw": ("draw", plan.seed_of_draw.astype(np.int32))}
         coords = {"loss": list(e.losses), "frozen": list(e.frozen), "step": list(e.steps)}
+        coords |= {"class": list(e.emotions), "other_class": list(e.emotions)}
         return xr.Dataset(arrays, coords=coords)
 
 

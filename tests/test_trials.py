@@ -20,6 +20,7 @@ SPEC = ProtocolSpec(
     "mean_log",
 )
 READOUTS = (0, 2, 5)
+PROBE = np.arange(0, 48, 3, dtype=np.int32)
 
 
 def corpus(dtype=np.float32):
@@ -43,8 +44,10 @@ def start(n):
 
 
 def run(n, chunk, which, padding=0, few_shot=None):
-    program = trials.TrialProgram(protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None), chunk)
-    return program(start(n), few_shot or few_shot_trials(n, padding), corpus(), np.int32(which))
+    program = trials.TrialProgram(
+        protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None, None), chunk
+    )
+    return program(start(n), few_shot or few_shot_trials(n, padding), corpus(), PROBE, np.int32(which))
 
 
 def assert_same_bits(a, b):
@@ -83,13 +86,13 @@ def test_alone_mapped_and_padded_agree_in_float64(which):
         params = jax.tree.map(lambda leaf: leaf.astype(np.float64), start(3))
         few_shot = few_shot._replace(scaling=jax.tree.map(lambda s: s.astype(np.float64), few_shot.scaling))
         trial = protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS)
-        program = trials.TrialProgram(trial, (0, 0, None, None), 4)
-        mapped = program(params, few_shot, target, np.int32(which))
+        program = trials.TrialProgram(trial, (0, 0, None, None, None), 4)
+        mapped = program(params, few_shot, target, PROBE, np.int32(which))
         padded = few_shot_trials(3, padding=3)._replace(scaling=few_shot.scaling)
-        padded = trials.TrialProgram(trial, (0, 0, None, None), 4)(params, padded, target, np.int32(which))
+        padded = trials.TrialProgram(trial, (0, 0, None, None, None), 4)(params, padded, target, PROBE, np.int32(which))
         for i in range(3):
             alone = jax.jit(trial)(
-                *jax.tree.map(lambda leaf, i=i: leaf[i], (params, few_shot)), target, np.int32(which)
+                *jax.tree.map(lambda leaf, i=i: leaf[i], (params, few_shot)), target, PROBE, np.int32(which)
             )
             for other in (mapped, padded):
                 one = jax.tree.map(lambda leaf, i=i: leaf[i], other)
@@ -99,16 +102,18 @@ def test_alone_mapped_and_padded_agree_in_float64(which):
 
 def test_each_loss_of_a_shared_program_equals_a_program_of_its_own():
     for which, loss in enumerate(LOSSES):
-        own = trials.TrialProgram(protocols.make_fine_tuning_trial(SPEC, (loss,), READOUTS), (0, 0, None, None), 2)
-        alone = own(start(2), few_shot_trials(2), corpus(), np.int32(0))
+        own = trials.TrialProgram(
+            protocols.make_fine_tuning_trial(SPEC, (loss,), READOUTS), (0, 0, None, None, None), 2
+        )
+        alone = own(start(2), few_shot_trials(2), corpus(), PROBE, np.int32(0))
         shared = run(2, 2, which)
         np.testing.assert_array_equal(alone.predictions, shared.predictions)
         np.testing.assert_allclose(alone.log.cross_entropy, shared.log.cross_entropy, rtol=1e-5)
 
 
 def test_the_compiled_grid_holds_no_collective():
-    program = trials.TrialProgram(protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None), 4)
-    program.prepare(start(1), few_shot_trials(1), corpus(), np.int32(0))
+    program = trials.TrialProgram(protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None, None), 4)
+    program.prepare(start(1), few_shot_trials(1), corpus(), PROBE, np.int32(0))
     text = program.compiled.as_text()
     assert "num_partitions=2" in text
     for collective in ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter"):
@@ -126,12 +131,12 @@ def test_a_step_is_traced_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(siamese, "encode", counting)
         jax.make_jaxpr(protocols.make_fine_tuning_trial(SPEC, LOSSES, (0, 1, 2, 3, 4, 5, 6, 7)))(
-            *jax.tree.map(lambda leaf: leaf[0], (start(1), few_shot_trials(1))), corpus(), np.int32(0)
+            *jax.tree.map(lambda leaf: leaf[0], (start(1), few_shot_trials(1))), corpus(), PROBE, np.int32(0)
         )
         many = len(traced)
         traced.clear()
         jax.make_jaxpr(protocols.make_fine_tuning_trial(SPEC, LOSSES, (7,)))(
-            *jax.tree.map(lambda leaf: leaf[0], (start(1), few_shot_trials(1))), corpus(), np.int32(0)
+            *jax.tree.map(lambda leaf: leaf[0], (start(1), few_shot_trials(1))), corpus(), PROBE, np.int32(0)
         )
     assert many == len(traced)  # readouts share one traced step and one traced classification
 

@@ -53,13 +53,13 @@ def markdown(e: Experiment, rows: list[Row], optimism: list[dict[str, Any]]) -> 
 
 def _preamble(e: Experiment) -> str:
     return (
-        f"Emotions: {', '.join(e.emotions)}. Means over {e.n_draws} draws of labelled clips, each starting from one of "
-        f"{e.n_seeds} source trainings; OODT over those trainings, IDT over {e.n_in_domain_seeds} seeds. In brackets the "
-        f"{100 * e.level:g} % t interval over draws or seeds (Monte Carlo error on these speakers, not what other "
+        f"Emotions: {', '.join(e.emotions)}. Means over {e.n_draws} draws of labelled clips, each starting from one "
+        f"of {e.n_seeds} source trainings; OODT over those, IDT over {e.n_in_domain_seeds} seeds. In brackets "
+        f"the {100 * e.level:g} % t interval over draws or seeds (Monte Carlo error on these speakers, not what other "
         "speakers would give); where a classifier gives one set of predictions, the jackknife t interval over the "
-        f"target's speakers. Fine-tuning is read at {e.fixed_steps} steps. \"Best\" is the best cell of the grid chosen "
-        "on the test clips, as in the paper; the column after it chooses the cell on the other draws. Scaling by corpus "
-        "or by speaker sees the unlabelled test clips (transductive).\n"
+        f"target's speakers. Fine-tuning is read at {e.fixed_steps} steps. \"Best\" is the best cell of the grid, "
+        "chosen on the test clips as in the paper; the column after it chooses the cell on the other draws. Scaling by "
+        "corpus or by speaker sees the unlabelled test clips (transductive).\n"
     )
 
 
