@@ -111,7 +111,8 @@ def _leave_one_out_tasks(plan: Plan, scope: str) -> tuple[list[tuple[np.ndarray,
 
 def _source_task(plan: Plan, scope: str) -> Task:
     source = plan.source_clips(scope)
-    return plain(source.x, source.label, plan.target_clips(scaling.OUT_OF_DOMAIN_SCOPE[scope]).x)
+    ood_scope = scaling.out_of_domain_scope(plan.source, plan.target, scope)
+    return plain(source.x, source.label, plan.target_clips(ood_scope).x)
 
 
 def _few_shot_tasks(plan: Plan, scope: str) -> list[Task]:

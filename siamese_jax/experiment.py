@@ -49,7 +49,7 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
     results = Results()
     with bars() as shown, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
         for head in experiment.heads:
-            tuning = None if set(experiment.scalings) == {"train"} else stages.FineTuning(plan, head, executor)
+            tuning = stages.FineTuning(plan, head, _to_run(work, head), executor)
             for scope in experiment.scalings:
                 _run_setting(plan, work, shown, head, scope, tuning, results)
         for scope in experiment.scalings:
@@ -57,6 +57,17 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
             results.rows.extend(summary.alternative_rows(plan, scope, arrays))
     _write(plan, work, results, time.perf_counter() - start)
     return results
+
+
+def _stage_name(head: str, scope: str, n_speakers: int) -> str:
+    return f"{head}/{scope}/fine_tuning_{n_speakers:02d}"
+
+
+def _to_run(work: WorkDir, head: str) -> list[int]:
+    """The numbers of speakers whose fine-tuning is not in the work directory yet, under some scope."""
+    e = work.experiment
+    scopes = [scope for scope in e.scalings if scope != "train"]
+    return [k for k in e.n_speakers if not all(work.has(_stage_name(head, scope, k)) for scope in scopes)]
 
 
 def load(experiment: Experiment) -> tuple[Dataset, Dataset]:
@@ -82,7 +93,7 @@ def _digest(dataset: Dataset) -> str:
 
 
 def _run_setting(
-    plan: Plan, work: WorkDir, shown: Bars, head: str, scope: str, tuning: stages.FineTuning | None, results: Results
+    plan: Plan, work: WorkDir, shown: Bars, head: str, scope: str, tuning: stages.FineTuning, results: Results
 ) -> None:
     """Every stage of the Siamese network under one head and scaling scope."""
     e, folder = plan.experiment, f"{head}/{scope}"
@@ -96,12 +107,12 @@ def _run_setting(
 
     in_domain_trials = e.n_in_domain_seeds * len(plan.target.speakers)
     idt = stage("in_domain", in_domain_trials, lambda on: stages.in_domain(plan, head, scope, on))
-    if tuning is None or scope == "train":
+    if scope == "train":
         results.rows.extend(summary.siamese_rows(plan, head, scope, None, idt, None))
         return
     trained = stage("source", e.n_seeds, lambda on: stages.source_training(plan, head, scope, on))
     params = stages.params_from_arrays(trained)
-    ood_scope = scaling.OUT_OF_DOMAIN_SCOPE[scope]
+    ood_scope = scaling.out_of_domain_scope(plan.source, plan.target, scope)
     ood = stage("out_of_domain", e.n_seeds, lambda on: stages.out_of_domain(plan, head, ood_scope, params, on))
     total = len(e.losses) * len(e.frozen) * e.n_draws
     tuned = {

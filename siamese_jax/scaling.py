@@ -13,8 +13,16 @@ from siamese_jax.protocols import Scaling
 IN_DOMAIN_SCOPE = {"corpus": "corpus", "speaker": "speaker", "support": "train", "source": "train", "train": "train"}
 """The scope of in-domain training under each scope of an experiment: there is no source and no support set there."""
 
-OUT_OF_DOMAIN_SCOPE = {"corpus": "corpus", "speaker": "speaker", "support": "source", "source": "source"}
-"""The scope of out-of-domain training under each scope of an experiment: there are no labelled target clips there."""
+
+def out_of_domain_scope(source: Dataset, target: Dataset, scope: str) -> str:
+    """The scope of out-of-domain training under an experiment's scope.
+
+    There are no labelled target clips there, so "support" becomes "source", or "corpus" where a table came
+    standardised over its corpus and the source's scale cannot be had.
+    """
+    if scope != "support":
+        return scope
+    return "corpus" if source.already_scaled or target.already_scaled else "source"
 
 
 def moments(x_NxF: np.ndarray, least_F: np.ndarray) -> Scaling:

@@ -1,7 +1,7 @@
 """The stages of an experiment, each from datasets to labelled arrays: arguments laid out over trials, one call each."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -165,9 +165,14 @@ def _folds(plan: Plan, clips: Clips, scope: str) -> tuple[Fold, list[np.ndarray]
 
 
 class FineTuning:
-    """The fine-tuning programs of one head: one for each padded size of the support set, compiled side by side."""
+    """The fine-tuning programs of one head: one for each padded size of the support set, compiled side by side.
 
-    def __init__(self, plan: Plan, head: str, executor: Executor):
+    Args:
+      n_speakers: the numbers of speakers that will be run; only their programs are compiled.
+      executor: whose threads compile.
+    """
+
+    def __init__(self, plan: Plan, head: str, n_speakers: Sequence[int], executor: Executor):
         self.plan, self.head = plan, head
         e = plan.experiment
         self._probe = geometry.probe_rows(plan.target.label, plan.target.speaker)
@@ -177,8 +182,7 @@ class FineTuning:
         )
         target = Clips(plan.target.table.features, plan.target.label, plan.target.speaker)
         self._programs: dict[int, Future[trials.TrialProgram]] = {}
-        for n_speakers in e.n_speakers:
-            size = self._padded(n_speakers)
+        for size in map(self._padded, n_speakers):
             if size not in self._programs:
                 few_shot = self._few_shot(np.zeros((1, size), np.int32), 0, scaling.identity(1, self._width))
                 chunk = trials.chunk_size(len(e.frozen) * e.n_draws, self._floats(size))

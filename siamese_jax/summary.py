@@ -9,7 +9,7 @@ import xarray as xr
 
 from siamese_jax import rows
 from siamese_jax.rows import Difference, Row, Scored
-from siamese_jax.scaling import IN_DOMAIN_SCOPE, OUT_OF_DOMAIN_SCOPE
+from siamese_jax.scaling import IN_DOMAIN_SCOPE, out_of_domain_scope
 from siamese_jax.stages import Plan
 
 COMPARISONS = (("ratio", "none"), ("ratio_bounded", "none"), ("cross_entropy_twice", "none"),
@@ -57,8 +57,9 @@ def siamese_rows(
     e = plan.experiment
     base = {**_base(plan), "head": head, "loss": "none", "n_seeds": e.n_seeds}
     everyone = np.ones(len(plan.target), bool)
+    ood_scope = out_of_domain_scope(plan.source, plan.target, scope)
     for method, arrays, mask, data, scaling, n_seeds in (
-        ("oodt", ood, everyone, "source", OUT_OF_DOMAIN_SCOPE.get(scope), e.n_seeds),
+        ("oodt", ood, everyone, "source", ood_scope, e.n_seeds),
         ("idt", idt, idt.tested.values, "loso", IN_DOMAIN_SCOPE[scope], e.n_in_domain_seeds),
     ):
         if arrays is not None:
@@ -126,7 +127,9 @@ def alternative_rows(plan: Plan, scope: str, arrays: xr.Dataset) -> Iterator[Row
         base = {**_base(plan), "method": method, "seconds": float(arrays.fit_seconds[i])}
         fixed = [("loso", arrays.loso.values[i], arrays.tested.values, IN_DOMAIN_SCOPE[scope])]
         if "source_only" in arrays:
-            fixed.append(("source", arrays.source_only.values[i], everyone, OUT_OF_DOMAIN_SCOPE[scope]))
+            fixed.append(
+                ("source", arrays.source_only.values[i], everyone, out_of_domain_scope(plan.source, target, scope))
+            )
         for data, predictions, mask, scaling in fixed:
             fields = rows.over_speakers(predictions, target, mask, e.level)
             for split in rows.SPLITS:

@@ -56,12 +56,19 @@ class WorkDir:
                 f"{self.path}: holds the results of another configuration ({shown}). Give another folder, or remove it"
             )
 
+    def has(self, name: str) -> bool:
+        """Whether the arrays of this name are there already."""
+        return self._file(name).exists()
+
+    def _file(self, name: str) -> Path:
+        return self.path / "arrays" / f"{name}.nc"
+
     def arrays(self, name: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
         """The arrays kept under `name`, made and written now where they are not there; `seconds` is added to them.
 
         Raises InputError where the file there cannot be read.
         """
-        file = self.path / "arrays" / f"{name}.nc"
+        file = self._file(name)
         if not file.exists():
             start = time.perf_counter()
             made = make()

@@ -64,3 +64,11 @@ def test_tables_scaled_by_their_authors_refuse_the_source_scope():
         scaling.check_scope(SOURCE, scaled, "source")
     for scope in ("corpus", "speaker", "support"):
         scaling.check_scope(SOURCE, scaled, scope)
+
+
+def test_what_stands_in_for_the_support_set_where_nothing_is_labelled():
+    scaled = datasets.from_table(dataclasses.replace(make_table("given"), made={"scaled": "corpus"}), EMOTIONS, "given")
+    assert scaling.out_of_domain_scope(SOURCE, TARGET, "support") == "source"
+    assert scaling.out_of_domain_scope(scaled, TARGET, "support") == "corpus"
+    for scope in ("corpus", "speaker", "source"):
+        assert scaling.out_of_domain_scope(SOURCE, TARGET, scope) == scope

@@ -5,7 +5,7 @@ from typing import Any
 
 from siamese_jax.config import Experiment
 from siamese_jax.rows import Row
-from siamese_jax.scaling import IN_DOMAIN_SCOPE, OUT_OF_DOMAIN_SCOPE
+from siamese_jax.scaling import IN_DOMAIN_SCOPE
 
 PAPER = {
     ("enterface05", "ravdess"): {"oodt": 32.8, "idt": 50.0, "none": 32.9, "ratio": 39.9},
@@ -57,7 +57,7 @@ def _preamble(e: Experiment) -> str:
         f"of {e.n_seeds} source trainings; OODT over those, IDT over {e.n_in_domain_seeds} seeds. In brackets "
         f"the {100 * e.level:g} % t interval over draws or seeds (Monte Carlo error on these speakers, not what other "
         "speakers would give); where a classifier gives one set of predictions, the jackknife t interval over the "
-        f"target's speakers. Fine-tuning is read at {e.fixed_steps} steps. \"Best\" is the best cell of the grid, "
+        f'target\'s speakers. Fine-tuning is read at {e.fixed_steps} steps. "Best" is the best cell of the grid, '
         "chosen on the test clips as in the paper; the column after it chooses the cell on the other draws. Scaling by "
         "corpus or by speaker sees the unlabelled test clips (transductive).\n"
     )
@@ -95,8 +95,14 @@ def _lines(e: Experiment, rows: list[Row], optimism: list[dict[str, Any]], head:
 
 def _pick(rows: list[Row], scope: str) -> list[Row]:
     """The rows under an experiment's scope; OODT and IDT rows carry the scope that stands in for it there."""
-    standing_in = {"loso": IN_DOMAIN_SCOPE[scope], "source": OUT_OF_DOMAIN_SCOPE.get(scope)}
-    return [row for row in rows if row.scaling == standing_in.get(row.data, scope)]
+    standing_in = {
+        "loso": (IN_DOMAIN_SCOPE[scope],),
+        "source": ("source", "corpus") if scope == "support" else (scope,),
+    }
+    found = [row for row in rows if row.scaling in standing_in.get(row.data, (scope,))]
+    # Under "support" the source's own scale stands in where it is known, and the corpora's where it is not.
+    preferred = {row.data for row in found if row.scaling == "source"}
+    return [row for row in found if row.scaling == "source" or row.data not in preferred or scope != "support"]
 
 
 def _scaled(rows: list[Row], scope: str) -> str:
