@@ -6,6 +6,7 @@ and under its names. The stages are pure functions: `low_level_descriptors`, `co
 `features` for all of them.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -118,6 +119,10 @@ def low_level_descriptors(samples_BxL: jax.Array, lengths_B: jax.Array, block: i
     Returns:
       [B, T, 16], T the frames that L samples hold; rows past a clip's own frames are 0.
     """
+    samples_BxL, lengths_B = jnp.asarray(samples_BxL), jnp.asarray(lengths_B)
+    chex.assert_rank((samples_BxL, lengths_B), (2, 1))
+    chex.assert_equal_shape_prefix((samples_BxL, lengths_B), 1)
+    chex.assert_type((samples_BxL, lengths_B), int)
     frames_B = frame_count(lengths_B)
     count = int(frame_count(samples_BxL.shape[1]))
     if block is None:
@@ -140,6 +145,6 @@ def features(samples_BxL: jax.Array, lengths_B: jax.Array, block: int | None = N
     Returns:
       [B, 64]; NaN for a clip shorter than `MIN_SAMPLES` (the caller's to refuse: this function is traced).
     """
-    frames_B = frame_count(lengths_B)
+    frames_B = frame_count(jnp.asarray(lengths_B))
     smooth, delta = contours(low_level_descriptors(samples_BxL, lengths_B, block), frames_B)
     return functionals(smooth, delta, frames_B)

@@ -45,7 +45,8 @@ def contours(descriptors_BxTxK: jax.Array, frames_B: jax.Array) -> tuple[jax.Arr
 
 def _mean(contour_BxTxK: jax.Array, counted_BxT: jax.Array) -> jax.Array:
     total = jnp.sum(jnp.where(counted_BxT[:, :, None], contour_BxTxK, 0), axis=1)
-    return total / jnp.sum(counted_BxT, axis=1)[:, None].astype(contour_BxTxK.dtype)
+    count = jnp.maximum(jnp.sum(counted_BxT, axis=1), 1)
+    return total / count[:, None].astype(contour_BxTxK.dtype)
 
 
 def _delta_mean(smooth_BxTxK: jax.Array, frames_B: jax.Array) -> jax.Array:
@@ -57,7 +58,8 @@ def _delta_mean(smooth_BxTxK: jax.Array, frames_B: jax.Array) -> jax.Array:
     first, second = smooth_BxTxK[:, 0], smooth_BxTxK[:, 1]
     one = from_end(2) + from_end(3) - 2 * first
     two = from_end(1) + from_end(2) + from_end(3) + from_end(4) - 3 * first - second
-    return (one + 2 * two) / (10 * (frames_B - TAIL))[:, None].astype(smooth_BxTxK.dtype)
+    count = jnp.maximum(frames_B - TAIL, 1)
+    return (one + 2 * two) / (10 * count)[:, None].astype(smooth_BxTxK.dtype)
 
 
 def functionals(smooth_BxTxK: jax.Array, delta_BxTxK: jax.Array, frames_B: jax.Array) -> jax.Array:

@@ -97,18 +97,18 @@ def spectrum(signal: jax.Array) -> tuple[jax.Array, jax.Array]:
       The root mean square [T], and the squared magnitudes [T, BINS], unscaled.
     """
     count = frame_count(signal.shape[0])
-    window = jnp.asarray(frame_window(), signal.dtype)
+    window = jnp.asarray(frame_window()[None, :], signal.dtype)
     emphasised = signal - PRE_EMPHASIS * jnp.concatenate([signal[:1], signal[:-1]])
     # A frame is two and a half hops: three shifted views of the hops, no gather.
     hops = jnp.pad(emphasised, (0, HOP * (count + 2) - signal.shape[0])).reshape(count + 2, HOP)
     pieces = [
-        hops[:-2] * window[:HOP],
-        hops[1:-1] * window[HOP : 2 * HOP],
-        hops[2:, : FRAME - 2 * HOP] * window[2 * HOP :],
+        hops[:-2] * window[:, :HOP],
+        hops[1:-1] * window[:, HOP : 2 * HOP],
+        hops[2:, : FRAME - 2 * HOP] * window[:, 2 * HOP :],
     ]
     windowed = jnp.concatenate([*pieces, jnp.zeros((count, FFT - FRAME), signal.dtype)], axis=1)
     # Pre-emphasis starts anew in every frame, as if its first sample had a like one before it.
-    first = signal[: HOP * count : HOP] * ((1 - PRE_EMPHASIS) * window[0])
+    first = signal[: HOP * count : HOP] * ((1 - PRE_EMPHASIS) * window[0, 0])
     windowed = windowed.at[:, 0].set(first)
     bins = jnp.fft.rfft(windowed)
     return jnp.sqrt(jnp.sum(windowed**2, axis=1) / FRAME), bins.real**2 + bins.imag**2

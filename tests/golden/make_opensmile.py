@@ -12,7 +12,7 @@ import numpy as np
 import opensmile
 
 sys.path.insert(0, str(Path(__file__).parent))
-import is09_sounds  # noqa: E402 - the folder is no package
+import is09_sounds
 
 
 def values(samples: np.ndarray, level: opensmile.FeatureLevel) -> tuple[np.ndarray, list[str]]:
