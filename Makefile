@@ -54,7 +54,7 @@ types: $(STAMP)
 
 tables: $(VENV)/.installed
 	@test -d "$(SIAMESE_JAX_DATA)/audio" || { echo "give the recordings: make tables SIAMESE_JAX_DATA=DIR, with DIR/audio/ravdess and DIR/audio/emodb"; exit 1; }
-	$(BIN)/python -m launch.tables --data=$(SIAMESE_JAX_DATA)
+	$(BIN)/python scripts/make_tables.py --data=$(SIAMESE_JAX_DATA)
 
 clean:
 	rm -rf results build *.egg-info .pytest_cache .mypy_cache .ruff_cache
