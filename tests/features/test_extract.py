@@ -1,0 +1,208 @@
+import csv
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from siamese_jax.corpora.manifest import Clip, Manifest
+from siamese_jax.corpora.tables import read_table
+from siamese_jax.errors import ClipError, InputError
+from siamese_jax.features import audio, extract, is09, parts
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = extract.Options(workers=2, strict=False)
+
+
+def write_clips(folder, count):
+    """Clips of 60 ms to 2.5 s, so that two buckets are met, and a manifest of them."""
+    rng = np.random.default_rng(3)
+    clips = []
+    for number in range(count):
+        length = 960 + 41 * number if number % 4 else 32000 + 800 * (number // 4 % 10)
+        time = np.arange(length) / 16000
+        samples = 6000 * np.sin(2 * np.pi * (90 + 7 * number) * time) + 300 * rng.standard_normal(length)
+        soundfile.write(folder / f"{number:03d}.wav", samples.astype(np.int16), 16000, subtype="PCM_16")
+        emotion = ("anger", "fear")[number % 2]
+        clips.append(Clip(f"{number:03d}.wav", f"{number:03d}", emotion, f"c_{number % 3}", "c", "female"))
+    return Manifest(folder, tuple(clips))
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips"), 14)
+
+
+@pytest.fixture(scope="module")
+def table(manifest):
+    return extract.compute_table(manifest, OPTIONS)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Names of the files that were decoded."""
+    names = []
+
+    def decode(path, *arguments):
+        names.append(Path(path).name)
+        return audio.decode(path, *arguments)
+
+    monkeypatch.setattr(extract, "decode", decode)
+    monkeypatch.setattr(extract, "GROUP", 3)
+    return names
+
+
+def with_clips(manifest, *files):
+    more = tuple(Clip(file, file, "fear", "c_9", "c") for file in files)
+    return dataclasses.replace(manifest, clips=(*more, *manifest.clips))
+
+
+def test_table_holds_the_features_in_the_manifests_order(manifest, table):
+    assert table.feature_names == is09.FEATURE_NAMES
+    assert table.features.dtype == np.float32
+    for name in ("emotion", "speaker", "corpus", "sex"):
+        assert getattr(table, name).tolist() == [getattr(clip, name) for clip in manifest]
+    assert table.clip.tolist() == [clip.name for clip in manifest]
+    for row, clip in enumerate(manifest):
+        samples, _ = soundfile.read(manifest.path(clip), dtype="int16")
+        assert table.audio_hash[row] == audio.audio_hash(samples)
+        if row in (0, 1, 5):
+            expected = is09.features(samples[None], np.array([len(samples)]), 64)[0]
+            np.testing.assert_allclose(table.features[row], expected, rtol=2e-5, atol=1e-5)
+    assert table.made["resampling"] == {"none": 14}
+    assert table.made["source_rates"] == {"16000": 14}
+    assert table.made["left_out_count"] == 0
+    json.dumps(table.made)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_rows_do_not_depend_on_order_workers_or_groups(manifest, table, counted, workers):
+    order = np.random.default_rng(0).permutation(len(manifest))
+    shuffled = dataclasses.replace(manifest, clips=tuple(manifest.clips[i] for i in order))
+    other = extract.compute_table(shuffled, extract.Options(workers, strict=True))
+    np.testing.assert_array_equal(other.features, table.features[order])
+    assert len(counted) == len(manifest)
+
+
+def test_a_bad_clip_is_named_counted_and_left_out(manifest, table, caplog):
+    broken = manifest.root / "broken.wav"
+    broken.write_bytes(b"RIFF")
+    found = extract.compute_table(with_clips(manifest, "broken.wav", "gone.wav"), OPTIONS)
+    np.testing.assert_array_equal(found.features, table.features)
+    assert found.made["left_out_count"] == 2
+    left_out = found.made["left_out"]
+    assert [item["file"] for item in left_out] == ["broken.wav", "gone.wav"]
+    assert left_out[0]["reason"].startswith("unreadable")
+    assert left_out[1]["reason"].startswith("missing")
+    assert "left out: gone.wav: missing" in caplog.text
+    assert "2 of 16 clips" in caplog.text
+
+
+def test_strict_stops_at_a_bad_clip(manifest):
+    with pytest.raises(ClipError, match=r"gone\.wav: missing"):
+        extract.compute_table(with_clips(manifest, "gone.wav"), extract.Options(workers=2, strict=True))
+
+
+def test_no_usable_clip_is_an_error(tmp_path):
+    clip = Clip("gone.wav", "gone", "fear", "c_1", "c")
+    with pytest.raises(InputError, match=r"none of 1 clips can be used\. gone\.wav: missing"):
+        extract.extract(Manifest(tmp_path, (clip,)), tmp_path / "t.npz", OPTIONS)
+    assert not (tmp_path / "t.npz").exists()
+
+
+def test_output_must_be_npz_and_writable(manifest, tmp_path):
+    with pytest.raises(InputError, match=r"table\.csv.*\.npz"):
+        extract.extract(manifest, tmp_path / "table.csv", OPTIONS)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="cannot be written"):
+        extract.extract(manifest, tmp_path / "file" / "table.npz", OPTIONS)
+
+
+@pytest.mark.parametrize("stop_at", [2, 5, 11])
+def test_an_interrupted_run_goes_on_where_it_stopped(manifest, table, tmp_path, counted, monkeypatch, stop_at):
+    output = tmp_path / "table.npz"
+    counting = extract.decode
+
+    def interrupted(path, *arguments):
+        if len(counted) == stop_at:
+            raise KeyboardInterrupt
+        return counting(path, *arguments)
+
+    monkeypatch.setattr(extract, "decode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract.extract(manifest, output, extract.Options(workers=1, strict=False))
+    assert not output.exists()
+    saved = sum(len(np.load(file)["key"]) for file in (tmp_path / ".table.npz.partial").glob("*.npz"))
+    assert saved == stop_at // 3 * 3
+    counted.clear()
+    monkeypatch.setattr(extract, "decode", counting)
+    extract.extract(manifest, output, OPTIONS)
+    assert len(counted) == len(manifest) - saved
+    np.testing.assert_array_equal(read_table(output).features, table.features)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["table.npz"]
+
+
+def test_a_changed_clip_and_a_damaged_part_are_computed_again(tmp_path, counted, caplog):
+    manifest = write_clips(tmp_path, 6)
+    folder = tmp_path / ".t.npz.partial"
+    for half in (manifest.clips[:3], manifest.clips[3:]):
+        with parts.Parts(folder) as kept:
+            extract.compute_table(dataclasses.replace(manifest, clips=half), OPTIONS, kept)
+    counted.clear()
+    # One part is cut short; the other holds the clips of the half that is not in it, and one of these changes.
+    damaged, whole = sorted(folder.glob("*.npz"))
+    with np.load(whole) as part:
+        kept_names = [Path(key.split("|")[1]).name for key in part["key"]]
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    samples, _ = soundfile.read(tmp_path / kept_names[0], dtype="int16")
+    soundfile.write(tmp_path / kept_names[0], samples[:-1], 16000, subtype="PCM_16")
+    table = extract.extract(manifest, tmp_path / "t.npz", OPTIONS)
+    assert sorted(counted) == sorted({clip.file for clip in manifest} - set(kept_names[1:]))
+    assert "computed again" in caplog.text
+    np.testing.assert_array_equal(table.features, extract.compute_table(manifest, OPTIONS).features)
+
+
+def test_segments_of_one_file_have_rows_of_their_own(manifest, tmp_path):
+    whole = manifest.clips[0]
+    segments = tuple(dataclasses.replace(whole, name=f"{start}", start=start, end=start + 0.5) for start in (0.0, 0.5))
+    table = extract.extract(dataclasses.replace(manifest, clips=segments), tmp_path / "t.npz", OPTIONS)
+    assert len(set(table.audio_hash)) == 2
+
+
+def test_nothing_of_the_machine_is_in_the_table(manifest, tmp_path):
+    bad = with_clips(manifest, "gone.wav")
+    extract.extract(bad, tmp_path / "t.npz", OPTIONS)
+    with np.load(tmp_path / "t.npz") as arrays:
+        assert str(manifest.root) not in str(arrays["made"])
+
+
+def launch(*arguments):
+    command = [sys.executable, "-m", "launch.extract", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_launcher_writes_a_table_from_a_manifest(manifest, table, tmp_path):
+    with (manifest.root / "list.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "emotion", "speaker"])
+        rows.writerows([clip.file, clip.emotion, clip.speaker] for clip in manifest.clips[:4])
+        rows.writerow(["gone.wav", "fear", "x"])
+    output = tmp_path / "t.npz"
+    run = launch(f"--manifest={manifest.root / 'list.csv'}", f"--output={output}", "--workers=1")
+    assert run.returncode == 0, run.stderr
+    assert "4 clips, 64 features, 1 clips left out" in run.stdout
+    assert "gone.wav: missing" in run.stderr
+    np.testing.assert_allclose(read_table(output).features, table.features[:4], rtol=2e-5, atol=1e-5)
+
+
+def test_launcher_says_what_is_wrong(tmp_path):
+    run = launch(f"--manifest={tmp_path / 'none.csv'}", f"--output={tmp_path / 't.npz'}")
+    assert run.returncode == 2
+    assert "none.csv" in run.stderr
+    run = launch("--corpus=ravdess", f"--output={tmp_path / 't.npz'}")
+    assert run.returncode != 0
+    assert "--root" in run.stderr + run.stdout
