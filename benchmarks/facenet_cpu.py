@@ -26,12 +26,16 @@ _THREADS = flags.DEFINE_integer("threads", 2, "cores for each program")
 _BATCH = flags.DEFINE_integer("batch", 16, "images in a step")
 _SIZE = flags.DEFINE_integer("size", 160, "pixels a side")
 _STEPS = flags.DEFINE_integer("steps", 5, "steps of each kind that are timed, after one that is not")
-_FORMS = flags.DEFINE_list("forms", ["mixed/products"], "convolution/sums forms of our network")
+_FORMS = flags.DEFINE_list(
+    "forms",
+    ["mixed/products"],
+    "forms of our network, each convolution/sums, with /default at the end for XLA's own choice of library",
+)
 
 Timer = Callable[[str], dict[str, float]]
 
 
-def ours(convolution: str, sums: str, batch: int, size: int) -> Timer:
+def ours(form: str, batch: int, size: int) -> Timer:
     """A function of "infer" or "train" that does one step of our network and says how long it took."""
     # Imported here: JAX counts its cores when it starts, which must come after they are limited.
     import jax
@@ -41,6 +45,7 @@ def ours(convolution: str, sums: str, batch: int, size: int) -> Timer:
     from siamese_jax.models import facenet
     from siamese_jax.models.convolution import compile_options
 
+    convolution, sums, *library = form.split("/")
     config = facenet.FaceNetConfig(3, 512, 1.0, 1.0, 0.6, 0.9, "valid", 2, convolution, sums, "float32")
     variables = jax.jit(lambda key: facenet.init(key, config))(jax.random.key(0))
     images = jax.random.normal(jax.random.key(1), (batch, size, size, 3))
@@ -58,7 +63,7 @@ def ours(convolution: str, sums: str, batch: int, size: int) -> Timer:
         updates, moments = optimizer.update(grads, moments)
         return optax.apply_updates(params, updates), new, moments
 
-    options = compile_options(jax.default_backend())
+    options = {} if library == ["default"] else compile_options(jax.default_backend())
     infer = jax.jit(lambda variables: facenet.embed(config, variables, images), compiler_options=options)
     train = jax.jit(step, donate_argnums=0, compiler_options=options)
     # Training overwrites its state, inference keeps its own.
@@ -126,8 +131,7 @@ def main(argv: list[str]) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: _THREADS.value])
     programs: dict[str, Timer] = {}
     for form in _FORMS.value:
-        convolution, sums = form.split("/")
-        programs[f"siamese_jax {form}"] = ours(convolution, sums, _BATCH.value, _SIZE.value)
+        programs[f"siamese_jax {form}"] = ours(form, _BATCH.value, _SIZE.value)
     for layout in ("channels_last", "channels_first") if _TORCH.value else ():
         last = layout == "channels_last"
         programs[f"facenet-pytorch {layout}"] = theirs(_TORCH.value, _THREADS.value, _BATCH.value, _SIZE.value, last)

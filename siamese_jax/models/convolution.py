@@ -1,16 +1,16 @@
 """A 2-D convolution whose form can be chosen, since no one form is fast everywhere.
 
-"lax" is the compiler's own convolution, right on accelerators. On CPU three things hold it back, all measured by
-`benchmarks/facenet_cpu.py` on two cores at 160 x 160:
+"lax" is the compiler's own convolution, right on accelerators. Two things hold it back on CPU, measured at
+160 x 160 on two cores (`benchmarks/facenet_cpu.py` measures the whole network):
 
-- XLA gives convolutions and products to one of two libraries, by default to the one that is 1.5 to 4 times slower
-  at these shapes; `compile_options` asks for the other (Eigen).
-- The kernel gradient of a 1 x 1 convolution first transposes images and gradient; as a plain product it does not.
-- With one to three input channels the inner product of the first layer is too short; as a product with all taps
-  side by side it is not.
+- XLA hands convolutions to one of two libraries, by default to the one that ran 1.3 to 5 times slower at the shapes
+  of Inception-ResNet-v1 (jaxlib 0.10.2); `compile_options` asks for the other, Eigen, which keeps up with PyTorch.
+- For the kernel gradient of a 1 x 1 convolution it first transposes images and gradient; as a plain product it
+  does not.
 
-"mixed" takes the best form for each layer on CPU. "patches" and "shifts" are whole-network forms for versions or
-machines where `compile_options` has nothing to offer: there "patches" was the fastest in training.
+"mixed" is the form for CPU: products for 1 x 1, "lax" for the rest. "patches" and "shifts" make every convolution a
+product, for versions where `compile_options` has nothing to offer: without it single layers ran up to 2.4 times
+faster forward and back as "patches" than as "lax".
 A convolution inside `lax.scan` loses an order of magnitude on CPU, and `vmap` over kernels becomes a grouped
 convolution: call a jitted step from a Python loop.
 """
@@ -27,8 +27,6 @@ from siamese_jax.errors import InputError
 from siamese_jax.models.channels import add_bias
 
 FORMS = ("lax", "patches", "shifts", "mixed")
-NARROW = 4
-"""Up to so many input channels "mixed" takes "patches" where the kernel is larger than 1 x 1."""
 
 _LIBRARY_OPTION = "xla_cpu_experimental_ynn_fusion_type"
 
@@ -70,14 +68,6 @@ def shifted(x_BxHxWxI: jax.Array, kernel: tuple[int, int], stride: int) -> list[
     ]
 
 
-def best_form(kernel_shape: tuple[int, ...]) -> str:
-    """The form that "mixed" takes on CPU for a kernel [h, w, I, O]."""
-    height, width, channels, _ = kernel_shape
-    if height * width == 1:
-        return "shifts"  # one tap: a plain product
-    return "patches" if channels <= NARROW else "lax"
-
-
 def convolve(
     x_BxHxWxI: jax.Array, kernel_hxwxIxO: jax.Array, stride: int, padding: tuple[int, int], form: str
 ) -> jax.Array:
@@ -89,7 +79,7 @@ def convolve(
       stride: of both axes.
       padding: zeros before and after, for rows and for columns.
       form: "lax"; "patches" (all taps side by side, one product); "shifts" (a product a tap, summed; less memory);
-        "mixed" (`best_form` of each kernel).
+        "mixed" ("shifts", then a plain product, for 1 x 1 kernels, else "lax").
     Returns [B, (H + 2 padding[0] - h) // stride + 1, (W + 2 padding[1] - w) // stride + 1, O].
     Raises: InputError for an unknown form.
     """
@@ -97,7 +87,7 @@ def convolve(
         raise InputError(f"convolution form {form!r}: expected one of {', '.join(FORMS)}")
     height, width, channels, features = kernel_hxwxIxO.shape
     if form == "mixed":
-        form = best_form(kernel_hxwxIxO.shape)
+        form = "shifts" if height * width == 1 else "lax"
     edges = [(padding[0], padding[0]), (padding[1], padding[1])]
     if form == "lax":
         return lax.conv_general_dilated(
