@@ -44,7 +44,7 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
     """
     start = time.perf_counter()
     source, target = load(experiment)
-    work = WorkDir(workdir, experiment, {"source": _digest(source), "target": _digest(target)})
+    work = WorkDir(workdir, experiment, digests(source, target), "reproduce")
     plan = Plan.make(experiment, source, target)
     results = Results()
     with bars() as shown, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
@@ -84,6 +84,11 @@ def load(experiment: Experiment) -> tuple[Dataset, Dataset]:
     return source, target
 
 
+def digests(source: Dataset, target: Dataset) -> dict[str, str]:
+    """What identifies the data of an experiment, by role."""
+    return {"source": _digest(source), "target": _digest(target)}
+
+
 def _digest(dataset: Dataset) -> str:
     table = dataset.everything
     digest = hashlib.sha256(np.ascontiguousarray(table.features).tobytes())
@@ -101,7 +106,7 @@ def _run_setting(
     def stage(name: str, total: int, make: Any) -> xr.Dataset:
         def labelled() -> xr.Dataset:
             logging.info("%s, %s, scaling by %s", name, head, scope)
-            return _label(plan, make(shown.start(f"{name} ({head}, {scope})", total)))
+            return label(plan, make(shown.start(f"{name} ({head}, {scope})", total)))
 
         return work.arrays(f"{folder}/{name}", labelled)
 
@@ -116,7 +121,8 @@ def _run_setting(
     ood = stage("out_of_domain", e.n_seeds, lambda on: stages.out_of_domain(plan, head, ood_scope, params, on))
     total = len(e.losses) * len(e.frozen) * e.n_draws
     tuned = {
-        k: stage(f"fine_tuning_{k:02d}", total, lambda on, k=k: tuning.run(k, scope, params, on)) for k in e.n_speakers
+        k: stage(f"fine_tuning_{k:02d}", total, lambda on, k=k: tuning.run(plan, k, scope, params, on))
+        for k in e.n_speakers
     }
     grid = summary.score_grid(plan, tuned)
     results.rows.extend(summary.siamese_rows(plan, head, scope, ood, idt, grid))
@@ -125,7 +131,7 @@ def _run_setting(
     results.differences.extend(summary.differences(plan, head, scope, grid, few_shot))
 
 
-def _label(plan: Plan, arrays: xr.Dataset) -> xr.Dataset:
+def label(plan: Plan, arrays: xr.Dataset) -> xr.Dataset:
     """The arrays with their clips, seeds and draws named."""
     coords: dict[str, Any] = {}
     table = plan.target.table
@@ -150,7 +156,7 @@ def _alternatives(plan: Plan, work: WorkDir, shown: Bars, scope: str) -> xr.Data
         with_source = scope != "train"
         fits = len(plan.target.speakers) + with_source * (1 + 2 * len(e.n_speakers) * e.n_draws)
         on_done = shown.start(f"alternatives ({scope})", len(e.alternatives) * fits)
-        return _label(plan, alternatives.run(plan, scope, on_done, len(os.sched_getaffinity(0))))
+        return label(plan, alternatives.run(plan, scope, on_done, len(os.sched_getaffinity(0))))
 
     return work.arrays(f"alternatives/{scope}", make)
 

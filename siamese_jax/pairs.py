@@ -90,12 +90,13 @@ class FewShotDraws(NamedTuple):
 
 
 def few_shot_draws(
-    key: jax.Array, label_N: np.ndarray, speaker_N: np.ndarray, n_classes: int, n_draws: int
+    key: jax.Array, label_N: np.ndarray, speaker_N: np.ndarray, n_classes: int, n_draws: int, first: int = 0
 ) -> FewShotDraws:
     """Draws of speakers and of one clip per emotion and speaker (paper, section 4.1); draw i consumes fold_in(key, i).
 
     Draws are nested in the number of speakers: the clips at 4 speakers hold those at 2, so that differences along that
-    axis are paired too. Only speakers with a clip of every emotion are eligible.
+    axis are paired too. Only speakers with a clip of every emotion are eligible. `first` is the number of the first
+    draw; draw i is the same whichever it is.
     """
     n_speakers = int(speaker_N.max()) + 1
     counts_SxC = np.zeros((n_speakers, n_classes), np.int32)
@@ -111,5 +112,5 @@ def few_shot_draws(
         pick_SxC = jax.random.randint(clip_key, counts.shape, 0, counts)
         return speakers_S, jnp.asarray(order)[jnp.asarray(start_SxC)[speakers_S] + pick_SxC]
 
-    speakers, clips = jax.jit(lambda i: jax.lax.map(draw, i))(jnp.arange(n_draws))
+    speakers, clips = jax.jit(lambda i: jax.lax.map(draw, i))(first + jnp.arange(n_draws))
     return FewShotDraws(np.asarray(speakers), np.asarray(clips))

@@ -12,6 +12,7 @@ from siamese_jax.datasets import Dataset
 from siamese_jax.errors import InputError
 from siamese_jax.stats import intervals
 from siamese_jax.stats.records import Interval
+from siamese_jax.types import Array
 
 SPLITS = ("paper", "speaker_disjoint")
 
@@ -111,7 +112,11 @@ def test_masks(target: Dataset, support: np.ndarray) -> dict[str, np.ndarray]:
 
 def score(predictions: np.ndarray, target: Dataset, mask: np.ndarray) -> Scored:
     """UAR and WA in per cent, [...], of predicted classes [..., N] on the clips of `mask` [..., N]."""
-    counts = metrics.confusion(predictions, target.label, mask, int(target.label.max()) + 1)
+    return score_counts(metrics.confusion(predictions, target.label, mask, int(target.label.max()) + 1))
+
+
+def score_counts(counts: Array) -> Scored:
+    """UAR and WA in per cent, [...], of confusion counts [..., C, C]."""
     uar, wa = metrics.unweighted_average_recall(counts), metrics.weighted_accuracy(counts)
     return Scored(100 * np.asarray(uar, np.float64), 100 * np.asarray(wa, np.float64))
 

@@ -35,13 +35,15 @@ class Plan:
     source: Dataset
     target: Dataset
     draws: FewShotDraws
+    first_draw: int
 
     @classmethod
-    def make(cls, experiment: Experiment, source: Dataset, target: Dataset) -> "Plan":
+    def make(cls, experiment: Experiment, source: Dataset, target: Dataset, first_draw: int = 0) -> "Plan":
+        """The plan of n_draws draws from `first_draw` on; a draw is the same in every plan that holds it."""
         key = jax.random.fold_in(jax.random.key(experiment.seed), 2)
         n_classes = len(experiment.emotions)
-        draws = pairs.few_shot_draws(key, target.label, target.speaker, n_classes, experiment.n_draws)
-        return cls(experiment, source, target, draws)
+        draws = pairs.few_shot_draws(key, target.label, target.speaker, n_classes, experiment.n_draws, first_draw)
+        return cls(experiment, source, target, draws, first_draw)
 
     def keys(self, purpose: int, n_seeds: int) -> jax.Array:
         """One key a seed [n_seeds]; the first ones do not depend on how many there are."""
@@ -50,7 +52,7 @@ class Plan:
     @property
     def seed_of_draw(self) -> np.ndarray:
         """The source seed [draws] that each draw starts from."""
-        return np.arange(self.experiment.n_draws) % self.experiment.n_seeds
+        return (self.first_draw + np.arange(self.experiment.n_draws)) % self.experiment.n_seeds
 
     def spec(self, head: str) -> ProtocolSpec:
         """What the trials of one setting share."""
@@ -211,14 +213,14 @@ class FineTuning:
         valid = np.broadcast_to(np.arange(size + padding) < size, padded.shape).copy()
         return FewShot(padded, valid, np.zeros(n, np.int32), scalings)
 
-    def run(self, n_speakers: int, scope: str, params: Params, on_done: OnDone) -> xr.Dataset:
-        """All fine-tuning trials with this many speakers.
+    def run(self, plan: Plan, n_speakers: int, scope: str, params: Params, on_done: OnDone) -> xr.Dataset:
+        """All fine-tuning trials of a plan with this many speakers; the plan's draws may be others than the maker's.
 
         Returns `predictions` (loss, frozen, draw, step, clip), the losses of the support set (loss, frozen, draw,
         step), `emotion_distances` (loss, frozen, draw, step, class, other_class), `skipped` (loss, frozen, draw),
         `support` (draw, labelled) and `seed_of_draw` (draw).
         """
-        e, plan = self.plan.experiment, self.plan
+        e = plan.experiment
         target = plan.target_clips(scope)
         support = plan.draws.support(n_speakers)
         padding = self._padded(n_speakers) - support.shape[1]

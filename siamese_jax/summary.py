@@ -69,12 +69,14 @@ def siamese_rows(
                 shared = {"method": method, "data": data, "scaling": scaling, "split": split, "n_seeds": n_seeds}
                 yield Row(**{**base, **fields, **shared, "seconds": arrays.attrs["seconds"]})
     if grid is not None:
-        yield from _grid_rows(plan, {**base, "n_draws": e.n_draws, "scaling": scope}, grid)
+        yield from grid_rows(plan, head, scope, grid)
 
 
-def _grid_rows(plan: Plan, base: dict[str, Any], grid: Grid) -> Iterator[Row]:
+def grid_rows(plan: Plan, head: str, scope: str, grid: Grid) -> Iterator[Row]:
+    """The rows of fine-tuning: every cell, readout and split, and again the best and the fixed cells."""
     e = plan.experiment
-    base = {**base, "method": "fine_tuning", "data": "source+target"}
+    base = {**_base(plan), "head": head, "n_seeds": e.n_seeds, "n_draws": e.n_draws, "scaling": scope}
+    base |= {"method": "fine_tuning", "data": "source+target"}
     for split, scored in grid.scored.items():
         fields = rows.over_runs(scored, e.level, "draws")
         means = scored.uar.mean(axis=-1)
@@ -166,7 +168,7 @@ def differences(
       few_shot: predictions [speakers, draw, clip] by classifier.
     """
     e = plan.experiment
-    masks = [rows.test_masks(plan.target, plan.draws.support(k)) for k in e.n_speakers]
+    masks = [rows.test_masks(plan.target, plan.draws.support(k)) for k in e.n_speakers] if few_shot else []
     for split, scored in grid.scored.items():
         uar = {loss: scored.uar[:, m] for m, loss in enumerate(e.losses)}
         pairs = [(a, b, uar[a] - uar[b]) for a, b in COMPARISONS if a in uar and b in uar]

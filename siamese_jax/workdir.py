@@ -28,13 +28,14 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", 
 class WorkDir:
     """The folder of one experiment. Raises InputError where it holds another experiment's results."""
 
-    def __init__(self, path: str | Path, experiment: Experiment, inputs: dict[str, str]):
-        """`inputs`: digests of the tables that the experiment reads, by role ("source", "target")."""
+    def __init__(self, path: str | Path, experiment: Experiment, inputs: dict[str, str], kind: str):
+        """`inputs`: digests of the tables that are read, by role; `kind`: of run ("reproduce", "rerun")."""
         self.path = Path(path)
         self.experiment = experiment
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path}: is a file; give a folder for the results")
         config = json.loads(json.dumps({**dataclasses.asdict(experiment), "tables": inputs}))
+        config["kind"] = kind
         config["version"] = siamese_jax.__version__
         self._check(config)
         write_json(self.path / "config.json", config)

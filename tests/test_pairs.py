@@ -78,6 +78,8 @@ def test_a_draw_does_not_depend_on_how_many_are_drawn():
     few = pairs.few_shot_draws(jax.random.key(3), label, speaker, 4, 3)
     many = pairs.few_shot_draws(jax.random.key(3), label, speaker, 4, 11)
     np.testing.assert_array_equal(few.clips, many.clips[:3])
+    later = pairs.few_shot_draws(jax.random.key(3), label, speaker, 4, 4, first=5)
+    np.testing.assert_array_equal(later.clips, many.clips[5:9])
 
 
 def test_only_speakers_with_every_emotion_are_drawn():

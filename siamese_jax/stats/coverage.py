@@ -88,7 +88,7 @@ def offered_methods(n_units: int, over: str) -> tuple[str, ...]:
     Offered is what covers 93-97 % at nominal 95 %, or rejects 4-6 % at 5 %, from that many units on. Measured with
     10,000 simulations a number of units (standard error 0.2 points) and 1,000 resamples, by
 
-        python -m benchmarks.statistics --coverage --units=4,6,8,9,10,15,24,30,50
+        python -m benchmarks.resampling --coverage --units=4,6,8,9,10,15,24,30,50
 
         over speakers: units      4     6     8     9    10    15    24    30    50
         jackknife t, UAR       95.1  94.7  95.0  94.6  95.1  95.0  95.1  95.1  94.6

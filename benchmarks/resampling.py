@@ -1,7 +1,7 @@
 """Times 10,000 clustered bootstrap resamples beside loops, or measures the coverage of intervals and tests.
 
-    python -m benchmarks.statistics --record=statistics.json
-    python -m benchmarks.statistics --coverage --units=8,10,15,24,50
+    python -m benchmarks.resampling --record=resampling.json
+    python -m benchmarks.resampling --coverage --units=8,10,15,24,50
 
 (With -m: run by its path, this file would stand in for the standard library's module of the same name.)
 

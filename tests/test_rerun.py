@@ -1,0 +1,100 @@
+"""Reruns: blocks that append, agree with a plain run, and keep the two kinds of uncertainty apart."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from configs import rerun as rerun_config
+from siamese_jax import config, experiment, rerun, stages
+from siamese_jax.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def settings():
+    given = rerun_config.get_config()
+    given.update({"n_draws": 4, "n_seeds": 3, "n_speakers": (2, 3), "fixed_n_speakers": 2, "source_steps": 20})
+    given.update({"steps": (0, 4), "fixed_steps": 4, "pad_speakers": 4})
+    return config.resolve(given)
+
+
+@pytest.fixture(scope="module")
+def ran(settings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rerun") / "run"
+    rerun.run(settings, folder, 8)
+    return folder
+
+
+def blocks(folder):
+    return sorted(folder.glob("arrays/abs_difference/corpus/fine_tuning_02/*.nc"))
+
+
+def test_asking_for_more_adds_blocks_and_changes_none(settings, ran):
+    before = {path.name: path.stat().st_mtime_ns for path in blocks(ran)}
+    assert list(before) == ["block_00000.nc", "block_00001.nc"]
+    found = rerun.run(settings, ran, 9)
+    after = {path.name: path.stat().st_mtime_ns for path in blocks(ran)}
+    assert list(after) == ["block_00000.nc", "block_00001.nc", "block_00002.nc"]
+    assert all(after[name] == time for name, time in before.items())
+    assert found[0].grid.scored["paper"].uar.shape == (2, 3, 1, 2, 12)
+    assert {row["n_draws"] for row in json.loads((ran / "summary.json").read_text())} == {12}
+
+
+def test_draws_are_those_of_one_long_plan(settings, ran):
+    source, target = experiment.load(settings)
+    whole = stages.Plan.make(dataclasses.replace(settings, n_draws=8), source, target)
+    with xr.open_dataset(blocks(ran)[1]) as second:
+        np.testing.assert_array_equal(second.support.values, whole.draws.support(2)[4:])
+        np.testing.assert_array_equal(second.seed_of_draw.values, [1, 2, 0, 1])
+
+
+def test_counts_pooled_over_seeds_add_up_to_the_tested_clips(settings, ran):
+    found = rerun.run(settings, ran, 8)[0]
+    counts = found.counts["paper"]
+    assert counts.shape == (2, 3, 1, 2, 3, 24, 4, 4)
+    n_draws = found.plan.experiment.n_draws
+    tested = counts.sum(axis=(4, 5, 6, 7))
+    # At 2 speakers 8 of 768 clips are drawn; the twin of a drawn clip is not tested either.
+    assert (tested[0] <= n_draws * 760).all()
+    assert (tested[0] >= n_draws * 759).all()
+
+
+def test_claims_name_both_kinds_of_uncertainty(ran):
+    claimed = json.loads((ran / "claims.json").read_text())[0]
+    kinds = {(g["over_draws"]["kind"], g["over_speakers"]["kind"]) for g in claimed["gains"]}
+    assert all("over draws" in a and "over speakers" in b for a, b in kinds)
+    assert {(g["method"], g["minus"]) for g in claimed["gains"]} == {
+        ("ratio", "none"), ("cross_entropy_twice", "none"), ("ratio", "cross_entropy_twice")
+    }  # fmt: skip
+    assert len(claimed["trade_off"]) == 3 * 2
+    shares = [s["share"]["estimate"] for s in claimed["beyond_the_pole"]]
+    assert all(0 <= share <= 1 for share in shares)
+    text = (ran / "claims.md").read_text()
+    assert "over speakers and seeds" in text
+    for gain in claimed["gains"]:
+        assert gain["over_draws"]["low"] <= gain["gain"] <= gain["over_draws"]["high"]
+        assert gain["sign_flip_p_holm"] >= gain["sign_flip_p"]
+
+
+def test_one_draw_is_honestly_not_computable(settings, tmp_path):
+    one = dataclasses.replace(settings, n_draws=1, n_seeds=1)
+    rerun.run(one, tmp_path / "one", 1)
+    gain = json.loads((tmp_path / "one" / "claims.json").read_text())[0]["gains"][0]
+    assert gain["over_draws"]["low"] is None
+    assert "fewer than two units" in gain["over_draws"]["note"]
+    assert gain["planning_note"].startswith("not computable")
+    assert "not computable" in (tmp_path / "one" / "claims.md").read_text()
+
+
+def test_a_reproduction_and_a_rerun_do_not_share_a_folder(settings, ran):
+    with pytest.raises(InputError, match="another configuration"):
+        experiment.run(settings, ran)
+
+
+def test_bad_requests(settings, tmp_path):
+    with pytest.raises(InputError, match="expected 1 or more"):
+        rerun.run(settings, tmp_path / "x", 0)
+    with pytest.raises(InputError, match="not 'train'"):
+        rerun.run(dataclasses.replace(settings, scalings=("train",)), tmp_path / "x", 5)
