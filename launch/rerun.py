@@ -9,24 +9,33 @@ from pathlib import Path
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from siamese_jax import config, rerun, trials
+from siamese_jax import config, crossing, rerun, trials
 from siamese_jax.errors import InputError
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/rerun.py", "The experiment; its n_draws is a block's size.")
 WORKDIR = flags.DEFINE_string("workdir", "results/rerun", "Where blocks are, and where new ones go.")
 DRAWS = flags.DEFINE_integer("draws", 10_000, "Draws in all, those already there included; rounded up to whole blocks.")
 
+CROSSED = flags.DEFINE_bool(
+    "crossed", False, "Run every draw of the config from every seed, for the shares of variance."
+)
+
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     trials.use_all_cores()
+    experiment = config.resolve(CONFIG.value)
     try:
-        rerun.run(config.resolve(CONFIG.value), WORKDIR.value, DRAWS.value)
+        if CROSSED.value:
+            crossing.run(experiment, WORKDIR.value)
+        else:
+            rerun.run(experiment, WORKDIR.value, DRAWS.value)
     except InputError as error:
         logging.error("%s", error)
         sys.exit(2)
-    print((Path(WORKDIR.value) / "claims.md").read_text(encoding="utf-8"))
+    report = "crossing.md" if CROSSED.value else "claims.md"
+    print((Path(WORKDIR.value) / report).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

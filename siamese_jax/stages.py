@@ -28,6 +28,8 @@ SOURCE_LOOKS = 5
 class Plan:
     """What all settings of an experiment share: its data, draws and keys; made from the config alone.
 
+    Draw i starts from source seed i modulo the number of seeds, or from `only_seed` where that is given.
+
     Keys: fold_in(key(seed), 0) for source training, 1 for in-domain training, 2 for the draws; each split per seed.
     """
 
@@ -36,6 +38,7 @@ class Plan:
     target: Dataset
     draws: FewShotDraws
     first_draw: int
+    only_seed: int | None = None
 
     @classmethod
     def make(cls, experiment: Experiment, source: Dataset, target: Dataset, first_draw: int = 0) -> "Plan":
@@ -52,6 +55,8 @@ class Plan:
     @property
     def seed_of_draw(self) -> np.ndarray:
         """The source seed [draws] that each draw starts from."""
+        if self.only_seed is not None:
+            return np.full(self.experiment.n_draws, self.only_seed)
         return (self.first_draw + np.arange(self.experiment.n_draws)) % self.experiment.n_seeds
 
     def spec(self, head: str) -> ProtocolSpec:

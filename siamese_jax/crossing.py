@@ -1,0 +1,122 @@
+"""What UAR varies with: every draw from every source seed, over frozen layers and numbers of speakers.
+
+A reproduction gives each draw one seed, so that draws and seeds cannot be told apart; a crossing runs them all, and the
+variance can be shared out among the four factors (the paper's second claim: the source matters more than the number of
+frozen layers; see also `sources`).
+"""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from siamese_jax import experiment, rows, stages
+from siamese_jax.config import Experiment
+from siamese_jax.errors import InputError
+from siamese_jax.io import write_json, write_text
+from siamese_jax.progress import bars
+from siamese_jax.stages import Plan
+from siamese_jax.stats import variance
+from siamese_jax.workdir import WorkDir
+
+FACTORS = ("frozen", "speakers", "draw", "seed")
+SPLIT = "speaker_disjoint"
+
+
+def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
+    """Runs all n_draws draws from all n_seeds seeds, one head and scope at a time, and shares out the variance of UAR.
+
+    Writes crossing.json and crossing.md, and arrays/ (a file for each number of speakers and seed).
+
+    Returns:
+      For each head, scope, loss and readout: shares of the variance by factor and interaction, in per cent.
+
+    Raises:
+      InputError: a factor has one level only, or as `experiment.run`.
+    """
+    for name in ("frozen", "n_speakers"):
+        if len(getattr(e, name)) < 2:
+            raise InputError(
+                f"config.{name} is {getattr(e, name)}; a crossing needs at least two levels of each factor"
+            )
+    if min(e.n_draws, e.n_seeds) < 2 or "train" in e.scalings:
+        raise InputError("a crossing needs at least two draws and two seeds, and a scaling scope other than 'train'")
+    start = time.perf_counter()
+    source, target = experiment.load(e)
+    work = WorkDir(workdir, e, experiment.digests(source, target), "crossing")
+    plan = Plan.make(e, source, target)
+    found = []
+    with bars() as shown, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
+        for head in e.heads:
+            tuning = stages.FineTuning(plan, head, e.n_speakers, executor)
+            for scope in e.scalings:
+                total = len(e.n_speakers) * e.n_seeds * e.n_draws * len(e.losses) * len(e.frozen)
+                uar = _scores(work, plan, tuning, head, scope, shown.start(f"{head}, {scope}", total))
+                found.extend(_shares(e, head, scope, uar))
+    write_json(work.path / "crossing.json", found)
+    write_text(work.path / "crossing.md", markdown(plan, found))
+    work.write_provenance(time.perf_counter() - start)
+    return found
+
+
+def _scores(
+    work: WorkDir, plan: Plan, tuning: stages.FineTuning, head: str, scope: str, on_done: Callable[[int], None]
+) -> np.ndarray:
+    """UAR in per cent [loss, step, frozen, speakers, draw, seed] on other speakers' clips."""
+    e, folder = plan.experiment, f"{head}/{scope}"
+    trained = work.arrays(f"{folder}/source", lambda: stages.source_training(plan, head, scope, lambda _: None))
+    params = stages.params_from_arrays(trained)
+    by_speakers = []
+    for k in e.n_speakers:
+        mask = rows.test_masks(plan.target, plan.draws.support(k))[SPLIT]
+        by_seed = []
+        for seed in range(e.n_seeds):
+            one = dataclasses.replace(plan, only_seed=seed)
+
+            def make(one: Plan = one, k: int = k) -> xr.Dataset:
+                return experiment.label(one, tuning.run(one, k, scope, params, on_done))
+
+            arrays = work.arrays(f"{folder}/fine_tuning_{k:02d}/seed_{seed:04d}", make)
+            predictions = arrays.predictions.transpose("loss", "step", "frozen", "draw", "clip").values
+            by_seed.append(rows.score(predictions, plan.target, mask).uar)
+        by_speakers.append(np.stack(by_seed, axis=-1))
+    return np.stack(by_speakers, axis=3)
+
+
+def _shares(e: Experiment, head: str, scope: str, uar: np.ndarray) -> list[dict[str, Any]]:
+    found = []
+    for m, loss in enumerate(e.losses):
+        for r, steps in enumerate(e.steps):
+            parts = variance.variance_components(uar[m, r], FACTORS)
+            named = {" x ".join(effect): value for effect, value in zip(parts.effects, parts.components.tolist())}
+            shares = {" x ".join(effect): 100 * value for effect, value in zip(parts.effects, parts.shares.tolist())}
+            computable = not parts.note
+            found.append({
+                "head": head, "scaling": scope, "split": SPLIT, "loss": loss, "steps": steps,
+                "n_draws": e.n_draws, "n_seeds": e.n_seeds, "components": named,
+                "shares": shares if computable else None, "note": parts.note,
+            })  # fmt: skip
+    return found
+
+
+def markdown(plan: Plan, found: list[dict[str, Any]]) -> str:
+    """The shares as a table, main effects first."""
+    e = plan.experiment
+    names = list(found[0]["components"])
+    parts = [
+        f"# What UAR varies with, {plan.source.name} to {plan.target.name}\n\nShares of the variance of UAR (%) over "
+        f"{len(e.frozen)} depths of freezing x {len(e.n_speakers)} numbers of speakers x {e.n_draws} draws x "
+        f"{e.n_seeds} source seeds, every draw from every seed; speaker-disjoint test clips; components cut at 0. "
+        f"Estimates, without intervals: {len(e.frozen)} depths are few.\n\n| head | scaling | loss | steps | {' | '.join(names)} |\n"
+        f"|{'---|' * (4 + len(names))}\n"
+    ]
+    for one in found:
+        cells = [one["note"]] if one["shares"] is None else [f"{one['shares'][name]:.1f}" for name in names]
+        parts.append(f"| {one['head']} | {one['scaling']} | {one['loss']} | {one['steps']} | {' | '.join(cells)} |\n")
+    return "".join(parts)
