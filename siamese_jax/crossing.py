@@ -113,8 +113,8 @@ def markdown(plan: Plan, found: list[dict[str, Any]]) -> str:
         f"# What UAR varies with, {plan.source.name} to {plan.target.name}\n\nShares of the variance of UAR (%) over "
         f"{len(e.frozen)} depths of freezing x {len(e.n_speakers)} numbers of speakers x {e.n_draws} draws x "
         f"{e.n_seeds} source seeds, every draw from every seed; speaker-disjoint test clips; components cut at 0. "
-        f"Estimates, without intervals: {len(e.frozen)} depths are few.\n\n| head | scaling | loss | steps | {' | '.join(names)} |\n"
-        f"|{'---|' * (4 + len(names))}\n"
+        f"Estimates, without intervals: {len(e.frozen)} depths are few.\n\n"
+        f"| head | scaling | loss | steps | {' | '.join(names)} |\n|{'---|' * (4 + len(names))}\n"
     ]
     for one in found:
         cells = [one["note"]] if one["shares"] is None else [f"{one['shares'][name]:.1f}" for name in names]

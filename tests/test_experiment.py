@@ -10,7 +10,7 @@ import xarray as xr
 from sklearn.metrics import balanced_accuracy_score
 
 from configs import smoke
-from siamese_jax import config, experiment, rows, stages
+from siamese_jax import config, experiment, rows, sources, stages
 from siamese_jax.errors import InputError
 from siamese_jax.report import table1
 
@@ -216,3 +216,26 @@ def test_leave_one_speaker_out_never_tests_a_twin_of_a_training_clip():
     for train, test in stages.leave_one_speaker_out(data):
         assert not set(data.twin[train]) & set(data.twin[test])
         assert not set(data.speaker[train]) & set(data.speaker[test])
+
+
+def test_sources_are_compared_over_the_speakers_they_share(folder):
+    one = sources.read(folder, "abs_difference", "corpus", "ratio", 4)
+    assert one.uar.shape == (2, 2, 24)
+    assert one.name.startswith("emodb (")
+    other = dataclasses.replace(
+        one, name="better", uar=one.uar + 5 + np.random.default_rng(0).normal(size=one.uar.shape)
+    )
+    found = sources.compare([one, other], 0.95)
+    contrast = found["source_contrasts"][0]
+    assert contrast["low"] <= -5 <= contrast["high"] or abs(contrast["estimate"] + 5) < 1
+    assert found["speakers"] == np.isfinite(one.uar).all(axis=(0, 1)).sum()
+    # Five points between two sources are more than this short training's frozen layers make.
+    assert found["source_variance_minus_frozen_variance"]["estimate"] > 0
+    with pytest.raises(InputError, match="at least two"):
+        sources.compare([one], 0.95)
+    with pytest.raises(InputError, match="same levels"):
+        sources.compare([one, dataclasses.replace(other, frozen=(0, 2))], 0.95)
+    with pytest.raises(InputError, match="not 'ratio' at 7"):
+        sources.read(folder, "abs_difference", "corpus", "ratio", 7)
+    with pytest.raises(InputError, match=r"run launch\.reproduce there"):
+        sources.read(folder, "extra_layer", "corpus", "ratio", 4)
