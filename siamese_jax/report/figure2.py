@@ -51,6 +51,33 @@ def write(e: Experiment, rows: list[Row], folder: Path) -> None:
             figure.savefig(temporary, **options)
 
 
+def panel(e: Experiment, rows: list[Row], head: str, scope: str, frozen: int) -> Figure:
+    """One panel as a figure of its own, a column wide; all panels of a setting share their limits."""
+    figure = Figure(figsize=(3.5, 3.9), layout="constrained")
+    axis = figure.subplots()
+    _panel(axis, e, rows, head, scope, frozen)
+    shown = [r for r in rows if r.selection == "cell" and r.split == "paper" and r.uar_mean is not None]
+    values = [
+        v for r in shown for v in (r.uar_mean, r.ci_low, r.ci_high) if v is not None and _drawn(r, head, scope, e)
+    ]
+    if values:
+        axis.set_ylim(min(values) - 1, max(values) + 1)
+    axis.set_title(f"{frozen} frozen {'layer' if frozen == 1 else 'layers'}", size=9)
+    axis.set_xlabel("target speakers drawn", size=8)
+    axis.set_ylabel("UAR (%), all clips not drawn", size=8)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=1, fontsize=7, frameon=False)
+    return figure
+
+
+def _drawn(row: Row, head: str, scope: str, e: Experiment) -> bool:
+    """Whether a cell of the paper's split stands in some panel of a setting."""
+    if row.method == "fine_tuning":
+        return (row.head, row.scaling, row.steps) == (head, scope, e.fixed_steps)
+    if row.method in ("oodt", "idt"):
+        return row.head == head
+    return (row.data, row.scaling) == ("source+target", scope)
+
+
 def _title(e: Experiment, rows: list[Row], settings: list[tuple[str, str]]) -> str:
     what = f", scaling by {settings[0][1]}" if len(settings) == 1 else ""
     return (

@@ -26,9 +26,14 @@ DATA_NAMES = {
     "target": "target clips",
     "source+target": "source + target clips",
 }
-HEADER = (
-    "| method | learnt from | cell | UAR %, paper's split | UAR %, other speakers only "
-    "| best cell chosen on other draws | the paper |\n|---|---|---|---|---|---|---|\n"
+COLUMNS = (
+    "method",
+    "learnt from",
+    "cell",
+    "UAR %, paper's split",
+    "UAR %, other speakers only",
+    "best cell chosen on other draws",
+    "the paper",
 )
 
 
@@ -41,17 +46,20 @@ def markdown(e: Experiment, rows: list[Row], optimism: list[dict[str, Any]]) -> 
       optimism: see `summary.optimism`.
     """
     source, target = rows[0].source, rows[0].target
-    parts = [f"# {source} to {target}\n\n{_preamble(e)}"]
+    parts = [f"# {source} to {target}\n\n{preamble(e)}"]
+    header = f"| {' | '.join(COLUMNS)} |\n" + "|---" * len(COLUMNS) + "|\n"
     for scope in e.scalings:
         for head in e.heads:
+            found = lines(e, rows, optimism, head, scope)
             parts.append(
-                f"## head {head}, features scaled by {scope}\n\n{HEADER}"
-                + "".join(_lines(e, rows, optimism, head, scope))
+                f"## head {head}, features scaled by {scope}\n\n{header}"
+                + "".join(f"| {' | '.join(line)} |\n" for line in found)
             )
     return "\n".join(parts)
 
 
-def _preamble(e: Experiment) -> str:
+def preamble(e: Experiment) -> str:
+    """What the numbers of Table 1 are."""
     return (
         f"Emotions: {', '.join(e.emotions)}. Means over {e.n_draws} draws of labelled clips, each starting from one "
         f"of {e.n_seeds} source trainings; OODT over those, IDT over {e.n_in_domain_seeds} seeds. In brackets "
@@ -63,7 +71,10 @@ def _preamble(e: Experiment) -> str:
     )
 
 
-def _lines(e: Experiment, rows: list[Row], optimism: list[dict[str, Any]], head: str, scope: str) -> Iterator[str]:
+def lines(
+    e: Experiment, rows: list[Row], optimism: list[dict[str, Any]], head: str, scope: str
+) -> Iterator[tuple[str, ...]]:
+    """The lines of one setting, a cell for each of COLUMNS; the paper's values only under its own corpora."""
     paper = PAPER.get((rows[0].source, rows[0].target))
     mine = _pick([r for r in rows if r.head == head], scope)
 
@@ -109,12 +120,12 @@ def _scaled(rows: list[Row], scope: str) -> str:
     return "" if rows[0].scaling == scope else f"scaled by {rows[0].scaling}"
 
 
-def _line(name: str, data: str, cell: str, rows: list[Row], chosen: str, paper: str) -> str:
+def _line(name: str, data: str, cell: str, rows: list[Row], chosen: str, paper: str) -> tuple[str, ...]:
     by_split = {row.split: row for row in rows}
     if cell in ("best", "fixed"):
         cell += ": " + "; ".join(dict.fromkeys(_cell(row) for row in rows))
     scores = (_score(by_split.get(split)) for split in ("paper", "speaker_disjoint"))
-    return f"| {name} | {data} | {cell} | {' | '.join(scores)} | {chosen} | {paper} |\n"
+    return name, data, cell, *scores, chosen, paper
 
 
 def _cell(row: Row) -> str:

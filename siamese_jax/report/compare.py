@@ -1,0 +1,124 @@
+"""Several work directories side by side: what differs in their making, and in their results."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from siamese_jax import stats
+from siamese_jax.report import counts, table1, words
+from siamese_jax.report.document import Alert, Block, Paragraph, Section, Table
+from siamese_jax.report.results import Loaded, settings
+from siamese_jax.stats import estimands
+
+
+def section(runs: list[Loaded]) -> Section:
+    """For two work directories or more."""
+    blocks = [*warnings(runs), differing_table(runs)]
+    blocks += [_scores(runs, column) for column in (3, 4)]
+    return Section("Side by side", [*blocks, *_contrasts(runs)])
+
+
+def warnings(runs: list[Loaded]) -> Iterator[Block]:
+    """What forbids a comparison, or asks for care with it."""
+    for key, name in (("siamese_jax", "siamese_jax"), ("revision", "code revisions")):
+        found = {run.label: str(run.provenance.get(key, "unknown")) for run in runs}
+        if len(set(found.values())) > 1:
+            listed = "; ".join(f"{label}: {value[:20]}" for label, value in found.items())
+            yield Alert(f"Mixed versions ({name}): {listed}. Differences below may come from the code.")
+    packages = {name for run in runs for name in run.provenance.get("packages", {})}
+    mixed = sorted(p for p in packages if len({run.provenance.get("packages", {}).get(p) for run in runs}) > 1)
+    for package in mixed:
+        listed = "; ".join(f"{run.label}: {run.provenance.get('packages', {}).get(package)}" for run in runs)
+        yield Alert(f"Mixed versions ({package}): {listed}.")
+
+
+def differing_table(runs: list[Loaded]) -> Table:
+    """The settings and tables that are not the same everywhere."""
+    rows = []
+    for key in vars(runs[0].experiment):
+        values = [getattr(run.experiment, key) for run in runs]
+        if any(value != values[0] for value in values):
+            rows.append((key, *map(show, values)))
+    for role in ("source", "target"):
+        values = [run.digests.get(role, "unknown") for run in runs]
+        if len(set(values)) > 1:
+            rows.append((f"checksum of the {role} table", *(value[:12] for value in values)))
+    if not rows:
+        rows.append(("(no setting and no table)", *[""] * len(runs)))
+    return Table("What differs between the configurations and tables.", ("", *(run.label for run in runs)), rows)
+
+
+def show(value: Any) -> str:
+    """A configuration's value as it is written there."""
+    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value or '""'
+
+
+def _scores(runs: list[Loaded], column: int) -> Table:
+    """Table 1's lines as rows and the work directories' settings as columns."""
+    header, columns = [], []
+    for run in runs:
+        for scope in run.experiment.scalings:
+            for head in run.experiment.heads:
+                lines = table1.lines(run.experiment, run.rows, run.optimism, head, scope)
+                columns.append({_key(line): _cell(line, column) for line in lines})
+                header.append(f"{run.label}: {run.corpora}, {head}, {scope}")
+    keys = list(dict.fromkeys(key for found in columns for key in found))
+    return Table(
+        f"{table1.COLUMNS[column]}; intervals and cells as in Table 1 (over draws or seeds: Monte Carlo error).",
+        ("method, learnt from, cell", *header),
+        [(key, *(found.get(key, "–") for found in columns)) for key in keys],
+    )
+
+
+def _key(line: tuple[str, ...]) -> str:
+    return ", ".join(part for part in (line[0], line[1], line[2].partition(":")[0]) if part)
+
+
+def _cell(line: tuple[str, ...], column: int) -> str:
+    cell = line[2].partition(":")[2].strip()
+    return f"{line[column]} ({cell})" if line[2].startswith("best") else line[column]
+
+
+def _contrasts(runs: list[Loaded]) -> Iterator[Block]:
+    """Differences of UAR on the same target clips, over the target's speakers."""
+    first, comparable = runs[0], []
+    for run in runs[1:]:
+        same = run.digests.get("target") == first.digests.get("target")
+        same &= run.experiment.emotions == first.experiment.emotions
+        if same and not run.missing and not first.missing and settings(run.experiment) and settings(first.experiment):
+            comparable.append(run)
+    if not comparable:
+        yield Paragraph(
+            "Differences between these work directories are not computed: their target clips are not the same, or "
+            "the tables are not at hand."
+        )
+        return
+    base, level = _pooled(first), first.experiment.level
+    for run in comparable:
+        other = _pooled(run)
+        rows = []
+        for name in (name for name in base if name in other):
+            sums = np.stack([other[name], base[name]], axis=1)
+            interval = stats.jackknife_interval(sums, estimands.uar_difference, level, over="speakers")
+            rows.append((name, words.estimate(interval, factor=100, signed=True), words.p_value(_p(interval))))
+        yield Table(
+            f"{run.label} minus {first.label}: points of UAR on the same target clips, repetitions pooled, with the "
+            f"{interval.label} interval (n = {words.plural(int(interval.n_units), 'speaker')}; source trainings and "
+            f"draws are not varied) and its t test, not corrected. Fixed cells: {counts.cell_name(run)}; "
+            f"{counts.cell_name(first)}.",
+            ("method", interval.label, "p"),
+            rows,
+        )
+
+
+def _p(interval: Any) -> float:
+    return float(stats.t_test(interval).p_value)
+
+
+def _pooled(run: Loaded) -> dict[str, np.ndarray]:
+    setting = settings(run.experiment)[0]
+    return {
+        one.name: one.pooled for one in [*counts.references(run, setting), *counts.fixed_cell(run, setting, "paper")]
+    }

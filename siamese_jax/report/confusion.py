@@ -1,0 +1,107 @@
+"""Confusion matrices, and the recall of each emotion with its interval over speakers."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from siamese_jax import metrics, stats
+from siamese_jax.report import counts, drawing, words
+from siamese_jax.report.counts import Counted
+from siamese_jax.report.document import Alert, Block, Gallery, Heading, Picture, Section, Table
+from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.stats.records import Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Recall:
+    """The recall of one class, as a statistic of pooled counts; equal ones are found again, not compiled anew."""
+
+    label: int
+
+    def __call__(self, total_CxC: jax.Array) -> jax.Array:
+        return metrics.recalls(total_CxC)[self.label]
+
+
+def section(runs: list[Loaded]) -> Section:
+    """Confusion matrices of the first setting of each work directory."""
+    blocks: list[Block] = []
+    for i, run in enumerate(runs):
+        if len(runs) > 1:
+            blocks.append(Heading(f"{run.label}: {run.corpora}"))
+        if run.missing:
+            blocks.append(Alert(f"{run.label}: no confusion matrices, since {run.missing}."))
+        for setting in settings(run.experiment)[:1] if not run.missing else ():
+            blocks.extend(_blocks(run, setting, i))
+    return Section("Confusion matrices", blocks)
+
+
+def _blocks(run: Loaded, setting: Setting, number: int) -> Iterator[Block]:
+    found = counts.references(run, setting) + counts.fixed_cell(run, setting, "paper")
+    yield Gallery([_picture(run, one, f"confusion_{number}_{one.key}") for one in found])
+    yield recall_table(run, found, setting)
+
+
+def recall_table(run: Loaded, found: list[Counted], setting: Setting) -> Table:
+    """Recall of each emotion, all repetitions pooled, with jackknife t intervals over the target's speakers."""
+    e = run.experiment
+    pooled = np.stack([one.pooled for one in found]).astype(np.float32)
+    by_emotion = [_recall(pooled, label, e.level) for label in range(len(e.emotions))]
+    rows = [
+        (one.name, *(words.estimate(interval, (i,), 100) for interval in by_emotion)) for i, one in enumerate(found)
+    ]
+    n = int(np.asarray(by_emotion[0].n_units).min())
+    return Table(
+        f"Recall in per cent, {setting.name}; fine-tuning: {counts.cell_name(run)}; in brackets the "
+        f"{by_emotion[0].label} interval, n = {words.plural(n, 'speaker')}; all repetitions pooled.",
+        ("method", *e.emotions),
+        rows,
+    )
+
+
+def _recall(pooled_KxSxCxC: np.ndarray, label: int, level: float) -> Interval:
+    statistic = Recall(label)
+    return jax.vmap(lambda sums: stats.jackknife_interval(sums, statistic, level, over="speakers"))(pooled_KxSxCxC)
+
+
+def shares(counted: Counted) -> np.ndarray:
+    """Per cent of each true class's clips that were given each class, [C, C]; NaN rows for classes without a clip."""
+    total = counted.pooled.sum(axis=0).astype(float)
+    clips = total.sum(axis=1, keepdims=True)
+    return np.divide(100 * total, clips, out=np.full_like(total, np.nan), where=clips > 0)
+
+
+def _picture(run: Loaded, one: Counted, name: str) -> Picture:
+    emotions, share = run.experiment.emotions, shares(one)
+
+    def draw() -> drawing.Figure:
+        figure, axis = drawing.panel(3.1)
+        # Cividis: one path from dark to light for every kind of colour vision.
+        axis.imshow(share, cmap="cividis", vmin=0, vmax=100)
+        for i in range(len(emotions)):
+            for j in range(len(emotions)):
+                text = "–" if np.isnan(share[i, j]) else f"{share[i, j]:.0f}"
+                dark = not share[i, j] > 55
+                axis.text(j, i, text, ha="center", va="center", color="white" if dark else "black", size=10)
+        axis.set_xticks(range(len(emotions)), emotions, rotation=30, ha="right")
+        axis.set_yticks(range(len(emotions)), emotions)
+        axis.set_xlabel("recognised as")
+        axis.set_ylabel("true emotion")
+        axis.set_title(one.name)
+        axis.spines[:].set_visible(False)
+        return figure
+
+    rows = "; ".join(
+        f"{emotion}: " + ", ".join(f"{share[i, j]:.0f} % as {other}" for j, other in enumerate(emotions))
+        for i, emotion in enumerate(emotions)
+    )
+    n_clips = int(one.pooled.sum())
+    unit = one.over.removesuffix("s")
+    return Picture(
+        name,
+        drawing.png(draw),
+        f"Confusion matrix of {one.name}. {rows}.",
+        f"{one.name}: per cent of each emotion's clips, n = {n_clips:,} classified clips, "
+        f"{words.plural(len(one.per_run), unit)} pooled; intervals of the diagonal stand in the table.",
+    )

@@ -1,0 +1,155 @@
+"""Training curves: losses and distances of the source training and of fine-tuning, and the ratio's pole."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import xarray as xr
+
+from siamese_jax import stats
+from siamese_jax.report import counts, drawing, words
+from siamese_jax.report.document import Block, Gallery, Heading, Paragraph, Picture, Section, Table
+from siamese_jax.report.figure2 import STYLES
+from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.stats.records import Interval
+
+NEAR_POLE = 0.05
+"""Distance of r from 1 that counts as near the pole."""
+
+QUANTITIES = (
+    ("cross_entropy", "pair cross entropy (nats)"),
+    ("d_same", "D_s: mean distance within emotions (embedding units)"),
+    ("d_different", "D_d: mean distance between emotions (embedding units)"),
+    ("ratio", "r = D_s / D_d"),
+)
+
+
+def section(runs: list[Loaded]) -> Section:
+    """Curves of the first setting of each work directory."""
+    blocks: list[Block] = []
+    for i, run in enumerate(runs):
+        if len(runs) > 1:
+            blocks.append(Heading(f"{run.label}: {run.corpora}"))
+        for setting in settings(run.experiment)[:1]:
+            blocks.extend(_blocks(run, setting, i))
+    if not blocks:
+        blocks.append(Paragraph("Nothing was trained on a source here."))
+    return Section("Training curves and the ratio's pole", blocks)
+
+
+def _blocks(run: Loaded, setting: Setting, number: int) -> Iterator[Block]:
+    e = run.experiment
+    yield Paragraph(f"Source training ({setting.name}): each look is at the next batch, not yet trained on.")
+    with run.arrays(f"{setting.head}/{setting.scope}/source") as arrays:
+        x = arrays.source_step.values.tolist()
+        log = {q: quantity(arrays, q).transpose("source_step", "seed").values for q, _ in QUANTITIES}
+    yield Gallery([
+        _picture(
+            f"source_{q}_{number}", "source training", x, "source training steps", title,
+            [(stats.t_interval(log[q], e.level, over="seeds"), ("#0072B2", "o", "-", "source training"))], e.n_seeds,
+        )
+        for q, title in QUANTITIES
+    ])  # fmt: skip
+    yield Paragraph(f"Fine-tuning, on the labelled target clips ({counts.cell_name(run)}; every readout shown):")
+    with run.fine_tuning(setting.head, setting.scope, e.fixed_n_speakers) as arrays:
+        cell = arrays.sel(frozen=e.fixed_frozen)
+        tuned = {q: quantity(cell, q).transpose("loss", "step", "draw").values for q, _ in QUANTITIES}
+        skipped = arrays.skipped.sel(frozen=e.fixed_frozen).transpose("loss", "draw").values
+    yield Gallery([
+        _picture(
+            f"fine_tuning_{q}_{number}", "fine-tuning", list(e.steps), "fine-tuning steps (not to scale)", title,
+            [(stats.t_interval(tuned[q][m], e.level, over="draws"), STYLES[loss]) for m, loss in enumerate(e.losses)],
+            e.n_draws,
+        )
+        for q, title in QUANTITIES
+    ])  # fmt: skip
+    yield Paragraph(_skipped(e.losses, skipped))
+    yield from _pole(run, setting)
+
+
+def quantity(arrays: xr.Dataset, name: str) -> xr.DataArray:
+    """A quantity of the log; r is NaN where both distances are 0."""
+    if name != "ratio":
+        return arrays[name]
+    return (arrays.d_same / arrays.d_different.where(arrays.d_different > 0)).rename("ratio")
+
+
+def _skipped(losses: Sequence[str], skipped: np.ndarray) -> str:
+    parts = [f"{counts.SHORT_NAMES[loss]} {int(n.sum()):,}" for loss, n in zip(losses, skipped) if loss != "none"]
+    if not parts:
+        return "No second update was run."
+    return "Second updates skipped because their gradient was not finite, over all draws: " + ", ".join(parts) + "."
+
+
+def _picture(
+    name: str, what: str, x: list[int], x_label: str, y_label: str,
+    lines: Sequence[tuple[Interval, tuple[str, str, str, str]]], n: int,
+) -> Picture:  # fmt: skip
+    def draw() -> drawing.Figure:
+        figure, axis = drawing.panel(2.5 + 0.16 * len(lines))
+        places = np.arange(len(x)) if "not to scale" in x_label else np.array(x)
+        for i, (interval, style) in enumerate(lines):
+            shift = 0.06 * (i - (len(lines) - 1) / 2) * (places[-1] - places[0]) / max(len(x) - 1, 1)
+            drawing.line(axis, places + shift, interval, style, 1.0)
+        axis.set_xticks(places, [str(step) for step in x])
+        if y_label.startswith("r ="):
+            axis.axhline(1, color="black", linewidth=0.8, linestyle=":", label="pole of the ratio loss")
+        axis.set_xlabel(x_label)
+        axis.set_ylabel(y_label if len(y_label) < 34 else y_label.replace(" (", "\n("))
+        axis.grid(axis="y", linewidth=0.3)
+        if len(lines) > 1 or y_label.startswith("r ="):
+            drawing.legend_below(figure, axis, 1)
+        return figure
+
+    ends = "; ".join(
+        f"{style[3]}: {words.estimate(interval, (0,), digits=3)} at {x[0]} steps, "
+        f"{words.estimate(interval, (len(x) - 1,), digits=3)} at {x[-1]}"
+        for interval, style in lines
+    )
+    unit = lines[0][0].over.removesuffix("s")
+    note = lines[0][0].note
+    return Picture(
+        name,
+        drawing.png(draw),
+        f"{y_label} by {x_label.removesuffix(' (not to scale)')}. {ends}.",
+        f"{y_label}, {what}; mean and {lines[0][0].label} interval, n = {words.plural(n, unit)}"
+        + (f" (some intervals {note})" if note else "")
+        + ".",
+    )
+
+
+def _pole(run: Loaded, setting: Setting) -> Iterator[Block]:
+    """How many draws start beyond the pole, by number of target speakers."""
+    e = run.experiment
+    if 0 not in e.steps:
+        yield Paragraph("The ratio before the first step is not known: 0 is not among the numbers of steps read.")
+        return
+    rows = []
+    for k in e.n_speakers:
+        with run.fine_tuning(setting.head, setting.scope, k) as arrays:
+            # Nothing has been learnt yet, so every loss and every depth stands at the same ratio.
+            r = quantity(arrays.isel(loss=0, frozen=0).sel(step=0), "ratio").values
+        rows.append((str(k), *pole_cells(r, e.level)))
+    yield Table(
+        "r = D_s / D_d of the labelled clips before the first step; the ratio loss has its pole at r = 1. "
+        f"n = {words.plural(e.n_draws, 'draw')}; mean r with its {e.level:.0%} t interval over draws (Monte Carlo "
+        "error), share of draws with its Wilson interval over draws from 50 draws on.",
+        ("target speakers", "mean r", "draws with r ≥ 1", f"draws with |r − 1| < {NEAR_POLE}"),
+        rows,
+    )
+
+
+def pole_cells(r_D: np.ndarray, level: float) -> tuple[str, str, str]:
+    """Mean r, share of draws beyond the pole, and share near it, in words."""
+    mean = words.estimate(stats.t_interval(r_D, level, over="draws"), digits=3)
+    if not np.isfinite(r_D).all():
+        lost = int((~np.isfinite(r_D)).sum())
+        return mean, *(f"not computable: r is not a number in {words.plural(lost, 'draw')}",) * 2
+    return mean, *(_share(hits, level) for hits in (r_D >= 1, np.abs(r_D - 1) < NEAR_POLE))
+
+
+def _share(hits: np.ndarray, level: float) -> str:
+    n, counted = len(hits), int(hits.sum())
+    interval = stats.share_interval(hits, level, over="draws")
+    if interval.kind not in stats.offered_methods(n, "draws"):
+        return f"{counted} of {n} (interval not offered below 50 draws)"
+    return f"{words.estimate(interval, factor=100)} %, {counted:,} of {n:,}"

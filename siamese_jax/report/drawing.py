@@ -1,0 +1,69 @@
+"""Figures a column wide: one style, PNG bytes, text that is never taken for mathematics."""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from siamese_jax.stats.records import Interval
+
+DPI = 190
+WIDTH = 3.5
+"""Inches of a column; with 8-point text a figure stays legible on a phone and in print."""
+
+STYLE = {
+    "font.size": 8, "axes.titlesize": 9, "axes.labelsize": 8, "xtick.labelsize": 8, "ytick.labelsize": 8,
+    "legend.fontsize": 7, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False,
+    "font.family": "DejaVu Sans", "savefig.facecolor": "white", "figure.facecolor": "white",
+}  # fmt: skip
+
+# Okabe and Ito's colours again, each emotion with its own marker for readers who see none of them.
+EMOTION_STYLES = (
+    ("#D55E00", "o"), ("#E69F00", "^"), ("#0072B2", "s"), ("#009E73", "D"), ("#CC79A7", "v"),
+    ("#56B4E9", "P"), ("#000000", "X"), ("#F0E442", "<"), ("#999999", ">"),
+)  # fmt: skip
+
+
+def literal(text: str) -> str:
+    """Text from data for a figure: a dollar sign would start mathematics, a line break would break the layout."""
+    return " ".join(text.split()).replace("$", r"\$")
+
+
+def png(draw: Callable[[], Figure]) -> bytes:
+    """The figure that `draw` returns, under the report's style, as PNG."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        # The software's name and version would make equal figures differ.
+        draw().savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def panel(height: float) -> tuple[Figure, Axes]:
+    """An empty figure of a column's width with one pair of axes."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def legend_below(figure: Figure, axis: Axes, columns: int) -> None:
+    """The legend under the axes, where it hides nothing."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def line(axis: Axes, x: Sequence[float], interval: Interval, style: tuple[str, str, str, str], factor: float) -> None:
+    """A line with error bars; a mean without an interval gets none, and a missing mean leaves a gap.
+
+    Args:
+      x: [K] places; `interval`: of [K].
+      style: colour, marker, dashes, label.
+      factor: multiplies the values (100 for per cent).
+    """
+    color, marker, dashes, label = style
+    value, low, high = (factor * np.asarray(v, float) for v in (interval.estimate, interval.low, interval.high))
+    bars: Any = np.stack([np.nan_to_num(value - low), np.nan_to_num(high - value)])
+    axis.errorbar(x, value, bars, color=color, marker=marker, linestyle=dashes, label=label,
+                  markersize=4, linewidth=1.1, elinewidth=0.8, capsize=1.5)  # fmt: skip

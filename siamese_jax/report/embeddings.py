@@ -1,0 +1,192 @@
+"""Embeddings of the target's clips before and after fine-tuning, of one example trial, in two dimensions."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import xarray as xr
+from absl import logging
+
+from siamese_jax import classify, pairs, stages, training
+from siamese_jax.io import atomic_path
+from siamese_jax.models import siamese
+from siamese_jax.models.siamese import Params
+from siamese_jax.protocols import ProtocolSpec
+from siamese_jax.report import counts, drawing, words
+from siamese_jax.report.document import Alert, Block, Gallery, Heading, Paragraph, Picture, Section
+from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.stages import Plan
+
+DRAW = 0
+"""The draw that serves as the example."""
+
+
+def section(runs: list[Loaded]) -> Section:
+    """The example trial of the first setting of each work directory, a panel for each state of the network."""
+    blocks: list[Block] = []
+    for i, run in enumerate(runs):
+        if len(runs) > 1:
+            blocks.append(Heading(f"{run.label}: {run.corpora}"))
+        if run.missing_source:
+            blocks.append(Alert(f"{run.label}: no embeddings, since {run.missing_source}."))
+        for setting in settings(run.experiment)[:1] if not run.missing_source else ():
+            blocks.extend(_blocks(run, setting, i))
+    return Section("Embeddings before and after fine-tuning", blocks)
+
+
+def _blocks(run: Loaded, setting: Setting, number: int) -> Iterator[Block]:
+    arrays = example(run, setting)
+    yield Paragraph(
+        f"One example, draw {DRAW} ({counts.cell_name(run)}; source seed {arrays.attrs['seed']}), computed again for "
+        "this report: the target's clips in the plane of their first two principal components, for each state of the "
+        "network its own. One trial shows how an embedding looks, not whether a method is better."
+    )
+    yield Gallery([
+        _picture(run, arrays, state, f"embedding_{number}_{state}") for state in arrays.state.values.tolist()
+    ])  # fmt: skip
+
+
+def example(run: Loaded, setting: Setting) -> xr.Dataset:
+    """Embeddings of the example trial, kept in the work directory so that the next report need not train again.
+
+    Returns `embedding` (state, clip, unit), `labelled` (clip) and `agreement` (state): the share of target clips that
+    get the class which the run itself had found; NaN before fine-tuning.
+    """
+    file = run.path / "report" / f"example_{setting.head}_{setting.scope}.nc"
+    made_from = _fingerprint(run)
+    if file.exists():
+        try:
+            with xr.open_dataset(file, engine="h5netcdf") as kept:
+                if kept.attrs.get("made_from") == made_from:
+                    return kept.load()
+        except (OSError, ValueError, KeyError) as error:
+            logging.warning("%s cannot be read (%s); computed again", file, error)
+    arrays = _compute(run, setting).assign_attrs(made_from=made_from)
+    _keep(file, arrays)
+    return arrays
+
+
+def _fingerprint(run: Loaded) -> str:
+    text = (run.path / "config.json").read_text(encoding="utf-8") + json.dumps(run.provenance, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _keep(file: Path, arrays: xr.Dataset) -> None:
+    try:
+        with atomic_path(file) as temporary:
+            arrays.to_netcdf(temporary, engine="h5netcdf")
+    except OSError as error:
+        # A folder that may only be read still gets its report.
+        logging.warning("%s cannot be written (%s); the example is computed for each report", file, error)
+
+
+def _compute(run: Loaded, setting: Setting) -> xr.Dataset:
+    e = run.experiment
+    assert run.source is not None
+    assert run.target is not None
+    plan = Plan.make(e, run.source, run.target)
+    seed = int(plan.seed_of_draw[DRAW])
+    with run.arrays(f"{setting.head}/{setting.scope}/source") as trained:
+        start: Params = jax.tree.map(lambda leaf: leaf[seed], stages.params_from_arrays(trained))
+    spec, target = plan.spec(setting.head), plan.target_clips(setting.scope)
+    support = plan.draws.support(e.fixed_n_speakers)[DRAW]
+    by_draw = plan.support_scaling(target, setting.scope, e.fixed_n_speakers)
+    x_NxF = (target.x - by_draw.shift[DRAW]) / by_draw.scale[DRAW]
+    label_M, speaker_M = target.label[support], target.speaker[support]
+    with run.fine_tuning(setting.head, setting.scope, e.fixed_n_speakers) as arrays:
+        found = arrays.predictions.sel(frozen=e.fixed_frozen, step=e.fixed_steps, draw=DRAW)
+        kept = {loss: found.sel(loss=loss).values for loss in e.losses}
+    states, embeddings, agreement = ["before"], [_encode(spec, start, x_NxF)], [np.nan]
+    for loss in e.losses:
+        params = fine_tune(
+            spec, loss, start, x_NxF[support], label_M, support, speaker_M, e.fixed_frozen, e.fixed_steps
+        )
+        valid = np.ones(len(support), bool)
+        classes = classify.classify(
+            spec.network, params, x_NxF, x_NxF[support], label_M, valid, spec.n_classes, spec.pooling
+        )
+        states.append(loss)
+        embeddings.append(_encode(spec, params, x_NxF))
+        agreement.append(float((np.asarray(classes) == kept[loss]).mean()))
+    return xr.Dataset(
+        {
+            "embedding": (("state", "clip", "unit"), np.stack(embeddings)),
+            "labelled": ("clip", np.isin(np.arange(len(target.label)), support)),
+            "agreement": ("state", np.array(agreement)),
+        },
+        coords={"state": states},
+        attrs={"seed": seed},
+    )
+
+
+def _encode(spec: ProtocolSpec, params: Params, x_NxF: np.ndarray) -> np.ndarray:
+    return np.asarray(siamese.encode(spec.network, params["encoder"], x_NxF))
+
+
+@functools.partial(jax.jit, static_argnames=("spec", "loss"))
+def fine_tune(
+    spec: ProtocolSpec, loss: str, params: Params, x_MxF: jax.Array, label_M: jax.Array, clip_M: jax.Array,
+    speaker_M: jax.Array, frozen: int, steps: int,
+) -> Params:  # fmt: skip
+    """The network after `steps` fine-tuning steps on labelled clips, with `loss` after each; unbatched."""
+    valid_M = jax.numpy.ones(label_M.shape, bool)
+    masks = pairs.pair_masks(label_M, clip_M, speaker_M, valid_M, spec.training.pairs_within)
+    mask = siamese.trainable_mask(params, jax.numpy.asarray(frozen))
+
+    def step(_: jax.Array, state: training.TrainState) -> training.TrainState:
+        state = training.cross_entropy_step(spec.network, spec.training, state, x_MxF, masks, mask)
+        return training.second_step(spec.network, spec.training, loss, state, x_MxF, masks, mask)
+
+    return jax.lax.fori_loop(0, steps, step, training.init_state(params)).params
+
+
+def principal_plane(x_NxD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first two principal components [N, 2], and the share of variance along each [2]; zeros without variance.
+
+    Each axis points to where its largest loading is positive, so that equal data give equal pictures.
+    """
+    centred = x_NxD.astype(np.float64) - x_NxD.mean(axis=0, dtype=np.float64)
+    _, size, axes = np.linalg.svd(centred, full_matrices=False)
+    axes, size = axes[:2], size**2
+    if len(axes) < 2:
+        axes, size = np.concatenate([axes, np.zeros((1, axes.shape[1]))]), np.append(size, 0.0)
+    axes = axes * np.where(axes[np.arange(2), np.abs(axes).argmax(axis=1)] < 0, -1, 1)[:, None]
+    return centred @ axes.T, size[:2] / size.sum() if size.sum() > 0 else np.zeros(2)
+
+
+def _picture(run: Loaded, arrays: xr.Dataset, state: str, name: str) -> Picture:
+    assert run.target is not None
+    e, label = run.experiment, run.target.label
+    plane, share = principal_plane(arrays.embedding.sel(state=state).values)
+    labelled = arrays.labelled.values
+    title = "before fine-tuning" if state == "before" else f"after {counts.SHORT_NAMES[state].removeprefix('+ ')}"
+
+    def draw() -> drawing.Figure:
+        figure, axis = drawing.panel(3.7)
+        for c, (emotion, (color, marker)) in enumerate(zip(e.emotions, drawing.EMOTION_STYLES)):
+            for rows, size, edge, width, text in (
+                (~labelled & (label == c), 9, "none", 0.0, emotion),
+                (labelled & (label == c), 42, "black", 1.1, None),
+            ):
+                axis.scatter(plane[rows, 0], plane[rows, 1], s=size, c=color, marker=marker, edgecolors=edge,
+                             linewidths=width, alpha=0.75 if edge == "none" else 1, label=text)  # fmt: skip
+        axis.set_xlabel(f"component 1 ({share[0]:.0%} of variance)")
+        axis.set_ylabel(f"component 2 ({share[1]:.0%})")
+        axis.set_title(title)
+        drawing.legend_below(figure, axis, 4)
+        return figure
+
+    same = float(arrays.agreement.sel(state=state))
+    check = "" if np.isnan(same) else f" This repetition classifies {same:.1%} of the clips as the run itself did."
+    return Picture(
+        name,
+        drawing.png(draw),
+        f"Embeddings of {len(label)} target clips {title}, coloured and marked by emotion; the two components hold "
+        f"{share.sum():.0%} of the variance.",
+        f"{title}: n = {words.plural(len(label), 'target clip')} (embedding units); large marks with a black rim are "
+        f"the {int(labelled.sum())} labelled clips.{check} One trial, no interval.",
+    )

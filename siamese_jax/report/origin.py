@@ -1,0 +1,106 @@
+"""Where the numbers come from: configuration, tables with their cards, versions, machine, time and commands."""
+
+import dataclasses
+import shlex
+from collections.abc import Iterator
+
+from siamese_jax import data
+from siamese_jax.report import words
+from siamese_jax.report.compare import show
+from siamese_jax.report.document import Alert, Block, Code, Fold, Heading, Paragraph, Section, Table
+from siamese_jax.report.results import Loaded
+
+
+def section(runs: list[Loaded], command: list[str]) -> Section:
+    """The provenance of every work directory, and `command`, which made the report."""
+    blocks: list[Block] = []
+    for run in runs:
+        blocks.append(Heading(f"{run.label}: {run.corpora}"))
+        blocks.extend(_run_blocks(run))
+    blocks += [Heading("This report"), Code(shlex.join(["python", "-m", *command]))]
+    cards = dict.fromkeys(
+        name for run in runs for name in (run.experiment.source, run.experiment.target) if name in data.SHIPPED
+    )
+    for name in cards:
+        blocks.extend(card(data.shipped(name).with_suffix(".md").read_text(encoding="utf-8")))
+    return Section("Provenance", blocks)
+
+
+def _run_blocks(run: Loaded) -> Iterator[Block]:
+    p, e = run.provenance, run.experiment
+    yield from (Alert(note) for note in run.notes)
+    machine = p.get("machine", {})
+    packages = ", ".join(f"{name} {version}" for name, version in p.get("packages", {}).items())
+    rows = [
+        ("siamese_jax", f"{p.get('siamese_jax', 'unknown')}, revision {p.get('revision', 'unknown')}"),
+        ("Python and packages", f"{p.get('python', 'unknown')}; {packages}"),
+        ("machine", f"{machine.get('processor', 'unknown')}, {machine.get('system', 'unknown')}"),
+        ("devices", ", ".join(p.get("devices", [])) or "unknown"),
+        ("wall time of the last run", _time(p.get("seconds"))),
+        ("computing time of the stages", _time(_stage_seconds(run))),
+        ("seeds", f"seed {e.seed}; {words.plural(e.n_seeds, 'source seed')}, "
+                  f"{words.plural(e.n_in_domain_seeds, 'in-domain seed')}, {words.plural(e.n_draws, 'draw')}"),
+        ("source table", _table(run, "source")),
+        ("target table", _table(run, "target")),
+    ]  # fmt: skip
+    if run.missing:
+        yield Alert(f"Per-clip results are left out: {run.missing}.")
+    yield Table("How these results were made.", ("", ""), rows)
+    if str(p.get("revision", "")).endswith("+changes"):
+        yield Paragraph("The code held changes that its revision does not name.")
+    yield Paragraph("To run it again, from the repository at that revision (a run that stopped goes on where it was):")
+    yield Code(_rerun(p.get("command", [])))
+    values = [(field.name, show(getattr(e, field.name))) for field in dataclasses.fields(e)]
+    yield Fold(f"Configuration of {run.label}", [Table("Every setting.", ("setting", "value"), values)])
+
+
+def _rerun(command: list[str]) -> str:
+    if not command:
+        return "(the command was not kept)"
+    program, *arguments = command
+    return shlex.join(["python", "-m", f"launch.{program.removesuffix('.py')}", *arguments])
+
+
+def _time(seconds: object) -> str:
+    if not isinstance(seconds, (int, float)):
+        return "unknown"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _stage_seconds(run: Loaded) -> float:
+    total = 0.0
+    for file in sorted((run.path / "arrays").rglob("*.nc")):
+        with run.arrays(file.relative_to(run.path / "arrays").with_suffix("").as_posix()) as arrays:
+            total += float(arrays.attrs.get("seconds", 0.0))
+    return total
+
+
+def _table(run: Loaded, role: str) -> str:
+    name = getattr(run.experiment, role)
+    dataset = run.source if role == "source" else run.target
+    shipped = "ships with the package; its card stands below" if name in data.SHIPPED else "see its own licence"
+    size = "" if dataset is None else f"; {len(dataset)} clips of {len(dataset.speakers)} speakers used"
+    return f"{name} ({shipped}){size}; checksum {run.digests.get(role, 'unknown')[:16]}"
+
+
+def card(text: str) -> Iterator[Block]:
+    """A shipped table's card, from its Markdown: title, bold terms with their text, and tables."""
+    terms: list[tuple[str, str]] = []
+    tables: list[list[list[str]]] = [[]]
+    title = ""
+    for line in text.splitlines():
+        if line.startswith("# "):
+            title = line[2:]
+        elif line.startswith("|"):
+            tables[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+            continue
+        elif line.startswith("**"):
+            term, _, rest = line[2:].partition("**")
+            terms.append((term.rstrip("."), rest.strip(" .").replace("`", "")))
+        if tables[-1]:
+            tables.append([])
+    yield Heading(f"Data card of {title}")
+    yield Table("What is known of the table and what may be done with it.", ("", ""), terms)
+    for rows in tables:
+        if len(rows) > 2:
+            yield Fold(f"{title.partition(':')[0]}: {rows[0][0]}", [Table(rows[0][0], rows[0], rows[2:])])

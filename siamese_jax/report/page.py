@@ -1,0 +1,83 @@
+"""The report: work directories in; one HTML page, the same as Markdown, and its figures out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import logging
+
+from siamese_jax.errors import InputError
+from siamese_jax.io import atomic_path, write_text
+from siamese_jax.report import (
+    alternatives,
+    brief,
+    compare,
+    confusion,
+    curves,
+    distances,
+    embeddings,
+    html,
+    markdown,
+    origin,
+    paired,
+    results,
+    scores,
+    speakers,
+)
+from siamese_jax.report.document import Document, Section
+from siamese_jax.report.results import Loaded
+
+LARGEST = 5_000_000
+"""Bytes above which a page is slow to open and to send; it is written all the same, with a warning."""
+
+
+def write(workdirs: Sequence[str | Path], output: str | Path, command: Sequence[str]) -> Document:
+    """Writes the report on `workdirs` to `output` (.html), beside it the same as .md and a folder of figures.
+
+    Args:
+      workdirs: folders that an experiment has filled; several are compared side by side.
+      output: REPORT.html; REPORT.md and REPORT_figures/ go beside it.
+      command: what the user ran, for the provenance: module and arguments.
+
+    Raises:
+      InputError: a folder cannot be used, or the name does not end in .html.
+    """
+    output = Path(output)
+    if output.suffix != ".html":
+        raise InputError(f"{output}: expected a name ending in .html")
+    document = build(results.load_all(workdirs), list(command))
+    folder = output.with_name(f"{output.stem}_figures")
+    for picture in document.pictures():
+        with atomic_path(folder / f"{picture.name}.png") as temporary:
+            temporary.write_bytes(picture.png)
+    write_text(output.with_suffix(".md"), markdown.render(document, folder.name))
+    page = html.render(document)
+    write_text(output, page)
+    if len(page.encode()) > LARGEST:
+        logging.warning("%s: %.1f MB; compare fewer work directories", output, len(page.encode()) / 1e6)
+    return document
+
+
+def build(runs: list[Loaded], command: list[str]) -> Document:
+    """All sections, those that need several work directories or kept distances only where there are any."""
+    sections: list[Section | None] = [
+        brief.section(runs),
+        compare.section(runs) if len(runs) > 1 else None,
+        scores.table_section(runs),
+        scores.figure_section(runs),
+        paired.section(runs),
+        alternatives.section(runs),
+        confusion.section(runs),
+        speakers.section(runs),
+        curves.section(runs),
+        embeddings.section(runs),
+        distances.section(runs),
+        origin.section(runs, command),
+    ]
+    title = "Cross-corpus speech emotion recognition: " + "; ".join(dict.fromkeys(run.corpora for run in runs))
+    subtitle = (
+        "Siamese networks with the ratio loss, after Feng & Chaspari 2020. Work "
+        + ("directory: " if len(runs) == 1 else "directories: ")
+        + ", ".join(run.label for run in runs)
+        + "."
+    )
+    return Document(title, subtitle, [section for section in sections if section is not None])

@@ -1,0 +1,66 @@
+"""Sections on scores: Table 1 beside the paper, Figure 2 with its intervals, in short."""
+
+from collections.abc import Iterator
+
+from siamese_jax.report import counts, drawing, figure2, table1, words
+from siamese_jax.report.document import Block, Gallery, Heading, Paragraph, Picture, Section, Table
+from siamese_jax.report.results import Loaded, Setting, settings
+
+
+def table_section(runs: list[Loaded]) -> Section:
+    """Table 1 of each work directory, a table for every head and scaling scope."""
+    return Section("Table 1, beside the paper", [block for run in runs for block in _tables(run, len(runs) > 1)])
+
+
+def _tables(run: Loaded, several: bool) -> Iterator[Block]:
+    e = run.experiment
+    if several:
+        yield Heading(f"{run.label}: {run.corpora}")
+    yield Paragraph(table1.preamble(e).strip())
+    for scope in e.scalings:
+        for head in e.heads:
+            lines = list(table1.lines(e, run.rows, run.optimism, head, scope))
+            name = Setting(head, scope).name
+            yield Table(f"{run.corpora}, {name}: UAR in per cent; the paper is Feng & Chaspari 2020, Table 1.",
+                        table1.COLUMNS, lines)  # fmt: skip
+
+
+def figure_section(runs: list[Loaded]) -> Section:
+    """Figure 2: UAR over the number of target speakers, a panel for each number of frozen layers."""
+    blocks: list[Block] = []
+    for i, run in enumerate(runs):
+        for j, setting in enumerate(settings(run.experiment)):
+            if len(runs) > 1 or len(settings(run.experiment)) > 1:
+                blocks.append(Heading(f"{run.label}: {run.corpora}, {setting.name}"))
+            blocks.append(Gallery([_panel(run, setting, frozen, f"{i}_{j}") for frozen in run.experiment.frozen]))
+    if not blocks:
+        blocks.append(Paragraph("Nothing was fine-tuned here."))
+    return Section("Figure 2: UAR by number of target speakers", blocks)
+
+
+def _panel(run: Loaded, setting: Setting, frozen: int, number: str) -> Picture:
+    e = run.experiment
+    image = drawing.png(lambda: figure2.panel(e, run.rows, setting.head, setting.scope, frozen))
+    layers = words.plural(frozen, "frozen layer")
+    return Picture(
+        f"figure2_{number}_{frozen}",
+        image,
+        f"UAR against the number of target speakers with {layers}, {run.corpora}. {_ends(run, setting, frozen)}",
+        f"{layers}: mean UAR (%) of {words.plural(e.n_draws, 'draw')} at {e.fixed_steps} steps, bars "
+        f"{100 * e.level:g} % t interval over draws (Monte Carlo error); all clips not drawn; OODT and IDT as lines.",
+    )
+
+
+def _ends(run: Loaded, setting: Setting, frozen: int) -> str:
+    """Each line's first and last mean, in words."""
+    e, parts = run.experiment, []
+    for loss in e.losses:
+        found = {
+            r.n_speakers: r.uar_mean for r in run.rows
+            if r.method == "fine_tuning" and (r.head, r.scaling, r.loss, r.frozen, r.steps, r.selection, r.split)
+            == (setting.head, setting.scope, loss, frozen, e.fixed_steps, "cell", "paper")
+        }  # fmt: skip
+        first, last = min(e.n_speakers), max(e.n_speakers)
+        ends = [("not computable" if found[k] is None else f"{found[k]:.1f} %") for k in (first, last)]
+        parts.append(f"{counts.SHORT_NAMES[loss]}: {ends[0]} at {first} speakers, {ends[1]} at {last}")
+    return "; ".join(parts) + "."

@@ -1,0 +1,139 @@
+"""UAR by target speaker and by sex."""
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from siamese_jax import stats
+from siamese_jax.report import counts, drawing, words
+from siamese_jax.report.counts import Counted
+from siamese_jax.report.document import Alert, Block, Fold, Gallery, Heading, Paragraph, Picture, Section, Table
+from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.stats import estimands
+from siamese_jax.stats.records import NOTES, Interval
+
+MARKS = (("#000000", "x"), ("#999999", "+"), ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#E69F00", "D"))
+
+
+def section(runs: list[Loaded]) -> Section:
+    """How well each target speaker, and each sex, is recognised, in the first setting of each work directory."""
+    blocks: list[Block] = []
+    for i, run in enumerate(runs):
+        if len(runs) > 1:
+            blocks.append(Heading(f"{run.label}: {run.corpora}"))
+        if run.missing:
+            blocks.append(Alert(f"{run.label}: nothing by speaker, since {run.missing}."))
+        for setting in settings(run.experiment)[:1] if not run.missing else ():
+            blocks.extend(_blocks(run, setting, i))
+    return Section("UAR by target speaker and by sex", blocks)
+
+
+def _blocks(run: Loaded, setting: Setting, number: int) -> Iterator[Block]:
+    found = counts.references(run, setting) + counts.fixed_cell(run, setting, "paper")
+    assert run.target is not None
+    speakers = run.target.speakers
+    intervals = [by_speaker(one, run.experiment.level) for one in found]
+    yield Gallery([_picture(run, found, intervals, f"speakers_{number}")])
+    rows = [(name, *(words.estimate(interval, (s,)) for interval in intervals)) for s, name in enumerate(speakers)]
+    caption = f"UAR in per cent of each target speaker's clips; mean and {run.experiment.level:.0%} t interval over "
+    caption += f"repetitions (Monte Carlo error); {setting.name}; fine-tuning: {counts.cell_name(run)}."
+    yield Fold("UAR by target speaker, as a table", [Table(caption, ("speaker", *(c.name for c in found)), rows)])
+    yield from sex_blocks(run, found)
+
+
+def by_speaker(one: Counted, level: float) -> Interval:
+    """UAR [S] of each speaker's own clips, mean and t interval over repetitions, in per cent.
+
+    A repetition without a test clip of every emotion (all of them drawn) makes a speaker's UAR not computable.
+    """
+    return stats.t_interval(counts.uar(one.per_run).T, level, over=one.over)
+
+
+def _picture(run: Loaded, found: list[Counted], intervals: list[Interval], name: str) -> Picture:
+    assert run.target is not None
+    speakers = run.target.speakers
+    # The order of difficulty for plain fine-tuning: hard speakers stand together.
+    means = np.asarray(intervals[-len(run.experiment.losses)].estimate, float)
+    order = np.argsort(np.where(np.isfinite(means), means, np.inf), kind="stable")[::-1]
+
+    def draw() -> drawing.Figure:
+        figure, axis = drawing.panel(1.4 + 0.21 * len(speakers) + 0.13 * len(found))
+        for i, (one, interval, (color, marker)) in enumerate(zip(found, intervals, MARKS)):
+            x, low, high = (np.asarray(v, float)[order] for v in (interval.estimate, interval.low, interval.high))
+            y = np.arange(len(speakers)) + 0.16 * ((len(found) - 1) / 2 - i)
+            bars = np.stack([np.nan_to_num(x - low), np.nan_to_num(high - x)])
+            axis.errorbar(x, y, xerr=bars, color=color, marker=marker, linestyle="", label=one.name,
+                          markersize=3.5, elinewidth=0.6)  # fmt: skip
+        axis.set_yticks(range(len(speakers)), [drawing.literal(speakers[s])[:24] for s in order])
+        axis.set_ylim(-0.7, len(speakers) - 0.3)
+        axis.set_xlabel("UAR of the speaker's clips (%)")
+        axis.grid(axis="both", linewidth=0.3)
+        axis.axvline(100 / len(run.experiment.emotions), color="black", linewidth=0.8, linestyle=":", label="chance")
+        drawing.legend_below(figure, axis, 1)
+        return figure
+
+    least, most = (speakers[order[i]] for i in (-1, 0))
+    return Picture(
+        name,
+        drawing.png(draw),
+        f"UAR of each of {len(speakers)} target speakers by method. For plain fine-tuning {most} is recognised best "
+        f"({words.number(means[order[0]])} %), {least} worst ({words.number(means[order[-1]])} %); the table that "
+        "follows holds all numbers.",
+        f"UAR (%) of each target speaker's clips, n = {len(speakers)} speakers, sorted by plain fine-tuning "
+        f"({counts.cell_name(run)}); bars {run.experiment.level:.0%} t interval over draws or seeds "
+        "(Monte Carlo error).",
+    )
+
+
+def sex_blocks(run: Loaded, found: list[Counted]) -> Iterator[Block]:
+    """UAR of female and of male target speakers, and their difference over speakers."""
+    assert run.target is not None
+    sexes = sex_of_speakers(run)
+    known = [sex for sex in ("female", "male") if (sexes == sex).any()]
+    if not known:
+        yield Paragraph(f"By sex: not computable, since the target table of {run.label} names no speaker's sex.")
+        return
+    pooled = np.stack([one.pooled for one in found]).astype(np.float32)
+    level = run.experiment.level
+    columns = []
+    for sex in known:
+        interval = jax.vmap(lambda sums: stats.jackknife_interval(sums, estimands.uar, level, over="speakers"))(
+            pooled[:, sexes == sex]
+        )
+        columns.append([words.estimate(interval, (i,), 100) for i in range(len(found))])
+    header = [f"{sex} (n = {words.plural(int((sexes == sex).sum()), 'speaker')})" for sex in known]
+    if len(known) == 2:
+        columns.append([_sex_difference(one, sexes, level) for one in found])
+        header.append("female − male, mean over speakers, Welch t over speakers (points)")
+    unknown = int((sexes == "").sum())
+    yield Table(
+        f"UAR in per cent by sex of the target speaker, all repetitions pooled; in brackets the {level:.0%} jackknife "
+        f"t interval over speakers; fine-tuning: {counts.cell_name(run)}."
+        + (f" The sex of {words.plural(unknown, 'speaker')} is not known." if unknown else ""),
+        ("method", *header),
+        [(one.name, *cells) for one, *cells in zip(found, *columns)],
+    )
+
+
+def _sex_difference(one: Counted, sexes: np.ndarray, level: float) -> str:
+    values = counts.uar(one.pooled)
+    female, male = values[sexes == "female"], values[sexes == "male"]
+    interval = stats.welch_interval(female, male, level, over="speakers")
+    n = int(interval.n_units)
+    if n >= 2 and interval.kind not in stats.offered_methods(n, "speakers"):
+        return f"{words.number(female.mean() - male.mean(), signed=True)} (interval not offered at {n} speakers)"
+    if int(interval.reason):
+        return NOTES[int(interval.reason)]
+    return words.estimate(interval, signed=True)
+
+
+def sex_of_speakers(run: Loaded) -> np.ndarray:
+    """[S] "female", "male" or "" by target speaker; "" too where the table contradicts itself."""
+    assert run.target is not None
+    table = run.target.table
+    found = []
+    for name in run.target.speakers:
+        said = set(table.sex[table.speaker == name].tolist())
+        found.append(said.pop() if len(said) == 1 else "")
+    return np.array(found)
