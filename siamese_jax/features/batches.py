@@ -1,9 +1,10 @@
 """Padded batches in few shapes: which bucket a clip falls into, and the compiled program that computes it."""
 
-import functools
+import contextlib
 import itertools
+import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
@@ -27,20 +28,23 @@ MOST_CLIPS = 32
 """Clips of a batch at most."""
 
 
+_pieces_program = jax.jit(is09.features_of_pieces)
+_padded_program = jax.jit(is09.features)
+# Kept for the life of the process, so that a second extraction compiles nothing.
+
+
 class Engine:
     """Computes features, on all local accelerators or on the CPU; to be called from many threads at once."""
 
     def __init__(self) -> None:
-        on_cpu = jax.default_backend() == "cpu"
+        self._on_cpu = jax.default_backend() == "cpu"
         # Calls from two threads to one CPU device run side by side (4,110 seconds of audio per second on two cores,
         # as with a device for each; one call at a time: 2,190), and one device compiles every shape once.
-        self._devices = jax.local_devices()[:1] if on_cpu else jax.local_devices()
-        block = CPU_BLOCK if on_cpu else None
-        self._program = jax.jit(functools.partial(is09.features, block=block))
+        self._devices = jax.local_devices()[:1] if self._on_cpu else jax.local_devices()
         self._turns = itertools.count()
         self._own = threading.local()
         self._locks: dict[tuple[int, int], threading.Lock] = {}
-        self._compiled: dict[tuple[int, int], Callable[..., jax.Array]] = {}
+        self._called: set[tuple[int, int]] = set()
 
     def bucket(self, samples: int) -> int:
         """Frames of the bucket for a clip of `samples`: it depends on the clip alone."""
@@ -55,16 +59,25 @@ class Engine:
 
     def features(self, samples: Sequence[np.ndarray], frames: int) -> np.ndarray:
         """The features of clips, at most `clips(frames)` of them: int16 arrays [L] -> [N, 64] float32."""
-        batch_BxL = np.zeros((self.clips(frames), is09.sample_count(frames)), np.int16)
-        lengths_B = np.zeros(len(batch_BxL), np.int32)
-        for row, clip_L in enumerate(samples):
-            own_L = clip_L[: batch_BxL.shape[1]]
-            batch_BxL[row, : len(own_L)] = own_L
-            lengths_B[row] = len(own_L)
+        lengths_B = np.zeros(self.clips(frames), np.int32)
+        lengths_B[: len(samples)] = [len(clip_L) for clip_L in samples]
+        if self._on_cpu:
+            program, batch = _pieces_program, self._buffer(len(lengths_B), frames)
+            _fill(batch, samples)
+        else:
+            program, batch = _padded_program, _padded(samples, len(lengths_B), frames)
         number = self._device_number()
-        operands = jax.device_put((batch_BxL, lengths_B), self._devices[number])
-        program = self._compile(number, frames, operands)
-        return np.asarray(program(*operands), np.float32)[: len(samples)]
+        operands = jax.device_put((batch, lengths_B), self._devices[number])
+        with self._first_call((number, frames)):
+            result = program(*operands)
+        return np.asarray(result, np.float32)[: len(samples)]
+
+    def _buffer(self, clips: int, frames: int) -> np.ndarray:
+        """This thread's memory for a batch's pieces, [clips, K, P] int16: fresh pages cost more than filling them."""
+        buffers = self._own.__dict__.setdefault("buffers", {})
+        if frames not in buffers:
+            buffers[frames] = _aligned((clips, frames // CPU_BLOCK, is09.sample_count(CPU_BLOCK)))
+        return buffers[frames]
 
     def _device_number(self) -> int:
         """Threads share the devices out in turn, and stay with theirs."""
@@ -72,10 +85,38 @@ class Engine:
             self._own.number = next(self._turns) % len(self._devices)
         return self._own.number
 
-    def _compile(self, number: int, frames: int, operands: tuple[jax.Array, jax.Array]) -> Callable[..., jax.Array]:
-        """The program for a device and a bucket, compiled once, however many threads ask for it."""
-        key = number, frames
+    @contextlib.contextmanager
+    def _first_call(self, key: tuple[int, int]) -> Iterator[None]:
+        """Lets one thread alone into the first call on a device with a shape, which compiles."""
+        if key in self._called:
+            yield
+            return
         with self._locks.setdefault(key, threading.Lock()):
-            if key not in self._compiled:
-                self._compiled[key] = self._program.lower(*operands).compile()
-        return self._compiled[key]
+            yield
+            self._called.add(key)
+
+
+def _padded(samples: Sequence[np.ndarray], clips: int, frames: int) -> np.ndarray:
+    """Clips as rows [clips, L] int16, zeros past their ends."""
+    batch_BxL = np.zeros((clips, is09.sample_count(frames)), np.int16)
+    for row_L, clip_L in zip(batch_BxL, samples):
+        own = min(len(row_L), len(clip_L))
+        row_L[:own] = clip_L[:own]
+    return batch_BxL
+
+
+def _aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """An int16 array at a multiple of 64 bytes, which JAX takes on a CPU without copying it."""
+    size = 2 * math.prod(shape)
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(np.int16).reshape(shape)
+
+
+def _fill(batch_BxKxP: np.ndarray, samples: Sequence[np.ndarray]) -> None:
+    """Cuts the clips into `batch`, as `is09.cut` does. What an earlier batch left elsewhere is never looked at."""
+    block = is09.HOP * CPU_BLOCK
+    for pieces_KxP, clip_L in zip(batch_BxKxP, samples):
+        for piece_P, start in zip(pieces_KxP, range(0, len(clip_L), block)):
+            own_P = clip_L[start : start + len(piece_P)]
+            piece_P[: len(own_P)] = own_P

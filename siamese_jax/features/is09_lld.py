@@ -153,9 +153,20 @@ def cosine_transform(even_TxK: jax.Array) -> jax.Array:
     return jnp.fft.rfft(mirrored).real[:, :LAGS] / FFT
 
 
-def voicing(power: jax.Array) -> jax.Array:
-    """Voicing probability, the highest normalised autocorrelation on a rising lag: power [T, BINS] -> [T]."""
-    correlation = jnp.abs(cosine_transform(power))
+def log_one_plus(power: jax.Array) -> jax.Array:
+    """ln(1 + P) without losing the quiet bins, where 1 + P rounds to 1; on a CPU faster than log1p.
+
+    What rounding does to 1 + P is undone by the ratio of P to what was in fact added (Goldberg 1991, theorem 4).
+    """
+    total = 1.0 + power
+    added = total - 1.0
+    tiny = added == 0.0
+    return jnp.where(tiny, power, jnp.log(total) * (power / jnp.where(tiny, 1.0, added)))
+
+
+def voicing(autocorrelation: jax.Array) -> jax.Array:
+    """Voicing probability, the highest normalised autocorrelation on a rising lag: [T, LAGS] -> [T]."""
+    correlation = jnp.abs(autocorrelation)
     late = correlation[:, FIRST_VOICING_LAG:]
     rising = late > correlation[:, FIRST_VOICING_LAG - 1 : -1]
     peak = jnp.maximum(jnp.max(jnp.where(rising, late, 0.0), axis=1), correlation[:, -1])
@@ -163,12 +174,11 @@ def voicing(power: jax.Array) -> jax.Array:
     return jnp.where(silent, 0.0, peak / jnp.where(silent, 1.0, correlation[:, 0]))
 
 
-def pitch_candidate(power: jax.Array) -> jax.Array:
-    """Frequency of the first high peak of the cepstrum, in Hz, 0 where there is none: power [T, BINS] -> [T].
+def pitch_candidate(cepstrum: jax.Array) -> jax.Array:
+    """Frequency of the first high peak of the cepstrum, in Hz, 0 where there is none: [T, LAGS] -> [T].
 
-    The first peak above the threshold, not the highest. log1p, since ln(1 + P) in float32 drops the quiet bins.
+    The first peak above the threshold, not the highest.
     """
-    cepstrum = cosine_transform(jnp.log1p(power))
     highest = jnp.max(cepstrum[:, FIRST_PITCH_LAG:], axis=1)
     threshold = PEAK_THRESHOLD * (highest + jnp.mean(jnp.abs(cepstrum), axis=1))
     here = cepstrum[:, FIRST_PITCH_LAG + 1 : -1]
@@ -176,17 +186,21 @@ def pitch_candidate(power: jax.Array) -> jax.Array:
     peak &= here > cepstrum[:, FIRST_PITCH_LAG + 2 :]
     lags = np.arange(FIRST_PITCH_LAG + 1, LAGS - 1)[None, :]
     first = jnp.min(jnp.where(peak, lags, LAGS), axis=1)
-    return jnp.where(first < LAGS, RATE / first.astype(power.dtype), 0.0)
+    return jnp.where(first < LAGS, RATE / first.astype(cepstrum.dtype), 0.0)
 
 
 def describe_frames(samples: jax.Array) -> jax.Array:
     """All descriptors before the pitch is followed over time: samples [L] integers -> [T, 16]; unbatched.
 
-    The last column is the frame's own pitch candidate where the frame is voiced, else 0: see `track_pitch`.
+    L must hold whole frames and nothing more. The last column is the frame's own pitch candidate where the frame is
+    voiced, else 0: see `siamese_jax.features.is09.track_pitch`.
     """
     energy, power = spectrum(samples.astype(real_dtype()) / FULL_SCALE)
-    voiced = voicing(power)
-    pitch = jnp.where(voiced >= VOICED, pitch_candidate(power), 0.0)
+    # One call transforms both spectra.
+    both = cosine_transform(jnp.concatenate([power, log_one_plus(power)]))
+    autocorrelation, cepstrum = both[: len(power)], both[len(power) :]
+    voiced = voicing(autocorrelation)
+    pitch = jnp.where(voiced >= VOICED, pitch_candidate(cepstrum), 0.0)
     crossings = zero_crossing_rate(samples.astype(jnp.int32))
     rest = jnp.stack([crossings, voiced, pitch], axis=1)
     return jnp.concatenate([energy[:, None], cepstra(power), rest], axis=1)
