@@ -123,7 +123,10 @@ def _scaled(rows: list[Row], scope: str) -> str:
 def _line(name: str, data: str, cell: str, rows: list[Row], chosen: str, paper: str) -> tuple[str, ...]:
     by_split = {row.split: row for row in rows}
     if cell in ("best", "fixed"):
-        cell += ": " + "; ".join(dict.fromkeys(_cell(row) for row in rows))
+        cells = {split: _cell(row) for split, row in by_split.items()}
+        same = len(set(cells.values())) == 1
+        named = {"paper": "the paper's split", "speaker_disjoint": "other speakers"}
+        cell += ": " + (cells["paper"] if same else "; ".join(f"{cells[s]} ({named[s]})" for s in cells))
     scores = (_score(by_split.get(split)) for split in ("paper", "speaker_disjoint"))
     return name, data, cell, *scores, chosen, paper
 
