@@ -3,7 +3,7 @@
     python -m benchmarks.extraction --record=extraction.json
     python -m benchmarks.extraction --folder=DIR --record=extraction.json
 
-Everything but the line `all_cores` runs on one core, which the process binds itself to. A unit of work is all the
+Everything but the line `all_cores` runs on one core, which its process is bound to (Linux). A unit of work is all the
 clips that a way is given; the ways take turns, and the median over the repeats counts. Seconds of the processor are
 kept beside seconds of the clock: on a busy machine only they tell what a core does.
 """
@@ -161,15 +161,14 @@ def _measure(ways: dict[str, tuple[float, Callable[[], Any]]]) -> dict[str, Any]
         name: {
             "audio_seconds": seconds,
             "first_call_seconds": first[name],
-            **{f"audio_per_{kind}_second": seconds / statistics.median(t[kind] for t in timings[name]) for kind in ("wall", "cpu")},
+            "audio_per_wall_second": seconds / statistics.median(timing["wall"] for timing in timings[name]),
+            "audio_per_cpu_second": seconds / statistics.median(timing["cpu"] for timing in timings[name]),
         }
         for name, (seconds, _) in ways.items()
-    }  # fmt: skip
+    }
 
 
 def _one_core(folder: Path) -> dict[str, Any]:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     return _measure(_ways(_manifest(folder)))
 
 
@@ -190,15 +189,24 @@ def _peak(folder: Path) -> dict[str, Any]:
 
 
 def _in_process(part: str, folder: Path) -> dict[str, Any]:
-    """A part in a process of its own: its binding to cores and its memory are then its own too."""
+    """A part in a process of its own, so that its cores, threads and memory are its own too."""
     arguments = [
         f"--worker={part}",
         f"--folder={folder}",
         f"--repeats={_REPEATS.value}",
         f"--slow_clips={_SLOW_CLIPS.value}",
     ]
-    command = [sys.executable, "-m", "benchmarks.extraction", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    cores = os.sched_getaffinity(0)
+    environment = dict(os.environ)
+    if part == "one_core":
+        # Inherited by the child; libraries that start threads of their own are told as well.
+        os.sched_setaffinity(0, {min(cores)})
+        environment |= {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+    try:
+        command = [sys.executable, "-m", "benchmarks.extraction", *arguments]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    finally:
+        os.sched_setaffinity(0, cores)
     return json.loads(done.stdout.splitlines()[-1])
 
 
