@@ -15,6 +15,7 @@ from absl import logging
 from siamese_jax import alternatives, datasets, scaling, stages, summary
 from siamese_jax.config import Experiment
 from siamese_jax.datasets import Dataset
+from siamese_jax.errors import InputError
 from siamese_jax.io import write_json, write_text
 from siamese_jax.progress import Bars, bars
 from siamese_jax.report import differences as differences_report
@@ -68,6 +69,28 @@ def _to_run(work: WorkDir, head: str) -> list[int]:
     e = work.experiment
     scopes = [scope for scope in e.scalings if scope != "train"]
     return [k for k in e.n_speakers if not all(work.has(_stage_name(head, scope, k)) for scope in scopes)]
+
+
+def scores(experiment: Experiment, workdir: str | Path, head: str, scope: str) -> xr.Dataset:
+    """The score of every fine-tuning repetition of a finished run, see `summary.labelled`.
+
+    Raises:
+      InputError: the folder holds another experiment, or lacks a stage of this setting.
+    """
+    if not (Path(workdir) / "config.json").exists():
+        raise InputError(f"{workdir}: holds no config.json, so no results; run the experiment into it first")
+    source, target = load(experiment)
+    work = WorkDir(workdir, experiment, digests(source, target), "reproduce")
+
+    def kept(n_speakers: int) -> xr.Dataset:
+        name = _stage_name(head, scope, n_speakers)
+        if not work.has(name):
+            raise InputError(f"{work.path}: holds no arrays/{name}.nc; run the experiment first, or again")
+        return work.arrays(name, xr.Dataset)
+
+    plan = Plan.make(experiment, source, target)
+    grid = summary.score_grid(plan, {k: kept(k) for k in experiment.n_speakers})
+    return summary.labelled(experiment, grid).assign_attrs(head=head, scaling=scope)
 
 
 def load(experiment: Experiment) -> tuple[Dataset, Dataset]:

@@ -47,6 +47,12 @@ class Reruns:
     counts: dict[str, np.ndarray]
     start_ratio: np.ndarray
 
+    def labelled(self) -> xr.Dataset:
+        """The scores as in `summary.labelled`, and `start_ratio` (n_speakers, draw)."""
+        arrays = summary.labelled(self.plan.experiment, self.grid)
+        arrays["start_ratio"] = (("n_speakers", "draw"), self.start_ratio)
+        return arrays.assign_attrs(head=self.head, scaling=self.scope)
+
 
 def run(e: Experiment, workdir: str | Path, n_draws: int) -> list[Reruns]:
     """Runs blocks until there are at least `n_draws` draws, and writes their statistics.

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from siamese_jax import rows
+from siamese_jax.config import Experiment
 from siamese_jax.rows import Difference, Row, Scored
 from siamese_jax.scaling import IN_DOMAIN_SCOPE, out_of_domain_scope
 from siamese_jax.stages import Plan
@@ -41,6 +42,16 @@ def score_grid(plan: Plan, stages: Mapping[int, xr.Dataset]) -> Grid:
         for split, each in by_split.items()
     }
     return Grid(scored, np.array([arrays.attrs["seconds"] for arrays in stages.values()]))
+
+
+def labelled(experiment: Experiment, grid: Grid) -> xr.Dataset:
+    """`uar` and `wa` in per cent, with the dims (split, n_speakers, loss, frozen, step, draw) named."""
+    dims = ("split", "n_speakers", "loss", "frozen", "step", "draw")
+    coords: dict[str, Any] = {"split": list(grid.scored), "n_speakers": list(experiment.n_speakers)}
+    coords |= {"loss": list(experiment.losses), "frozen": list(experiment.frozen), "step": list(experiment.steps)}
+    coords["draw"] = np.arange(next(iter(grid.scored.values())).uar.shape[-1])
+    arrays = {name: (dims, np.stack([getattr(s, name) for s in grid.scored.values()])) for name in ("uar", "wa")}
+    return xr.Dataset(arrays, coords=coords)
 
 
 def _base(plan: Plan) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score
 from configs import smoke
 from siamese_jax import config, experiment, rows, sources, stages
 from siamese_jax.errors import InputError
-from siamese_jax.report import table1
+from siamese_jax.report import figure2, table1
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,27 @@ def test_scores_can_be_computed_again_from_the_labelled_arrays(folder, settings,
         # A twin of a drawn clip is left out of our test set too, which moves the score by less than one clip.
         np.testing.assert_allclose(row["uar_mean"], np.mean(found), atol=0.2)
         np.testing.assert_allclose(row["uar_sd"], np.std(found, ddof=1), atol=0.2)
+
+
+def test_labelled_scores_are_those_of_the_rows(folder, settings, summary, tmp_path):
+    scores = experiment.scores(settings, folder, "abs_difference", "corpus")
+    assert dict(scores.sizes) == {"split": 2, "n_speakers": 2, "loss": 3, "frozen": 2, "step": 2, "draw": 3}
+    for row in summary:
+        if row["method"] == "fine_tuning" and row["selection"] == "cell":
+            cell = {key: row[key] for key in ("split", "n_speakers", "loss", "frozen")} | {"step": row["steps"]}
+            np.testing.assert_allclose(scores.uar.sel(cell).mean(), row["uar_mean"])
+            np.testing.assert_allclose(scores.wa.sel(cell).mean(), row["wa_mean"])
+    with pytest.raises(InputError, match=r"holds no config\.json"):
+        experiment.scores(settings, tmp_path / "nowhere", "abs_difference", "corpus")
+    assert not (tmp_path / "nowhere").exists()
+    with pytest.raises(InputError, match=r"holds no arrays/extra_layer/corpus/fine_tuning_02\.nc"):
+        experiment.scores(settings, folder, "extra_layer", "corpus")
+
+
+def test_figure_2_has_a_panel_for_each_depth(settings, summary):
+    figure = figure2.draw(settings, [rows.Row(**row) for row in summary])
+    assert [axis.get_title() for axis in figure.axes] == ["0 frozen layers", "1 frozen layer"]
+    assert figure2.draw(dataclasses.replace(settings, scalings=("train",)), []) is None
 
 
 def test_before_the_first_step_every_loss_and_depth_is_the_same(folder):

@@ -61,6 +61,16 @@ def test_counts_pooled_over_seeds_add_up_to_the_tested_clips(settings, ran):
     assert (tested[0] >= n_draws * 759).all()
 
 
+def test_labelled_scores_carry_the_names_of_their_axes(settings, ran):
+    found = rerun.run(settings, ran, 8)[0]
+    arrays = found.labelled()
+    assert arrays.uar.dims == ("split", "n_speakers", "loss", "frozen", "step", "draw")
+    cell = arrays.uar.sel(split="paper", n_speakers=3, loss="ratio", frozen=0, step=4)
+    np.testing.assert_array_equal(cell, found.grid.scored["paper"].uar[1, 1, 0, 1])
+    np.testing.assert_array_equal(arrays.start_ratio.sel(n_speakers=2), found.start_ratio[0])
+    assert arrays.attrs == {"head": "abs_difference", "scaling": "corpus"}
+
+
 def test_claims_name_both_kinds_of_uncertainty(ran):
     claimed = json.loads((ran / "claims.json").read_text())[0]
     kinds = {(g["over_draws"]["kind"], g["over_speakers"]["kind"]) for g in claimed["gains"]}
