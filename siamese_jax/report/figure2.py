@@ -23,13 +23,20 @@ OFFSET = 0.22
 
 
 def write(e: Experiment, rows: list[Row], folder: Path) -> None:
-    """Writes figure2.png and figure2.pdf into `folder`: a row of panels for each head and scaling scope.
+    """Writes `draw`'s figure as figure2.png and figure2.pdf into `folder`; nothing where nothing was fine-tuned."""
+    figure = draw(e, rows)
+    if figure is None:
+        return
+    for suffix, options in ((".png", {"dpi": 160}), (".pdf", {"metadata": {"CreationDate": None}})):
+        with atomic_path(folder / f"figure2{suffix}") as temporary:
+            figure.savefig(temporary, **options)
 
-    Nothing is written where nothing was fine-tuned.
-    """
+
+def draw(e: Experiment, rows: list[Row]) -> Figure | None:
+    """The figure: a row of panels for each head and scaling scope; None where nothing was fine-tuned."""
     settings = [(head, scope) for head in e.heads for scope in e.scalings if scope != "train"]
     if not settings:
-        return
+        return None
     figure = Figure(figsize=(3.3 * len(e.frozen), 3.2 * len(settings) + 1.0), layout="constrained")
     axes = figure.subplots(len(settings), len(e.frozen), sharex=True, sharey=True, squeeze=False)
     for i, (head, scope) in enumerate(settings):
@@ -46,9 +53,7 @@ def write(e: Experiment, rows: list[Row], folder: Path) -> None:
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     figure.suptitle(_title(e, rows, settings), size=9)
-    for suffix, options in ((".png", {"dpi": 160}), (".pdf", {"metadata": {"CreationDate": None}})):
-        with atomic_path(folder / f"figure2{suffix}") as temporary:
-            figure.savefig(temporary, **options)
+    return figure
 
 
 def panel(e: Experiment, rows: list[Row], head: str, scope: str, frozen: int) -> Figure:
