@@ -17,8 +17,8 @@ NEAR_POLE = 0.05
 
 QUANTITIES = (
     ("cross_entropy", "pair cross entropy (nats)"),
-    ("d_same", "D_s: mean distance within emotions (embedding units)"),
-    ("d_different", "D_d: mean distance between emotions (embedding units)"),
+    ("d_same", "D_s, within emotions (embedding units)"),
+    ("d_different", "D_d, between emotions (embedding units)"),
     ("ratio", "r = D_s / D_d"),
 )
 
@@ -38,7 +38,10 @@ def section(runs: list[Loaded]) -> Section:
 
 def _blocks(run: Loaded, setting: Setting, number: int) -> Iterator[Block]:
     e = run.experiment
-    yield Paragraph(f"Source training ({setting.name}): each look is at the next batch, not yet trained on.")
+    yield Paragraph(
+        "D_s and D_d are the mean distances between the embeddings of clips of the same and of different emotions. "
+        f"Source training ({setting.name}): each look is at the next batch, not yet trained on."
+    )
     with run.arrays(f"{setting.head}/{setting.scope}/source") as arrays:
         x = arrays.source_step.values.tolist()
         log = {q: quantity(arrays, q).transpose("source_step", "seed").values for q, _ in QUANTITIES}
@@ -131,14 +134,14 @@ def _pole(run: Loaded, setting: Setting) -> Iterator[Block]:
         rows.append((str(k), *pole_cells(r, e.level)))
     yield Table(
         "r = D_s / D_d of the labelled clips before the first step; the ratio loss has its pole at r = 1. "
-        f"n = {words.plural(e.n_draws, 'draw')}; mean r with its {e.level:.0%} t interval over draws (Monte Carlo "
-        "error), share of draws with its Wilson interval over draws from 50 draws on.",
+        f"n = {words.plural(e.n_draws, 'draw')}; mean r with its {100 * e.level:g} % t interval over draws (Monte "
+        "Carlo error), number of draws, as a share with its Wilson interval where there are 50 draws or more.",
         ("target speakers", "mean r", "draws with r ≥ 1", f"draws with |r − 1| < {NEAR_POLE}"),
         rows,
     )
 
 
-def pole_cells(r_D: np.ndarray, level: float) -> tuple[str, str, str]:
+def pole_cells(r_D: np.ndarray, level: float) -> tuple[str, ...]:
     """Mean r, share of draws beyond the pole, and share near it, in words."""
     mean = words.estimate(stats.t_interval(r_D, level, over="draws"), digits=3)
     if not np.isfinite(r_D).all():
@@ -151,5 +154,5 @@ def _share(hits: np.ndarray, level: float) -> str:
     n, counted = len(hits), int(hits.sum())
     interval = stats.share_interval(hits, level, over="draws")
     if interval.kind not in stats.offered_methods(n, "draws"):
-        return f"{counted} of {n} (interval not offered below 50 draws)"
+        return f"{counted:,} of {n:,}"
     return f"{words.estimate(interval, factor=100)} %, {counted:,} of {n:,}"

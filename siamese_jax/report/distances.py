@@ -58,8 +58,8 @@ def _blocks(run: Loaded, setting: Setting, values: xr.DataArray, number: int) ->
     ]
     names = [f"{e.emotions[i]} – {e.emotions[j]}" if i != j else f"within {e.emotions[i]}" for i, j in pairs]
     yield Table(
-        f"Distances (embedding units), {setting.name}, {counts.cell_name(run)}; mean and {e.level:.0%} t interval over "
-        f"draws (Monte Carlo error), n = {words.plural(e.n_draws, 'draw')}.",
+        f"Distances (embedding units), {setting.name}, {counts.cell_name(run)}; mean and {100 * e.level:g} % t "
+        f"interval over draws (Monte Carlo error), n = {words.plural(e.n_draws, 'draw')}.",
         ("emotions", *(name for _, name, _ in states)),
         [(name, *cells) for name, *cells in zip([*names, "between ÷ within"], *columns)],
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from absl import logging
@@ -105,7 +106,7 @@ def _compute(run: Loaded, setting: Setting) -> xr.Dataset:
         params = fine_tune(
             spec, loss, start, x_NxF[support], label_M, support, speaker_M, e.fixed_frozen, e.fixed_steps
         )
-        valid = np.ones(len(support), bool)
+        valid = jnp.ones(len(support), bool)
         classes = classify.classify(
             spec.network, params, x_NxF, x_NxF[support], label_M, valid, spec.n_classes, spec.pooling
         )
@@ -124,7 +125,7 @@ def _compute(run: Loaded, setting: Setting) -> xr.Dataset:
 
 
 def _encode(spec: ProtocolSpec, params: Params, x_NxF: np.ndarray) -> np.ndarray:
-    return np.asarray(siamese.encode(spec.network, params["encoder"], x_NxF))
+    return np.asarray(siamese.encode(spec.network, params["encoder"], jnp.asarray(x_NxF)))
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "loss"))
@@ -133,9 +134,9 @@ def fine_tune(
     speaker_M: jax.Array, frozen: int, steps: int,
 ) -> Params:  # fmt: skip
     """The network after `steps` fine-tuning steps on labelled clips, with `loss` after each; unbatched."""
-    valid_M = jax.numpy.ones(label_M.shape, bool)
+    valid_M = jnp.ones(label_M.shape, bool)
     masks = pairs.pair_masks(label_M, clip_M, speaker_M, valid_M, spec.training.pairs_within)
-    mask = siamese.trainable_mask(params, jax.numpy.asarray(frozen))
+    mask = siamese.trainable_mask(params, jnp.asarray(frozen))
 
     def step(_: jax.Array, state: training.TrainState) -> training.TrainState:
         state = training.cross_entropy_step(spec.network, spec.training, state, x_MxF, masks, mask)
@@ -174,19 +175,21 @@ def _picture(run: Loaded, arrays: xr.Dataset, state: str, name: str) -> Picture:
             ):
                 axis.scatter(plane[rows, 0], plane[rows, 1], s=size, c=color, marker=marker, edgecolors=edge,
                              linewidths=width, alpha=0.75 if edge == "none" else 1, label=text)  # fmt: skip
-        axis.set_xlabel(f"component 1 ({share[0]:.0%} of variance)")
-        axis.set_ylabel(f"component 2 ({share[1]:.0%})")
+        axis.set_xlabel(f"component 1 ({100 * share[0]:.0f} % of variance)")
+        axis.set_ylabel(f"component 2 ({100 * share[1]:.0f} %)")
         axis.set_title(title)
-        drawing.legend_below(figure, axis, 4)
+        drawing.legend_below(figure, axis, 4, markerscale=2.2)
         return figure
 
     same = float(arrays.agreement.sel(state=state))
-    check = "" if np.isnan(same) else f" This repetition classifies {same:.1%} of the clips as the run itself did."
+    check = (
+        "" if np.isnan(same) else f" This repetition classifies {100 * same:.1f} % of the clips as the run itself did."
+    )
     return Picture(
         name,
         drawing.png(draw),
         f"Embeddings of {len(label)} target clips {title}, coloured and marked by emotion; the two components hold "
-        f"{share.sum():.0%} of the variance.",
+        f"{100 * share.sum():.0f} % of the variance.",
         f"{title}: n = {words.plural(len(label), 'target clip')} (embedding units); large marks with a black rim are "
         f"the {int(labelled.sum())} labelled clips.{check} One trial, no interval.",
     )

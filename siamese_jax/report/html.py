@@ -24,6 +24,10 @@ from siamese_jax.report.style import CSS
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
+SHORT = 28
+"""Characters of a table cell that is not broken into lines."""
+
+
 def render(document: Document) -> str:
     """The whole page."""
     title = escape(document.title)
@@ -83,15 +87,21 @@ def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.header)
     body = "\n".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
-        for row in table.rows
+        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(map(_cell, row[1:])) + "</tr>" for row in table.rows
     )
+    # Two columns are names and values, which may be long; they fit any screen.
+    facts = ' class="facts"' if len(table.header) == 2 else ""
     # Wide tables scroll in their own box, so that the page itself never does.
     return (
         f'<figure class="table"><figcaption>{escape(table.caption)}</figcaption>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.caption)}">\n'
-        f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></figure>"
+        f"<table{facts}><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></figure>"
     )
+
+
+def _cell(text: str) -> str:
+    # An estimate and its limits stay on one line; long words may break.
+    return f'<td class="n">{escape(text)}</td>' if len(text) <= SHORT else f"<td>{escape(text)}</td>"
 
 
 def _picture(picture: Picture) -> str:

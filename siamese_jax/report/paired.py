@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +22,13 @@ N_SIGN_PATTERNS = 9_999
 
 SPLIT_NAMES = {"paper": "all clips not drawn (the paper's split)", "speaker_disjoint": "other speakers' clips only"}
 
-LINE_STYLES = (("#D55E00", "s", "-"), ("#0072B2", "o", "--"), ("#009E73", "^", ":"), ("#E69F00", "D", "-."),
-               ("#CC79A7", "v", (0, (5, 1))))  # fmt: skip
+LINE_STYLES: tuple[tuple[str, str, Any], ...] = (
+    ("#D55E00", "s", "-"),
+    ("#0072B2", "o", "--"),
+    ("#009E73", "^", ":"),
+    ("#E69F00", "D", "-."),
+    ("#CC79A7", "v", (0, (5, 1))),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +61,8 @@ def loss_pairs(found: dict[str, np.ndarray], seeds: np.ndarray) -> list[Pair]:
     """The comparisons between the losses that were run."""
     short = {
         "none": "fine-tuning",
-        "ratio": "ratio",
-        "ratio_bounded": "bounded ratio",
+        "ratio": "ratio loss",
+        "ratio_bounded": "bounded ratio loss",
         "cross_entropy_twice": "control",
     }
     return [
@@ -184,9 +190,13 @@ def _by_speakers(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     draws = [stats.t_interval(np.stack([cell[i].by_draw for cell in cells]), e.level, over="draws")
              for i in range(len(names))]  # fmt: skip
     people = [_stack([over_speakers(cell[i], e.level) for cell in cells]) for i in range(len(names))]
+    # One scale for both, so that the two kinds of uncertainty can be compared by eye.
+    drawn = [f * np.asarray(v, float) for each, f in ((draws, 1.0), (people, 100.0)) for i in each
+             for v in (i.estimate, i.low, i.high)]  # fmt: skip
+    limits = (min(0.0, np.nanmin(drawn)) - 0.5, max(0.0, np.nanmax(drawn)) + 0.5) if np.isfinite(drawn).any() else None
     pictures = [
-        _figure(e, names, draws, 1.0, f"differences_draws_{number}", "over draws (Monte Carlo error)"),
-        _figure(e, names, people, 100.0, f"differences_speakers_{number}", "over the target's speakers (claims)"),
+        _figure(e, names, draws, 1.0, limits, f"differences_draws_{number}", "over draws (Monte Carlo error)"),
+        _figure(e, names, people, 100.0, limits, f"differences_speakers_{number}", "over speakers (claims)"),
     ]
     yield Gallery(pictures)
     for kind, each, factor in (("over draws", draws, 1.0), ("over speakers", people, 100.0)):
@@ -203,7 +213,10 @@ def _stack(intervals: list[Interval]) -> Interval:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *intervals)
 
 
-def _figure(e: Experiment, names: list[str], each: list[Interval], factor: float, name: str, kind: str) -> Picture:
+def _figure(
+    e: Experiment, names: list[str], each: list[Interval], factor: float, limits: tuple[float, float] | None,
+    name: str, kind: str,
+) -> Picture:  # fmt: skip
     def draw() -> drawing.Figure:
         figure, axis = drawing.panel(3.3)
         for i, (label, interval, (color, marker, dashes)) in enumerate(zip(names, each, LINE_STYLES)):
@@ -213,6 +226,8 @@ def _figure(e: Experiment, names: list[str], each: list[Interval], factor: float
         axis.set_xticks(e.n_speakers)
         axis.set_xlabel("target speakers drawn")
         axis.set_ylabel("difference of UAR (points)")
+        axis.set_title(kind)
+        axis.set_ylim(limits)
         drawing.legend_below(figure, axis, 1)
         return figure
 

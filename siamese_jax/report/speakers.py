@@ -13,7 +13,10 @@ from siamese_jax.report.results import Loaded, Setting, settings
 from siamese_jax.stats import estimands
 from siamese_jax.stats.records import NOTES, Interval
 
-MARKS = (("#000000", "x"), ("#999999", "+"), ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#E69F00", "D"))
+AT_ONCE = 12
+"""Speakers of one figure."""
+
+MARKS = (("#000000", "x"), ("#777777", "d"), ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#E69F00", "D"))
 
 
 def section(runs: list[Loaded]) -> Section:
@@ -34,9 +37,11 @@ def _blocks(run: Loaded, setting: Setting, number: int) -> Iterator[Block]:
     assert run.target is not None
     speakers = run.target.speakers
     intervals = [by_speaker(one, run.experiment.level) for one in found]
-    yield Gallery([_picture(run, found, intervals, f"speakers_{number}")])
+    yield Gallery(list(_pictures(run, found, intervals, f"speakers_{number}")))
     rows = [(name, *(words.estimate(interval, (s,)) for interval in intervals)) for s, name in enumerate(speakers)]
-    caption = f"UAR in per cent of each target speaker's clips; mean and {run.experiment.level:.0%} t interval over "
+    caption = (
+        f"UAR in per cent of each target speaker's clips; mean and {100 * run.experiment.level:g} % t interval over "
+    )
     caption += f"repetitions (Monte Carlo error); {setting.name}; fine-tuning: {counts.cell_name(run)}."
     yield Fold("UAR by target speaker, as a table", [Table(caption, ("speaker", *(c.name for c in found)), rows)])
     yield from sex_blocks(run, found)
@@ -50,39 +55,53 @@ def by_speaker(one: Counted, level: float) -> Interval:
     return stats.t_interval(counts.uar(one.per_run).T, level, over=one.over)
 
 
-def _picture(run: Loaded, found: list[Counted], intervals: list[Interval], name: str) -> Picture:
-    assert run.target is not None
-    speakers = run.target.speakers
-    # The order of difficulty for plain fine-tuning: hard speakers stand together.
+def _pictures(run: Loaded, found: list[Counted], intervals: list[Interval], name: str) -> Iterator[Picture]:
+    """Speakers from hard to easy, in figures of at most AT_ONCE."""
+    values = np.stack([np.asarray(v, float) for i in intervals for v in (i.estimate, i.low, i.high)])
+    limits = (np.nanmin(values) - 2, np.nanmax(values) + 2) if np.isfinite(values).any() else (0.0, 100.0)
+    # By the first loss (plain fine-tuning, mostly), so that hard speakers stand together.
     means = np.asarray(intervals[-len(run.experiment.losses)].estimate, float)
-    order = np.argsort(np.where(np.isfinite(means), means, np.inf), kind="stable")[::-1]
+    order = np.argsort(np.where(np.isfinite(means), means, np.inf), kind="stable")
+    n_parts = -(-len(order) // AT_ONCE)
+    for part, rows in enumerate(np.array_split(order, n_parts)):
+        yield _picture(run, found, intervals, rows, limits, f"{name}_{part}")
+
+
+def _picture(
+    run: Loaded, found: list[Counted], intervals: list[Interval], rows: np.ndarray, limits: tuple[float, float],
+    name: str,
+) -> Picture:  # fmt: skip
+    assert run.target is not None
+    names = [run.target.speakers[s] for s in rows]
+    chance = 100 / len(run.experiment.emotions)
 
     def draw() -> drawing.Figure:
-        figure, axis = drawing.panel(1.4 + 0.21 * len(speakers) + 0.13 * len(found))
+        figure, axis = drawing.panel(1.5 + 0.24 * len(rows) + 0.13 * len(found))
         for i, (one, interval, (color, marker)) in enumerate(zip(found, intervals, MARKS)):
-            x, low, high = (np.asarray(v, float)[order] for v in (interval.estimate, interval.low, interval.high))
-            y = np.arange(len(speakers)) + 0.16 * ((len(found) - 1) / 2 - i)
+            x, low, high = (np.asarray(v, float)[rows] for v in (interval.estimate, interval.low, interval.high))
+            y = np.arange(len(rows)) + 0.16 * (i - (len(found) - 1) / 2)
             bars = np.stack([np.nan_to_num(x - low), np.nan_to_num(high - x)])
             axis.errorbar(x, y, xerr=bars, color=color, marker=marker, linestyle="", label=one.name,
                           markersize=3.5, elinewidth=0.6)  # fmt: skip
-        axis.set_yticks(range(len(speakers)), [drawing.literal(speakers[s])[:24] for s in order])
-        axis.set_ylim(-0.7, len(speakers) - 0.3)
+        axis.set_yticks(range(len(rows)), [drawing.literal(text)[:24] for text in names])
+        axis.set_ylim(len(rows) - 0.3, -0.7)
+        axis.set_xlim(limits)
         axis.set_xlabel("UAR of the speaker's clips (%)")
         axis.grid(axis="both", linewidth=0.3)
-        axis.axvline(100 / len(run.experiment.emotions), color="black", linewidth=0.8, linestyle=":", label="chance")
+        axis.axvline(chance, color="black", linewidth=0.8, linestyle=":", label="chance")
         drawing.legend_below(figure, axis, 1)
         return figure
 
-    least, most = (speakers[order[i]] for i in (-1, 0))
+    plain = np.asarray(intervals[-len(run.experiment.losses)].estimate, float)[rows]
+    said = ", ".join(f"{text} {words.number(value)}" for text, value in zip(names, plain))
     return Picture(
         name,
         drawing.png(draw),
-        f"UAR of each of {len(speakers)} target speakers by method. For plain fine-tuning {most} is recognised best "
-        f"({words.number(means[order[0]])} %), {least} worst ({words.number(means[order[-1]])} %); the table that "
-        "follows holds all numbers.",
-        f"UAR (%) of each target speaker's clips, n = {len(speakers)} speakers, sorted by plain fine-tuning "
-        f"({counts.cell_name(run)}); bars {run.experiment.level:.0%} t interval over draws or seeds "
-        "(Monte Carlo error).",
+        f"UAR of {len(names)} target speakers by method. {counts.SHORT_NAMES[run.experiment.losses[0]]}, in per cent: "
+        f"{said}.",
+        f"UAR (%) of each target speaker's clips, {len(names)} of n = {len(run.target.speakers)} speakers, sorted by "
+        f"the first loss ({counts.cell_name(run)}); bars {100 * run.experiment.level:g} % t interval over draws or "
+        "seeds (Monte Carlo error).",
     )
 
 
@@ -108,8 +127,8 @@ def sex_blocks(run: Loaded, found: list[Counted]) -> Iterator[Block]:
         header.append("female − male, mean over speakers, Welch t over speakers (points)")
     unknown = int((sexes == "").sum())
     yield Table(
-        f"UAR in per cent by sex of the target speaker, all repetitions pooled; in brackets the {level:.0%} jackknife "
-        f"t interval over speakers; fine-tuning: {counts.cell_name(run)}."
+        f"UAR in per cent by sex of the target speaker, all repetitions pooled; in brackets the {100 * level:g} % "
+        f"jackknife t interval over speakers; fine-tuning: {counts.cell_name(run)}."
         + (f" The sex of {words.plural(unknown, 'speaker')} is not known." if unknown else ""),
         ("method", *header),
         [(one.name, *cells) for one, *cells in zip(found, *columns)],

@@ -30,9 +30,19 @@ img { display: block; width: 100%; max-width: 30rem; height: auto; background: #
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
   overflow-wrap: break-word; min-width: 5.5rem; max-width: 22rem; }
+td.n { white-space: nowrap; }
 thead th { border-bottom: 2px solid var(--soft); background: var(--shade); }
 tbody th { font-weight: 600; }
+tbody tr > * { background: var(--ground); }
 tbody tr:nth-child(even) > * { background: var(--shade); }
+.facts td { max-width: 48rem; min-width: 0; overflow-wrap: anywhere; }
+.facts th { max-width: 11rem; }
+@media (max-width: 48rem) {
+  table { font-size: .82rem; }
+  th, td { padding: .25rem .4rem; min-width: 4.5rem; }
+  tr > :first-child { position: sticky; left: 0; max-width: 8.5rem; hyphens: auto; box-shadow: 1px 0 var(--line); }
+  .facts tr > :first-child { max-width: 6.5rem; box-shadow: none; position: static; }
+}
 .alert { background: var(--alert); border-left: .3rem solid var(--alert-line); padding: .5rem .8rem; }
 pre { background: var(--shade); padding: .6rem; overflow-x: auto; overflow-wrap: normal; font-size: .85rem; }
 details { margin: .8rem 0; border: 1px solid var(--line); border-radius: .3rem; padding: .2rem .7rem; }
