@@ -19,7 +19,7 @@ from siamese_jax.errors import InputError
 from siamese_jax.io import write_json, write_text
 from siamese_jax.progress import Bars, bars
 from siamese_jax.report import differences as differences_report
-from siamese_jax.report import figure2, table1
+from siamese_jax.report import figure2, scalars, table1
 from siamese_jax.rows import Difference, Row
 from siamese_jax.stages import Plan
 from siamese_jax.workdir import WorkDir
@@ -38,7 +38,7 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
     """Runs what is not there yet, and writes results into `workdir`.
 
     Writes config.json, provenance.json, summary.json (rows), differences.json (paired), optimism.json, table1.md,
-    differences.md, figure2.png, figure2.pdf and arrays/ (every repetition, netCDF).
+    differences.md, figure2.png, figure2.pdf, arrays/ (every repetition, netCDF) and tensorboard/ (training scalars).
 
     Raises:
       InputError: a table cannot be used for this protocol, or the folder holds another experiment.
@@ -147,6 +147,7 @@ def _run_setting(
         k: stage(f"fine_tuning_{k:02d}", total, lambda on, k=k: tuning.run(plan, k, scope, params, on))
         for k in e.n_speakers
     }
+    scalars.write(work.path / "tensorboard" / folder, trained, tuned)
     grid = summary.score_grid(plan, tuned)
     results.rows.extend(summary.siamese_rows(plan, head, scope, ood, idt, grid))
     results.optimism.extend(summary.optimism(plan, head, scope, grid))

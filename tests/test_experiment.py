@@ -43,6 +43,12 @@ def test_every_promised_file_is_there(folder):
     assert (folder / "figure2.png").stat().st_size > 10_000
 
 
+def test_training_scalars_are_tensorboard_events(folder):
+    events = sorted((folder / "tensorboard" / "abs_difference" / "corpus").rglob("events.out.tfevents.*"))
+    assert len(events) == 1 + 2 * 3 * 2  # source; speakers x losses x frozen
+    assert b"cross_entropy" in events[0].read_bytes()
+
+
 def test_rows_carry_every_field_and_cover_the_grid(settings, summary):
     fields = {field.name for field in dataclasses.fields(rows.Row)}
     assert all(set(row) == fields for row in summary)
