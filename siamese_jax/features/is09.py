@@ -68,7 +68,7 @@ def track_pitch(candidate_BxT: jax.Array) -> jax.Array:
       [B, T] the fundamental frequency in Hz, a frame late, 0 where unvoiced.
     """
 
-    def step(mean_B, pitch_B):
+    def step(mean_B: jax.Array, pitch_B: jax.Array) -> tuple[jax.Array, jax.Array]:
         voiced = pitch_B > 0
         mean_B = jnp.where(voiced & (mean_B == 0), pitch_B, mean_B)
         inside = (pitch_B > 0.6 * mean_B) & (pitch_B < 1.4 * mean_B)

@@ -7,6 +7,7 @@ where `jax_enable_x64` is on.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,7 @@ def real_dtype() -> np.dtype:
     return np.dtype(jnp.result_type(float))
 
 
-def frame_count(samples):
+def frame_count(samples: Any) -> Any:
     """Whole frames in `samples` (an integer or an array of them); 0 where there is none."""
     return (samples >= FRAME) * (1 + (samples - FRAME) // HOP)
 
@@ -59,7 +60,7 @@ def sample_count(frames: int) -> int:
 def mel_weights() -> np.ndarray:
     """Triangles of peak 1, equidistant and linear on the mel scale 1127 ln(1 + f / 700): [BINS, MEL_BANDS] float64."""
 
-    def mel(hertz):
+    def mel(hertz: Any) -> Any:
         return 1127.0 * np.log1p(hertz / 700.0)
 
     edges = np.linspace(mel(0.0), mel(RATE / 2), MEL_BANDS + 2)
@@ -153,17 +154,6 @@ def cosine_transform(even_TxK: jax.Array) -> jax.Array:
     return jnp.fft.rfft(mirrored).real[:, :LAGS] / FFT
 
 
-def log_one_plus(power: jax.Array) -> jax.Array:
-    """ln(1 + P) without losing the quiet bins, where 1 + P rounds to 1; on a CPU faster than log1p.
-
-    What rounding does to 1 + P is undone by the ratio of P to what was in fact added (Goldberg 1991, theorem 4).
-    """
-    total = 1.0 + power
-    added = total - 1.0
-    tiny = added == 0.0
-    return jnp.where(tiny, power, jnp.log(total) * (power / jnp.where(tiny, 1.0, added)))
-
-
 def voicing(autocorrelation: jax.Array) -> jax.Array:
     """Voicing probability, the highest normalised autocorrelation on a rising lag: [T, LAGS] -> [T]."""
     correlation = jnp.abs(autocorrelation)
@@ -196,8 +186,9 @@ def describe_frames(samples: jax.Array) -> jax.Array:
     voiced, else 0: see `siamese_jax.features.is09.track_pitch`.
     """
     energy, power = spectrum(samples.astype(real_dtype()) / FULL_SCALE)
-    # One call transforms both spectra.
-    both = cosine_transform(jnp.concatenate([power, log_one_plus(power)]))
+    # One call transforms both spectra. log1p, since ln(1 + P) drops the quiet bins in float32; the known identity
+    # with (1 + P) - 1 is no way round it: XLA simplifies that to P.
+    both = cosine_transform(jnp.concatenate([power, jnp.log1p(power)]))
     autocorrelation, cepstrum = both[: len(power)], both[len(power) :]
     voiced = voicing(autocorrelation)
     pitch = jnp.where(voiced >= VOICED, pitch_candidate(cepstrum), 0.0)

@@ -26,7 +26,7 @@ SAVE_SECONDS = 10.0
 """How much work a process that is killed may lose."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Row:
     """What is computed from one clip.
 

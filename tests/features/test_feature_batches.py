@@ -1,3 +1,7 @@
+import concurrent.futures
+import threading
+
+import jax
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,3 +34,24 @@ def test_a_clip_has_the_same_bits_in_every_place_of_a_batch():
     np.testing.assert_array_equal(engine.features(clips[::-1], frames)[::-1], rows)
     full = engine.features([clips[1]] * engine.clips(frames), frames)
     np.testing.assert_array_equal(full, np.repeat(rows[1:2], len(full), axis=0))
+
+
+def test_the_form_for_accelerators_gives_the_same_features_on_every_device(monkeypatch):
+    rng = np.random.default_rng(1)
+    clips = [(3000 * rng.standard_normal(length)).astype(np.int16) for length in (880, 20000)]
+    frames = Engine().bucket(20000)
+    expected = Engine().features(clips, frames)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    engine = Engine()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        both_waiting = threading.Barrier(2)
+
+        def compute():
+            both_waiting.wait()
+            return engine.features(clips, frames), engine._device_number()
+
+        results = [pool.submit(compute) for _ in range(2)]
+    for future in results:
+        np.testing.assert_allclose(future.result()[0], expected, rtol=1e-5, atol=1e-5)
+    numbers = {future.result()[1] for future in results}
+    assert len(numbers) == min(2, len(jax.local_devices()))

@@ -237,6 +237,19 @@ def test_cepstral_weights_are_a_liftered_cosine_transform():
     np.testing.assert_allclose(is09_lld.cepstral_weights(), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("length", [is09.sample_count(64), is09.sample_count(64) - 1, 5000])
+def test_pieces_give_the_features_of_the_whole(length):
+    clips = [SOUNDS["glide"][:length], SOUNDS["speech_with_digital_silence"][: length // 2]]
+    samples = np.zeros((2, length), np.int16)
+    for row, clip in enumerate(clips):
+        samples[row, : len(clip)] = clip
+    lengths = np.array([len(clip) for clip in clips], np.int32)
+    pieces = is09.cut(jnp.asarray(samples), 32)
+    assert pieces.shape[2] == is09.sample_count(32)
+    of_pieces = jax.jit(is09.features_of_pieces)(pieces, lengths)
+    np.testing.assert_allclose(of_pieces, compute(clips), rtol=2e-6, atol=1e-6)
+
+
 def read(folder, clip):
     return soundfile.read(folder / "audio" / "ravdess" / f"Actor_{clip[18:20]}" / clip, dtype="int16")[0]
 
