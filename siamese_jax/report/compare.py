@@ -12,11 +12,13 @@ from siamese_jax.report.document import Alert, Block, Paragraph, Section, Table
 from siamese_jax.report.results import Loaded, settings
 from siamese_jax.stats import estimands
 
+PAPER_SPLIT = table1.COLUMNS.index("UAR %, paper's split")
+
 
 def section(runs: list[Loaded]) -> Section:
     """For two work directories or more."""
     blocks = [*warnings(runs), differing_table(runs)]
-    blocks += [_scores(runs, column) for column in (3, 4)]
+    blocks += [_scores(runs, column) for column in (PAPER_SPLIT, PAPER_SPLIT + 1)]
     return Section("Side by side", [*blocks, *_contrasts(runs)])
 
 
@@ -64,6 +66,9 @@ def _scores(runs: list[Loaded], column: int) -> Table:
                 lines = table1.lines(run.experiment, run.rows, run.optimism, head, scope)
                 columns.append({_key(line): _cell(line, column) for line in lines})
                 header.append(f"{run.label}: {run.corpora}, {head}, {scope}")
+        if column == PAPER_SPLIT and (run.rows[0].source, run.rows[0].target) in table1.PAPER:
+            columns.append({_key(line): line[-1] for line in lines})
+            header.append(f"the paper, {run.corpora}")
     keys = list(dict.fromkeys(key for found in columns for key in found))
     return Table(
         f"{table1.COLUMNS[column]}; intervals and cells as in Table 1 (over draws or seeds: Monte Carlo error).",

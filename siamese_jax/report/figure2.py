@@ -85,8 +85,10 @@ def _drawn(row: Row, head: str, scope: str, e: Experiment) -> bool:
 
 def _title(e: Experiment, rows: list[Row], settings: list[tuple[str, str]]) -> str:
     what = f", scaling by {settings[0][1]}" if len(settings) == 1 else ""
+    # A corpus may have any name; a dollar sign would start mathematics.
+    corpora = f"{rows[0].source} to {rows[0].target}".replace("$", r"\$")
     return (
-        f"{rows[0].source} to {rows[0].target}{what}: mean of {e.n_draws} draws at {e.fixed_steps} steps, "
+        f"{corpora}{what}: mean of {e.n_draws} draws at {e.fixed_steps} steps, "
         f"bars {100 * e.level:g} % t interval over draws"
     )
 

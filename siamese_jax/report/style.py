@@ -18,7 +18,8 @@ h3 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
 p { max-width: 48rem; margin: .6rem 0; }
 header p, figcaption { color: var(--soft); }
 a { color: var(--link); }
-nav ol { columns: 15rem; padding-left: 1.4rem; margin: .6rem 0; }
+nav ol { columns: 17rem; column-gap: 2.5rem; padding-left: 1.6rem; margin: .6rem 0; }
+nav li { break-inside: avoid; }
 figure { margin: 1rem 0; min-width: 0; }
 figcaption { font-size: .9rem; max-width: 60rem; margin: .3rem 0; }
 .gallery { display: grid; gap: 1rem; align-items: start;
@@ -37,10 +38,10 @@ tbody tr > * { background: var(--ground); }
 tbody tr:nth-child(even) > * { background: var(--shade); }
 .facts td { max-width: 48rem; min-width: 0; overflow-wrap: anywhere; }
 .facts th { max-width: 11rem; }
-@media (max-width: 48rem) {
+@media screen and (max-width: 48rem) {
   table { font-size: .82rem; }
   th, td { padding: .25rem .4rem; min-width: 4.5rem; }
-  tr > :first-child { position: sticky; left: 0; max-width: 8.5rem; hyphens: auto; box-shadow: 1px 0 var(--line); }
+  tr > :first-child { position: sticky; left: 0; max-width: 9.5rem; hyphens: auto; box-shadow: 1px 0 var(--line); }
   .facts tr > :first-child { max-width: 6.5rem; box-shadow: none; position: static; }
 }
 .alert { background: var(--alert); border-left: .3rem solid var(--alert-line); padding: .5rem .8rem; }
@@ -53,7 +54,7 @@ summary { cursor: pointer; font-weight: 600; padding: .2rem 0; }
     --alert: #fff; --alert-line: #000; }
   body { max-width: none; padding: 0; font-size: 9.5pt; }
   nav { display: none; }
-  figure, tr, img { break-inside: avoid; }
+  .gallery figure, tr, img { break-inside: avoid; }
   h2, h3, figcaption { break-after: avoid; }
   .scroll, pre { overflow: visible; }
   pre { white-space: pre-wrap; }

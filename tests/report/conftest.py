@@ -1,0 +1,76 @@
+"""One small experiment on tables with hostile names, and its report; made once for all tests of the report."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tables_for_tests import make_table
+
+from configs import smoke
+from siamese_jax import config, experiment
+from siamese_jax.corpora import tables
+from siamese_jax.report import page
+
+CORPUS = '<script>alert("corpus")</script>&$x_1$|*b*`c`'
+SPEAKER = '"><img src=x onerror=alert(1)>'
+"""Names that would run as scripts, end attributes, start mathematics or break a Markdown table."""
+
+
+def hostile_table(role, seed, sex):
+    """Speakers alternate between `sex`'s values; every name is an attack."""
+    table = make_table(role, n_speakers=7, seed=seed)
+    number = np.array([int(name.rsplit("_", 1)[1]) for name in table.speaker])
+    return dataclasses.replace(
+        table,
+        corpus=np.array([CORPUS + role] * len(table)),
+        speaker=np.array([f"{SPEAKER}{n}" for n in number]),
+        clip=np.array([f"<b>{clip}</b>" for clip in table.clip]),
+        sex=np.array([sex[n % len(sex)] for n in number]),
+    )
+
+
+def settings_for(folder, **changes):
+    given = smoke.get_config()
+    given.update({"source": str(folder / "source.npz"), "target": str(folder / "target.npz")})
+    given.update({"steps": (0, 2, 4), "fixed_steps": 4, "source_steps": 20, "in_domain_steps": 5})
+    given.update({"encoder_widths": (8, 6, 4), "n_draws": 4, "n_seeds": 2, **changes})
+    return config.resolve(given)
+
+
+@pytest.fixture(scope="session")
+def table_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    tables.write_table(folder / "source.npz", hostile_table("source", 1, ("",)))
+    tables.write_table(folder / "target.npz", hostile_table("target", 2, ("female", "male", "female", "male", "")))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def workdir(table_folder):
+    experiment.run(settings_for(table_folder), table_folder / "run")
+    return table_folder / "run"
+
+
+@pytest.fixture(scope="session")
+def one_draw(table_folder):
+    experiment.run(settings_for(table_folder, n_draws=1, n_seeds=1), table_folder / "one_draw")
+    return table_folder / "one_draw"
+
+
+@pytest.fixture(scope="session")
+def report(workdir, tmp_path_factory):
+    """(path of the page, its document) on one work directory."""
+    output = tmp_path_factory.mktemp("report") / "report.html"
+    return output, page.write([workdir], output, ["launch.report", str(workdir)])
+
+
+@pytest.fixture(scope="session")
+def comparison(workdir, one_draw, tmp_path_factory):
+    """(path of the page, its document) on two work directories."""
+    output = tmp_path_factory.mktemp("comparison") / "both.html"
+    return output, page.write([workdir, one_draw], output, ["launch.report", str(workdir), str(one_draw)])
