@@ -18,7 +18,7 @@ STEP = 4
 """Each bucket holds this many times the frames of the one before. Coarse, since a CPU skips padding but has to
 compile every shape (1.5 s)."""
 
-CPU_BLOCK = 64
+CPU_BLOCK = 48
 """Frames that a CPU computes at a time: their spectra stay in the cache."""
 
 BATCH_FRAMES = 24576
