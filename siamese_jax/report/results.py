@@ -51,6 +51,7 @@ class Loaded:
     missing: str
     missing_source: str
     notes: tuple[str, ...]
+    _opened: dict[str, xr.Dataset] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @property
     def corpora(self) -> str:
@@ -59,13 +60,16 @@ class Loaded:
 
     def arrays(self, name: str) -> xr.Dataset:
         """A stage's arrays, read when they are used; raises InputError where they are missing or damaged."""
-        file = self.path / "arrays" / f"{name}.nc"
-        if not file.exists():
-            raise InputError(f"{file}: not there; {NOT_FINISHED}")
-        try:
-            return xr.open_dataset(file, engine="h5netcdf")
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{file}: cannot be read ({error}); remove this file and run again") from error
+        if name not in self._opened:
+            file = self.path / "arrays" / f"{name}.nc"
+            if not file.exists():
+                raise InputError(f"{file}: not there; {NOT_FINISHED}")
+            try:
+                # Opening costs more than most reads; xarray opens a closed file again by itself.
+                self._opened[name] = xr.open_dataset(file, engine="h5netcdf")
+            except (OSError, ValueError, KeyError) as error:
+                raise InputError(f"{file}: cannot be read ({error}); remove this file and run again") from error
+        return self._opened[name]
 
     def fine_tuning(self, head: str, scope: str, n_speakers: int) -> xr.Dataset:
         """The fine-tuning trials with this many speakers."""

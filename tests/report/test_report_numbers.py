@@ -1,0 +1,282 @@
+"""The numbers behind the report's tables and figures, computed again by other means."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+import scipy.stats
+import xarray as xr
+from report_blocks import tables_of
+from sklearn.decomposition import PCA
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix
+
+from siamese_jax import stats
+from siamese_jax.report import (
+    brief,
+    confusion,
+    counts,
+    curves,
+    distances,
+    embeddings,
+    paired,
+    results,
+    speakers,
+    words,
+)
+from siamese_jax.stats import estimands
+
+
+@pytest.fixture(scope="module")
+def run(workdir):
+    return results.load(workdir, "run")
+
+
+@pytest.fixture(scope="module")
+def setting(run):
+    return results.settings(run.experiment)[0]
+
+
+@pytest.fixture(scope="module")
+def arrays(workdir):
+    with xr.open_dataset(workdir / "arrays/abs_difference/corpus/fine_tuning_04.nc", engine="h5netcdf") as found:
+        return found.load()
+
+
+def predicted(arrays, loss, draw, step=4):
+    return arrays.predictions.sel(loss=loss, frozen=0, step=step, draw=draw).values
+
+
+def test_differences_are_of_the_same_draws_and_clips(run, setting, arrays):
+    found = paired.loss_pairs(*counts.tuned(run, setting, 4, 0, 4, "speaker_disjoint"))
+    pair = next(p for p in found if p.name == "ratio loss − fine-tuning")
+    truth, speaker = run.target.label, run.target.speaker
+    for draw in range(4):
+        tested = ~np.isin(speaker, speaker[arrays.support.values[draw]])
+        both = [100 * balanced_accuracy_score(truth[tested], predicted(arrays, loss, draw)[tested])
+                for loss in ("ratio", "none")]  # fmt: skip
+        np.testing.assert_allclose(pair.by_draw[draw], both[0] - both[1], atol=1e-4)
+    assert pair.by_seed_and_speaker.shape == (2, 7, 2, 4, 4)
+    np.testing.assert_array_equal(pair.by_seed_and_speaker.sum(axis=0), pair.by_speaker)
+
+
+def test_tests_over_draws_agree_with_scipy_and_holm_with_its_definition(run):
+    values = np.random.default_rng(0).normal(0.5, 1, (3, 12))
+    flips, wilcoxon = paired.over_draws(values, jax.random.key(0))
+    for i in range(3):
+        signs = scipy.stats.permutation_test((values[i],), np.mean, permutation_type="samples", n_resamples=np.inf)
+        np.testing.assert_allclose(flips.p_value[i], signs.pvalue, rtol=1e-4)
+        np.testing.assert_allclose(wilcoxon.p_value[i], scipy.stats.wilcoxon(values[i]).pvalue, rtol=1e-4)
+    order = np.argsort(flips.p_value)
+    stepped = np.maximum.accumulate(np.array(flips.p_value)[order] * [3, 2, 1])
+    np.testing.assert_allclose(np.array(stats.holm(flips.p_value))[order], np.minimum(stepped, 1), rtol=1e-6)
+
+
+def tiny_pairs(n_draws, seed=0, spread=True, n_speakers=6):
+    """Two methods' counts on random predictions of 4 classes."""
+    rng = np.random.default_rng(seed)
+    made = rng.integers(1, 5, (2, n_draws, n_speakers, 4, 4)).astype(np.int32)
+    if not spread:
+        made[1] = made[0]
+    return paired.Pair("a − b", made[0], made[1], np.arange(n_draws) % 2)
+
+
+@pytest.mark.parametrize(("n_draws", "wilcoxon"), [(4, False), (9, False), (10, True), (30, True)])
+def test_a_test_is_offered_only_where_its_error_rate_holds(run, n_draws, wilcoxon):
+    over_draws, claims = paired.tested(run.experiment, [tiny_pairs(n_draws)], "here", "paper")
+    assert ("not offered" in over_draws.rows[0][2]) == (n_draws < 8)
+    assert ("not offered" in over_draws.rows[0][3]) == (not wilcoxon)
+    assert "not offered" not in claims.rows[0][1]
+    # Two seeds: a crossed interval is not offered below eight of each.
+    assert "not offered at 2 units" in claims.rows[0][3]
+
+
+def test_equal_methods_have_no_variance_and_no_p_value(run):
+    over_draws, claims = paired.tested(run.experiment, [tiny_pairs(10, spread=False)], "here", "paper")
+    for cell in (*over_draws.rows[0][1:], *claims.rows[0][1:3]):
+        assert "not computable: no variance between the units" in cell
+
+
+def test_a_class_without_clips_is_not_computable_instead_of_wrong(run):
+    pair = tiny_pairs(10)
+    lost = dataclasses.replace(pair, a=pair.a * np.array([1, 1, 1, 0])[:, None], b=pair.b)
+    over_draws, claims = paired.tested(run.experiment, [lost], "here", "paper")
+    assert all("not computable" in cell for cell in (*over_draws.rows[0][1:], *claims.rows[0][1:3]))
+
+
+def test_claims_table_holds_the_jackknife_interval(run):
+    pair = tiny_pairs(10)
+    claims = list(paired.tested(run.experiment, [pair], "here", "paper"))[1]
+    interval = stats.jackknife_interval(pair.by_speaker, estimands.uar_difference, over="speakers")
+    low, high = 100 * float(interval.low), 100 * float(interval.high)
+    assert claims.rows[0][1].endswith(f"[{low:+.1f}, {high:+.1f}]")
+    assert "over speakers" in claims.header[1]
+
+
+def test_confusion_shares_and_recalls(run, setting, arrays):
+    found = counts.fixed_cell(run, setting, "paper")
+    ratio = next(one for one in found if one.key == "ratio")
+    total = np.zeros((4, 4))
+    for draw in range(4):
+        tested = ~np.isin(np.arange(len(run.target)), arrays.support.values[draw])
+        total += confusion_matrix(run.target.label[tested], predicted(arrays, "ratio", draw)[tested], labels=range(4))
+    expected = 100 * total / total.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(confusion.shares(ratio), expected)
+    table = confusion.recall_table(run, found, setting)
+    row = next(row for row in table.rows if row[0] == "+ ratio loss")
+    assert [cell.split(" ")[0] for cell in row[1:]] == [words.number(v) for v in np.diag(expected)]
+    empty = dataclasses.replace(ratio, per_run=ratio.per_run * np.array([0, 1, 1, 1])[:, None])
+    assert np.isnan(confusion.shares(empty)[0]).all()
+    assert np.isfinite(confusion.shares(empty)[1:]).all()
+
+
+def test_speakers_and_sexes(run, setting):
+    one = counts.references(run, setting)[1]
+    interval = speakers.by_speaker(one, 0.95)
+    predictions = run.arrays("abs_difference/corpus/in_domain").predictions.values
+    for s in range(len(run.target.speakers)):
+        mine = run.target.speaker == s
+        expected = [100 * balanced_accuracy_score(run.target.label[mine], p[mine]) for p in predictions]
+        np.testing.assert_allclose(interval.estimate[s], np.mean(expected), rtol=1e-5)
+    sexes = speakers.sex_of_speakers(run)
+    assert sexes.tolist() == ["female", "male", "female", "male", "", "female", "male"]
+    table = next(speakers.sex_blocks(run, [one]))
+    assert "1 speaker is not known" in table.caption
+    female = run.target.speaker[:, None] == np.flatnonzero(sexes == "female")[None, :]
+    rows = female.any(axis=1)
+    pooled = balanced_accuracy_score(np.tile(run.target.label[rows], len(predictions)), predictions[:, rows].ravel())
+    assert table.rows[0][1].startswith(words.number(100 * pooled))
+    # Three speakers of each: too few for the interval of a difference.
+    assert "interval not offered at 3 speakers" in table.rows[0][3]
+
+
+def test_without_sexes_there_is_a_sentence_instead_of_a_table(run, setting):
+    everything = dataclasses.replace(run.target.everything, sex=np.full(len(run.target.everything), ""))
+    blank = dataclasses.replace(run, target=dataclasses.replace(run.target, everything=everything))
+    (block,) = speakers.sex_blocks(blank, counts.references(run, setting))
+    assert "names no speaker's sex" in block.text
+
+
+def test_the_pole():
+    r = np.array([0.5, 0.97, 1.0, 1.2])
+    mean, beyond, near = curves.pole_cells(r, 0.95)
+    assert mean.startswith("0.918 [")
+    assert (beyond, near) == ("2 of 4", "2 of 4")
+    many = curves.pole_cells(np.tile(r, 25), 0.95)
+    expected = scipy.stats.binomtest(50, 100).proportion_ci(method="wilson")
+    assert many[1] == f"50.0 [{100 * expected.low:.1f}, {100 * expected.high:.1f}] %, 50 of 100"
+    assert curves.pole_cells(r[:1], 0.95)[0] == "0.500 (interval not computable: fewer than two units)"
+    lost = curves.pole_cells(np.array([0.5, np.nan, 1.2]), 0.95)
+    assert lost[0].startswith("not computable")
+    assert lost[1] == lost[2] == "not computable: r is not a number in 1 draw"
+
+
+def test_the_ratio_of_collapsed_embeddings_is_not_a_number():
+    log = xr.Dataset({"d_same": ("draw", [1.0, 0.0]), "d_different": ("draw", [2.0, 0.0])})
+    np.testing.assert_array_equal(curves.quantity(log, "ratio").values, [0.5, np.nan])
+
+
+def test_the_plane_is_that_of_a_principal_component_analysis():
+    x = np.random.default_rng(3).normal(size=(50, 6)) * np.arange(1, 7)
+    plane, share = embeddings.principal_plane(x)
+    other = PCA(2).fit(x)
+    np.testing.assert_allclose(share, other.explained_variance_ratio_)
+    np.testing.assert_allclose(np.abs(plane), np.abs(other.transform(x)), atol=1e-9)
+    flat, none = embeddings.principal_plane(np.ones((5, 3)))
+    assert not flat.any()
+    assert not none.any()
+    narrow, all_of_it = embeddings.principal_plane(np.arange(4.0)[:, None])
+    assert narrow.shape == (4, 2)
+    np.testing.assert_allclose(all_of_it, [1, 0])
+
+
+def test_the_example_is_the_run_s_own_first_draw_and_is_kept(run, setting, report, arrays):
+    file = run.path / "report" / "example_abs_difference_corpus.nc"
+    before = file.stat().st_mtime_ns
+    example = embeddings.example(run, setting)
+    assert file.stat().st_mtime_ns == before
+    assert example.attrs["seed"] == arrays.seed_of_draw.values[0]
+    np.testing.assert_array_equal(np.flatnonzero(example.labelled.values), np.sort(arrays.support.values[0]))
+    assert (example.agreement.values[1:] >= 0.98).all()
+    # D_s of the labelled clips, from the kept embeddings, is what the run logged.
+    rows, label = arrays.support.values[0], run.target.label
+    for loss in run.experiment.losses:
+        x = example.embedding.sel(state=loss).values[rows].astype(np.float64)
+        gap = np.sqrt(((x[:, None] - x[None]) ** 2).sum(axis=-1))
+        same = (label[rows][:, None] == label[rows][None]) & ~np.eye(len(rows), dtype=bool)
+        logged = float(arrays.d_same.sel(loss=loss, frozen=0, step=4, draw=0))
+        np.testing.assert_allclose(gap[same].mean(), logged, rtol=1e-3)
+
+
+def test_an_example_of_other_results_is_computed_again(run, setting, report, tmp_path):
+    file = run.path / "report" / "example_abs_difference_corpus.nc"
+    good = file.read_bytes()
+    other = dataclasses.replace(run, provenance={**run.provenance, "revision": "another"})
+    try:
+        assert embeddings.example(other, setting).attrs["made_from"] != embeddings._fingerprint(run)
+        file.write_bytes(b"not a table of arrays")
+        assert embeddings.example(run, setting).attrs["made_from"] == embeddings._fingerprint(run)
+        with xr.open_dataset(file, engine="h5netcdf") as mended:
+            assert mended.attrs["made_from"] == embeddings._fingerprint(run)
+    finally:
+        file.write_bytes(good)
+
+
+def test_distances_between_emotions(run, setting, report, arrays):
+    table = next(t for t in tables_of(report[1]) if t.caption.startswith("Distances"))
+    values = arrays[distances.NAME].sel(loss="ratio", frozen=0, step=4).values[:, 0, 1]
+    interval = scipy.stats.t.interval(0.95, 3, values.mean(), scipy.stats.sem(values))
+    row = next(row for row in table.rows if row[0] == "anger – happiness")
+    column = [*table.header].index("after ratio loss")
+    assert row[column] == f"{values.mean():.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
+    assert len(table.rows) == 11
+    given = np.array([[[1.0, 4.0], [4.0, 3.0]], [[0.0, 4.0], [4.0, 0.0]]])
+    np.testing.assert_array_equal(distances.separation(given), [2.0, np.nan])
+
+
+def test_runs_that_kept_no_distances_have_no_such_section(run):
+    def without(head, scope, n_speakers):
+        with results.Loaded.fine_tuning(run, head, scope, n_speakers) as arrays:
+            return arrays.drop_vars(distances.NAME)
+
+    old = dataclasses.replace(run)
+    object.__setattr__(old, "fine_tuning", without)
+    assert distances.section([old]) is None
+    assert distances.section([run]) is not None
+
+
+def test_words_never_hide_what_is_missing():
+    interval = stats.t_interval(np.array([[1.0, 2.0, 4.0], [1.0, np.nan, 2.0], [3.0, 3.0, 3.0]]), over="draws")
+    assert words.estimate(interval, (0,)) == "2.3 [-1.5, 6.1]"
+    assert words.estimate(interval, (1,)) == "not computable: NaN or infinite values"
+    assert words.estimate(interval, (2,)) == "3.0 (interval not computable: no variance between the units)"
+    assert words.number(-0.04, signed=True) == "0.0"
+    assert words.number(float("nan")) == "not computable"
+    assert [words.p_value(p) for p in (0.0004, 0.049, 1.0, float("nan"))] == [
+        "< 0.001", "0.049", "1.000", "not computable"
+    ]  # fmt: skip
+    assert words.listed([]) == ""
+    assert words.listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_the_brief_claims_nothing_where_the_interval_holds_zero(run):
+    texts = [block.text for block in brief.section([run]).blocks]
+    found = [text for text in texts if " points, " in text]
+    assert found
+    for text in found:
+        if "not computable" in text:
+            assert "no claim can be made" in text
+            continue
+        low, high = (float(v) for v in text.partition("[")[2].partition("]")[0].split(", "))
+        assert ("no difference can be claimed" in text) == (low <= 0 <= high)
+        assert "over speakers" in text
+
+
+def test_provenance_names_every_setting(run, report):
+    table = next(t for t in tables_of(report[1]) if t.caption == "Every setting.")
+    assert {row[0] for row in table.rows} == {field.name for field in dataclasses.fields(run.experiment)}
+    made = next(t for t in tables_of(report[1]) if t.caption.startswith("How these results"))
+    kept = json.loads((run.path / "provenance.json").read_text())
+    assert any(kept["revision"] in row[1] for row in made.rows)
+    assert any(kept["packages"]["jax"] in row[1] for row in made.rows)

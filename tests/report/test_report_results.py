@@ -1,0 +1,132 @@
+"""Reading work directories back: what is wrong is said, with the file and what to do."""
+
+import json
+import shutil
+
+import pytest
+
+import siamese_jax
+from siamese_jax.errors import InputError
+from siamese_jax.report import compare, page, results
+from siamese_jax.report.document import Alert
+
+
+@pytest.fixture
+def copy(workdir, tmp_path):
+    shutil.copytree(workdir, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def change(file, **values):
+    found = json.loads(file.read_text())
+    found.update(values)
+    file.write_text(json.dumps(found))
+
+
+def test_a_finished_folder_is_read_whole(workdir):
+    run = results.load(workdir, "run")
+    assert run.missing == run.missing_source == ""
+    assert run.notes == ()
+    assert run.experiment.n_draws == 4
+    assert results.settings(run.experiment) == [results.Setting("abs_difference", "corpus")]
+    with run.fine_tuning("abs_difference", "corpus", 4) as arrays:
+        first = arrays.predictions.values
+    with run.fine_tuning("abs_difference", "corpus", 4) as arrays:
+        assert (arrays.predictions.values == first).all()
+
+
+def test_folders_that_are_none(tmp_path, workdir):
+    for paths, message in (
+        ([tmp_path / "nowhere"], "nowhere: no such folder"),
+        ([workdir / "config.json"], "no such folder"),
+        ([tmp_path], "holds no config.json, so it is no work directory"),
+        ([workdir, workdir], "given twice"),
+        ([], "no work directory"),
+    ):
+        with pytest.raises(InputError, match=message):
+            results.load_all(paths)
+
+
+@pytest.mark.parametrize("lost", ["summary.json", "optimism.json", "provenance.json"])
+def test_an_unfinished_run_is_named(copy, lost):
+    (copy / lost).unlink()
+    with pytest.raises(InputError, match=rf"{lost}: not there; the run has not finished"):
+        results.load(copy, "copy")
+
+
+def test_a_lost_or_damaged_stage_is_named(copy, tmp_path):
+    stage = copy / "arrays/abs_difference/corpus/fine_tuning_04.nc"
+    stage.write_bytes(stage.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"fine_tuning_04\.nc: cannot be read .*remove this file"):
+        page.write([copy], tmp_path / "report.html", [])
+    stage.unlink()
+    with pytest.raises(InputError, match=r"fine_tuning_04\.nc: not there; the run has not finished"):
+        page.write([copy], tmp_path / "report.html", [])
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_files_that_are_not_what_they_should_be(copy):
+    good = (copy / "summary.json").read_text()
+    for text, message in (
+        ("{not json", "not readable as JSON"),
+        ("{}", "holds a dict, expected a list"),
+        ("[]", "holds no result"),
+        ('[{"method": "oodt"}]', "row 0 does not fit this version"),
+        ("[3]", "row 0 does not fit this version"),
+    ):
+        (copy / "summary.json").write_text(text)
+        with pytest.raises(InputError, match=message):
+            results.load(copy, "copy")
+    (copy / "summary.json").write_text(good)
+    change(copy / "config.json", n_draws="many")
+    with pytest.raises(InputError, match=r"config\.json: config\.n_draws holds 'many'"):
+        results.load(copy, "copy")
+    change(copy / "config.json", n_draws=4, colour="red")
+    with pytest.raises(InputError, match=r"holds colour, unknown to siamese_jax"):
+        results.load(copy, "copy")
+
+
+def test_another_kind_of_run_is_refused(copy):
+    change(copy / "config.json", kind="rerun")
+    with pytest.raises(InputError, match=r"holds a run of launch\.rerun"):
+        results.load(copy, "copy")
+
+
+def test_an_older_configuration_is_completed_from_its_arrays_and_says_so(copy):
+    found = json.loads((copy / "config.json").read_text())
+    kept = found.pop("n_in_domain_seeds")
+    (copy / "config.json").write_text(json.dumps(found))
+    run = results.load(copy, "copy")
+    assert run.experiment.n_in_domain_seeds == kept
+    assert "lacks n_in_domain_seeds" in run.notes[0]
+
+
+def test_mixed_versions_are_flagged(copy, workdir):
+    change(copy / "config.json", version="0.0.9")
+    assert "results of two versions are mixed" in results.load(copy, "copy").notes[0]
+    change(copy / "provenance.json", siamese_jax="0.0.9", packages={"jax": "0.1"})
+    other = results.load(copy, "copy")
+    assert f"reported by {siamese_jax.__version__}" in other.notes[0]
+    alerts = [block.text for block in compare.warnings([results.load(workdir, "run"), other])]
+    assert any("Mixed versions (siamese_jax)" in text and "copy: 0.0.9" in text for text in alerts)
+    assert any("Mixed versions (jax): " in text for text in alerts)
+    assert list(compare.warnings([other, other])) == []
+
+
+def test_without_its_tables_a_report_leaves_out_what_needs_them_and_says_so(copy, tmp_path):
+    change(copy / "config.json", tables={"source": "0", "target": "0"})
+    assert "target.npz is not the one that the run read" in results.load(copy, "copy").missing
+    change(copy / "config.json", target=str(tmp_path / "gone.npz"))
+    document = page.write([copy], tmp_path / "report.html", [])
+    assert "cannot be read any more" in results.load(copy, "copy").missing
+    alerts = [b.text for section in document.sections for b in section.blocks if isinstance(b, Alert)]
+    for what in ("no tests", "no confusion matrices", "nothing by speaker", "no embeddings", "left out"):
+        assert any(what in text for text in alerts), what
+    assert any(picture.name.startswith("figure2") for picture in document.pictures())
+
+
+def test_labels_tell_folders_of_one_name_apart(copy, workdir, tmp_path):
+    (tmp_path / "other").mkdir()
+    copy.rename(tmp_path / "other" / "run")
+    labels = [run.label for run in results.load_all([workdir, tmp_path / "other" / "run"])]
+    assert labels == [f"{workdir.parent.name}/run", "other/run"]
