@@ -1,6 +1,9 @@
-"""What the report writes as Markdown, shown inside a notebook."""
+"""What the report writes and draws, shown inside a notebook."""
 
 import dataclasses
+import io
+
+from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,3 +17,25 @@ class Markdown:
 
     def __repr__(self) -> str:
         return self.text
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A figure that a notebook shows where it is a cell's last value, whatever Matplotlib's backend is.
+
+    Fields:
+      figure: made without pyplot, as the report's are.
+      dpi: dots an inch.
+    """
+
+    figure: Figure
+    dpi: int
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        # The software's name and version would make equal figures differ.
+        self.figure.savefig(buffer, format="png", dpi=self.dpi, metadata={"Software": None})
+        return buffer.getvalue()
+
+    def __repr__(self) -> str:
+        return "a figure"
