@@ -76,4 +76,4 @@ def _claims(run: Loaded, start: str) -> Iterator[Block]:
                 verdict = "no difference can be claimed"
             else:
                 verdict = "the interval leaves out 0 (one of several comparisons: see the corrected tests)"
-            yield Paragraph(f"{start}{pair.name}: {value} points, {interval.label}; {verdict}.")
+            yield Paragraph(f"{start}{pair.name}, points of UAR: {value} ({interval.label}); {verdict}.")

@@ -109,14 +109,12 @@ def _picture(
         for interval, style in lines
     )
     unit = lines[0][0].over.removesuffix("s")
-    note = lines[0][0].note
     return Picture(
         name,
         drawing.png(draw),
         f"{y_label} by {x_label.removesuffix(' (not to scale)')}. {ends}.",
         f"{y_label}, {what}; mean and {lines[0][0].label} interval, n = {words.plural(n, unit)}"
-        + (f" (some intervals {note})" if note else "")
-        + ".",
+        f"{words.gaps(*(interval for interval, _ in lines))}.",
     )
 
 

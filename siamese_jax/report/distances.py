@@ -103,5 +103,5 @@ def _picture(run: Loaded, state: str, distances_DxCxC: np.ndarray, name: str) ->
         drawing.png(draw),
         f"Mean distance between emotions {state}: {alt}.",
         f"{state}: mean distance (embedding units) ± half the {interval.label} interval, "
-        f"n = {words.plural(e.n_draws, 'draw')}; each figure has its own colour scale from 0.",
+        f"n = {words.plural(e.n_draws, 'draw')}{words.gaps(interval)}; each figure has its own colour scale from 0.",
     )

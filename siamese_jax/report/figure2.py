@@ -62,9 +62,11 @@ def panel(e: Experiment, rows: list[Row], head: str, scope: str, frozen: int) ->
     axis = figure.subplots()
     _panel(axis, e, rows, head, scope, frozen)
     shown = [r for r in rows if r.selection == "cell" and r.split == "paper" and r.uar_mean is not None]
+    # OODT and IDT, of which nothing is drawn, are lines without intervals.
     values = [
-        v for r in shown for v in (r.uar_mean, r.ci_low, r.ci_high) if v is not None and _drawn(r, head, scope, e)
-    ]
+        v for r in shown if _drawn(r, head, scope, e)
+        for v in (r.uar_mean, *((r.ci_low, r.ci_high) if r.n_draws else ())) if v is not None
+    ]  # fmt: skip
     if values:
         axis.set_ylim(min(values) - 1, max(values) + 1)
     axis.set_title(f"{frozen} frozen {'layer' if frozen == 1 else 'layers'}", size=9)

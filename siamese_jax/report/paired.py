@@ -22,6 +22,8 @@ N_SIGN_PATTERNS = 9_999
 
 SPLIT_NAMES = {"paper": "all clips not drawn (the paper's split)", "speaker_disjoint": "other speakers' clips only"}
 
+NOT_OFFERED = "Not offered is what does not hold its nominal error rate or coverage at so few units."
+
 LINE_STYLES: tuple[tuple[str, str, Any], ...] = (
     ("#D55E00", "s", "-"),
     ("#0072B2", "o", "--"),
@@ -123,7 +125,7 @@ def tested(e: Experiment, pairs: list[Pair], where: str, split: str) -> Iterator
     family = f"Holm's correction over the {words.plural(len(pairs), 'test')} of a column"
     yield Table(
         f"Over draws (Monte Carlo error), points of UAR; {where}; n = {words.plural(values.shape[1], 'draw')}. "
-        f"p values as computed → after {family}.",
+        f"p values as computed → after {family}. {NOT_OFFERED}",
         ("difference", interval.label, flips.kind + " test", wilcoxon.kind + " test"),
         [(pair.name, *cells) for pair, *cells in zip(pairs, *columns)],
     )
@@ -138,7 +140,7 @@ def over_draws(values_KxD: np.ndarray, key: jax.Array) -> tuple[PairedTest, Pair
 
 def _tests(result: PairedTest, n: int) -> list[str]:
     if n >= 2 and result.kind not in stats.offered_methods(n, "draws"):
-        return [f"not offered at {n} draws: its error rate is not the nominal one"] * len(result.p_value)
+        return [f"not offered at {n} draws"] * len(result.p_value)
     adjusted = stats.holm(result.p_value)
     return [words.test(result, adjusted, (i,)) for i in range(len(result.p_value))]
 
@@ -162,7 +164,8 @@ def _claims(e: Experiment, pairs: list[Pair], where: str, split: str, family: st
     n_seeds, n_speakers = len(np.unique(pairs[0].seeds)), int(one[0].n_units)
     return Table(
         f"What a claim needs, points of UAR of all draws pooled; {where}; n = {words.plural(n_speakers, 'speaker')}, "
-        f"{words.plural(n_seeds, 'source seed')} (a seed's draws pooled). p values as computed → after {family}.{note}",
+        f"{words.plural(n_seeds, 'source seed')} (a seed's draws pooled). p values as computed → after {family}. "
+        f"{NOT_OFFERED}{note}",
         header,
         [(pair.name, *(cell for column in columns for cell in column[i])) for i, pair in enumerate(pairs)],
     )
@@ -173,7 +176,7 @@ def _claim_column(intervals: list[Interval]) -> list[tuple[str, str]]:
     first = intervals[0]
     n = int(first.n_units)
     if n >= 2 and first.kind not in stats.offered_methods(n, first.over):
-        return [(f"not offered at {n} units: its coverage is not the nominal one", "")] * len(intervals)
+        return [(f"not offered at {n} units", "")] * len(intervals)
     results = [stats.t_test(interval) for interval in intervals]
     adjusted = stats.holm(jnp.stack([result.p_value for result in results]))
     return [
@@ -243,5 +246,5 @@ def _figure(
         drawing.png(draw),
         f"Paired differences against the number of target speakers, bars {kind}. {ends}.",
         f"Paired differences of UAR (points) at {e.fixed_steps} steps, {e.fixed_frozen} frozen layers, all clips not "
-        f"drawn; bars {each[0].label}, n = {words.plural(n, unit)}: {kind}.",
+        f"drawn; bars {each[0].label}, n = {words.plural(n, unit)}: {kind}{words.gaps(*each)}.",
     )

@@ -46,12 +46,14 @@ def _panel(run: Loaded, setting: Setting, frozen: int, number: str) -> Picture:
     e = run.experiment
     image = drawing.png(lambda: figure2.panel(e, run.rows, setting.head, setting.scope, frozen))
     layers = words.plural(frozen, "frozen layer")
+    gaps = "" if e.n_draws > 1 else ", not computable from one draw"
     return Picture(
         f"figure2_{number}_{frozen}",
         image,
         f"UAR against the number of target speakers with {layers}, {run.corpora}. {_ends(run, setting, frozen)}",
         f"{layers}: mean UAR (%) of {words.plural(e.n_draws, 'draw')} at {e.fixed_steps} steps, bars "
-        f"{100 * e.level:g} % t interval over draws (Monte Carlo error); all clips not drawn; OODT and IDT as lines.",
+        f"{100 * e.level:g} % t interval over draws (Monte Carlo error){gaps}; all clips not drawn; OODT "
+        "and IDT as lines.",
     )
 
 

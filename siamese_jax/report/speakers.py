@@ -101,7 +101,7 @@ def _picture(
         f"{said}.",
         f"UAR (%) of each target speaker's clips, {len(names)} of n = {len(run.target.speakers)} speakers, sorted by "
         f"the first loss ({counts.cell_name(run)}); bars {100 * run.experiment.level:g} % t interval over draws or "
-        "seeds (Monte Carlo error).",
+        f"seeds (Monte Carlo error){words.gaps(*intervals)}.",
     )
 
 

@@ -41,8 +41,9 @@ tbody tr:nth-child(even) > * { background: var(--shade); }
 @media screen and (max-width: 48rem) {
   table { font-size: .82rem; }
   th, td { padding: .25rem .4rem; min-width: 4.5rem; }
-  tr > :first-child { position: sticky; left: 0; max-width: 9.5rem; hyphens: auto; box-shadow: 1px 0 var(--line); }
-  .facts tr > :first-child { max-width: 6.5rem; box-shadow: none; position: static; }
+  tr > :first-child { position: sticky; left: 0; min-width: 8rem; max-width: 11rem; hyphens: auto;
+    box-shadow: 1px 0 var(--line); }
+  .facts tr > :first-child { min-width: 4.5rem; max-width: 6.5rem; box-shadow: none; position: static; }
 }
 .alert { background: var(--alert); border-left: .3rem solid var(--alert-line); padding: .5rem .8rem; }
 pre { background: var(--shade); padding: .6rem; overflow-x: auto; overflow-wrap: normal; font-size: .85rem; }

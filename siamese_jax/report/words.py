@@ -30,6 +30,12 @@ def estimate(
     return f"{number(value, digits, signed)} [{number(low, digits, signed)}, {number(high, digits, signed)}]"
 
 
+def gaps(*intervals: Interval) -> str:
+    """What to add to a figure's caption where some of its intervals are missing; "" where none is."""
+    notes = dict.fromkeys(interval.note for interval in intervals if interval.note)
+    return f" (some intervals {'; '.join(notes)})" if notes else ""
+
+
 def p_value(value: float) -> str:
     """A p value with three digits after the point."""
     if not math.isfinite(value):

@@ -23,7 +23,7 @@ SPEAKER = '"><img src=x onerror=alert(1)>'
 
 def hostile_table(role, seed, sex):
     """Speakers alternate between `sex`'s values; every name is an attack."""
-    table = make_table(role, n_speakers=7, seed=seed)
+    table = make_table(role, n_speakers=7, seed=seed, apart=0.7)
     number = np.array([int(name.rsplit("_", 1)[1]) for name in table.speaker])
     return dataclasses.replace(
         table,

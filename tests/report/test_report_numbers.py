@@ -88,6 +88,7 @@ def test_a_test_is_offered_only_where_its_error_rate_holds(run, n_draws, wilcoxo
     assert ("not offered" in over_draws.rows[0][2]) == (n_draws < 8)
     assert ("not offered" in over_draws.rows[0][3]) == (not wilcoxon)
     assert "not offered" not in claims.rows[0][1]
+    assert "so few units" in claims.caption
     # Two seeds: a crossed interval is not offered below eight of each.
     assert "not offered at 2 units" in claims.rows[0][3]
 
@@ -262,7 +263,7 @@ def test_words_never_hide_what_is_missing():
 
 def test_the_brief_claims_nothing_where_the_interval_holds_zero(run):
     texts = [block.text for block in brief.section([run]).blocks]
-    found = [text for text in texts if " points, " in text]
+    found = [text for text in texts if ", points of UAR: " in text]
     assert found
     for text in found:
         if "not computable" in text:
