@@ -63,7 +63,7 @@ def _scores(runs: list[Loaded], column: int) -> Table:
     for run in runs:
         for scope in run.experiment.scalings:
             for head in run.experiment.heads:
-                lines = table1.lines(run.experiment, run.rows, run.optimism, head, scope)
+                lines = list(table1.lines(run.experiment, run.rows, run.optimism, head, scope))
                 columns.append({_key(line): _cell(line, column) for line in lines})
                 header.append(f"{run.label}: {run.corpora}, {head}, {scope}")
         if column == PAPER_SPLIT and (run.rows[0].source, run.rows[0].target) in table1.PAPER:

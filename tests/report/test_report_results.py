@@ -1,5 +1,6 @@
 """Reading work directories back: what is wrong is said, with the file and what to do."""
 
+import dataclasses
 import json
 import shutil
 
@@ -123,6 +124,22 @@ def test_without_its_tables_a_report_leaves_out_what_needs_them_and_says_so(copy
     for what in ("no tests", "no confusion matrices", "nothing by speaker", "no embeddings", "left out"):
         assert any(what in text for text in alerts), what
     assert any(picture.name.startswith("figure2") for picture in document.pictures())
+
+
+def test_the_paper_stands_beside_its_own_corpora_only(workdir):
+    run = results.load(workdir, "run")
+    rows = [dataclasses.replace(row, source="cremad", target="ravdess") for row in run.rows]
+    theirs = dataclasses.replace(run, rows=rows, label="theirs")
+    (table,) = _scores_of([run, theirs])
+    assert table.header[3:] == ("the paper, cremad to ravdess",)
+    paper = {row[0]: row[3] for row in table.rows}
+    assert paper["OODT, Siamese, source"] == "29.3"
+    assert paper["Siamese fine-tuning + ratio loss, source + target clips, best"] == "43.4"
+    assert "the paper" not in " ".join(_scores_of([run, run])[0].header)
+
+
+def _scores_of(runs):
+    return [b for b in compare.section(runs).blocks if getattr(b, "caption", "").startswith("UAR %, paper's split")]
 
 
 def test_labels_tell_folders_of_one_name_apart(copy, workdir, tmp_path):
