@@ -6,7 +6,6 @@ frozen layers; see also `sources`).
 """
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from siamese_jax import experiment, rows, stages
 from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
 from siamese_jax.io import write_json, write_text
+from siamese_jax.machine import available_cores
 from siamese_jax.progress import bars
 from siamese_jax.stages import Plan
 from siamese_jax.stats import variance
@@ -52,7 +52,7 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
     work = WorkDir(workdir, e, experiment.digests(source, target), "crossing")
     plan = Plan.make(e, source, target)
     found = []
-    with bars() as shown, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
+    with bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
         for head in e.heads:
             tuning = stages.FineTuning(plan, head, e.n_speakers, executor)
             for scope in e.scalings:

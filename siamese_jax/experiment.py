@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from siamese_jax.config import Experiment
 from siamese_jax.datasets import Dataset
 from siamese_jax.errors import InputError
 from siamese_jax.io import write_json, write_text
+from siamese_jax.machine import available_cores
 from siamese_jax.progress import Bars, bars
 from siamese_jax.report import differences as differences_report
 from siamese_jax.report import figure2, scalars, table1
@@ -48,7 +48,7 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
     work = WorkDir(workdir, experiment, digests(source, target), "reproduce")
     plan = Plan.make(experiment, source, target)
     results = Results()
-    with bars() as shown, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
+    with bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
         for head in experiment.heads:
             tuning = stages.FineTuning(plan, head, _to_run(work, head), executor)
             for scope in experiment.scalings:
@@ -180,7 +180,7 @@ def _alternatives(plan: Plan, work: WorkDir, shown: Bars, scope: str) -> xr.Data
         with_source = scope != "train"
         fits = len(plan.target.speakers) + with_source * (1 + 2 * len(e.n_speakers) * e.n_draws)
         on_done = shown.start(f"alternatives ({scope})", len(e.alternatives) * fits)
-        return label(plan, alternatives.run(plan, scope, on_done, len(os.sched_getaffinity(0))))
+        return label(plan, alternatives.run(plan, scope, on_done, available_cores()))
 
     return work.arrays(f"alternatives/{scope}", make)
 

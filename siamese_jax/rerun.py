@@ -5,7 +5,6 @@ however many are run, so asking for more later adds blocks and changes none.
 """
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from siamese_jax import claims, experiment, metrics, rows, stages, summary
 from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
 from siamese_jax.io import write_json, write_text
+from siamese_jax.machine import available_cores
 from siamese_jax.progress import bars
 from siamese_jax.report import differences as differences_report
 from siamese_jax.rows import Scored
@@ -72,7 +72,7 @@ def run(e: Experiment, workdir: str | Path, n_draws: int) -> list[Reruns]:
     n_blocks = -(-n_draws // e.n_draws)
     plans = [Plan.make(e, source, target, block * e.n_draws) for block in range(n_blocks)]
     found = []
-    with bars() as shown, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
+    with bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
         for head in e.heads:
             blocks = [(scope, block) for scope in e.scalings for block in range(n_blocks)]
             missing = [k for k in e.n_speakers if not all(work.has(_block(head, s, k, b)) for s, b in blocks)]

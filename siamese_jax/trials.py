@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from siamese_jax.errors import InputError
+from siamese_jax.machine import available_cores
 
 TRIAL_AXIS = "trial"
 
@@ -30,7 +31,7 @@ def use_all_cores() -> None:
     """
     # That an accelerator's library is absent is no news to a user without one.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
-    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    jax.config.update("jax_num_cpu_devices", available_cores())
     if getattr(jax.config, "jax_compilation_cache_dir") is None:  # noqa: B009 - the stubs lack it
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(home / "siamese_jax" / "xla"))

@@ -11,7 +11,6 @@ import dataclasses
 import importlib.metadata
 import itertools
 import logging
-import os
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from siamese_jax.features import is09
 from siamese_jax.features.audio import Decoded, audio_hash, decode
 from siamese_jax.features.batches import Engine
 from siamese_jax.features.parts import Parts, Row
+from siamese_jax.machine import available_cores as available_cores
 from siamese_jax.progress import bars
 from siamese_jax.types import FeatureTable
 
@@ -53,11 +53,6 @@ class Options:
 
     workers: int
     strict: bool
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def extract(manifest: Manifest, output: str | Path, options: Options) -> FeatureTable:
