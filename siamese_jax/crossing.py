@@ -54,7 +54,9 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
     found = []
     with bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
         for head in e.heads:
-            tuning = stages.FineTuning(plan, head, e.n_speakers, executor)
+            each = [(scope, seed) for scope in e.scalings for seed in range(e.n_seeds)]
+            missing = [k for k in e.n_speakers if not all(work.has(_stage(head, c, k, s)) for c, s in each)]
+            tuning = stages.FineTuning(plan, head, missing, executor)
             for scope in e.scalings:
                 total = len(e.n_speakers) * e.n_seeds * e.n_draws * len(e.losses) * len(e.frozen)
                 uar = _scores(work, plan, tuning, head, scope, shown.start(f"{head}, {scope}", total))
@@ -65,12 +67,16 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
     return found
 
 
+def _stage(head: str, scope: str, n_speakers: int, seed: int) -> str:
+    return f"{head}/{scope}/fine_tuning_{n_speakers:02d}/seed_{seed:04d}"
+
+
 def _scores(
     work: WorkDir, plan: Plan, tuning: stages.FineTuning, head: str, scope: str, on_done: Callable[[int], None]
 ) -> np.ndarray:
     """UAR in per cent [loss, step, frozen, speakers, draw, seed] on other speakers' clips."""
-    e, folder = plan.experiment, f"{head}/{scope}"
-    trained = work.arrays(f"{folder}/source", lambda: stages.source_training(plan, head, scope, lambda _: None))
+    e = plan.experiment
+    trained = work.arrays(f"{head}/{scope}/source", lambda: stages.source_training(plan, head, scope, lambda _: None))
     params = stages.params_from_arrays(trained)
     by_speakers = []
     for k in e.n_speakers:
@@ -82,7 +88,7 @@ def _scores(
             def make(one: Plan = one, k: int = k) -> xr.Dataset:
                 return experiment.label(one, tuning.run(one, k, scope, params, on_done))
 
-            arrays = work.arrays(f"{folder}/fine_tuning_{k:02d}/seed_{seed:04d}", make)
+            arrays = work.arrays(_stage(head, scope, k, seed), make)
             predictions = arrays.predictions.transpose("loss", "step", "frozen", "draw", "clip").values
             by_seed.append(rows.score(predictions, plan.target, mask).uar)
         by_speakers.append(np.stack(by_seed, axis=-1))
