@@ -4,12 +4,13 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from siamese_jax import interrupt
 from siamese_jax.errors import InputError
 from siamese_jax.machine import available_cores
 
@@ -53,6 +54,16 @@ def _rows(tree: Any, rows: np.ndarray) -> Any:
     return jax.tree.map(lambda leaf: leaf[rows], tree)
 
 
+class Kept(Protocol):
+    """Where the finished trials of one call are kept, so that a run that was stopped goes on with the others."""
+
+    def restore(self, results: Any) -> np.ndarray:
+        """Fills in the results [G, ...] of the trials that are kept, in place; which those are, [G] bool."""
+
+    def add(self, rows: np.ndarray, results: Any) -> None:
+        """Keeps the results [K, ...] of the trials `rows` [K]."""
+
+
 class TrialProgram:
     """A trial, mapped over a leading trial axis [G] of its mapped arguments, compiled once.
 
@@ -83,11 +94,16 @@ class TrialProgram:
         self.compiled = self._program.lower(*chunk).compile()
         return self
 
-    def __call__(self, *arguments: Any, on_chunk: Callable[[int], None] | None = None) -> Any:
+    def __call__(self, *arguments: Any, on_chunk: Callable[[int], None] | None = None, kept: Kept | None = None) -> Any:
         """Runs all trials; the result has the trial axis [G] in front of every array, as NumPy arrays.
 
-        `on_chunk` is called with the number of trials that each finished chunk held. Raises InputError where the
-        mapped arguments do not agree on G.
+        `on_chunk` is called with the number of trials that each finished chunk held. Trials that are in `kept` are not
+        run; finished chunks are added to it. At equal chunk shape a trial gives the same bits either way: chunks are
+        kept whole, so those that are missing hold the same trials at the same places.
+
+        Raises:
+          InputError: the mapped arguments do not agree on G.
+          interrupt.Stopped: a signal has come; what was finished is in `kept`.
         """
         mapped = [leaf for a, axis in zip(arguments, self.in_axes) if axis == 0 for leaf in jax.tree.leaves(a)]
         sizes = {leaf.shape[0] for leaf in mapped}
@@ -96,17 +112,24 @@ class TrialProgram:
         if self.compiled is None:
             self.prepare(*arguments)
         n_trials = sizes.pop()
+        results = jax.tree.map(lambda leaf: np.empty((n_trials, *leaf.shape[1:]), leaf.dtype), self.compiled.out_info)
+        done = np.zeros(n_trials, bool) if kept is None else kept.restore(results)
+        if on_chunk is not None and done.any():
+            on_chunk(int(done.sum()))
         shared = [None if axis == 0 else jax.device_put(a, self._shared) for a, axis in zip(arguments, self.in_axes)]
-        results = []
-        for start in range(0, n_trials, self.chunk):
-            rows = np.minimum(np.arange(start, start + self.chunk), n_trials - 1)
+        missing = np.flatnonzero(~done)
+        for start in range(0, len(missing), self.chunk):
+            interrupt.check()
+            held = missing[start : start + self.chunk]
+            rows = np.concatenate([held, np.repeat(held[-1:], self.chunk - len(held))])
             chunk = [
                 jax.device_put(_rows(a, rows), self._mapped) if axis == 0 else s
                 for a, s, axis in zip(arguments, shared, self.in_axes)
             ]
-            held = min(self.chunk, n_trials - start)
-            result = jax.device_get(self.compiled(*chunk))
-            results.append(jax.tree.map(lambda leaf, held=held: leaf[:held], result))
+            found = jax.tree.map(lambda leaf, n=len(held): leaf[:n], jax.device_get(self.compiled(*chunk)))
+            jax.tree.map(lambda into, leaf, held=held: into.__setitem__(held, leaf), results, found)
+            if kept is not None:
+                kept.add(held, found)
             if on_chunk is not None:
-                on_chunk(held)
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)
+                on_chunk(len(held))
+        return results

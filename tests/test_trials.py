@@ -1,11 +1,14 @@
 """One trial is the same alone, mapped, chunked and sharded, in every form; changing one leaves the others alone."""
 
+import signal
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siamese_jax import pairs, protocols, scaling, trials
+from siamese_jax import interrupt, pairs, protocols, scaling, trials
 from siamese_jax.errors import InputError
 from siamese_jax.models import siamese
 from siamese_jax.protocols import Clips, FewShot, ProtocolSpec
@@ -62,6 +65,45 @@ def test_a_trial_gives_the_same_bits_whatever_the_number_of_trials():
     seven = run(7, 4, 1)
     assert_same_bits(first(seven, 3), run(3, 4, 1))
     assert seven.predictions.shape == (7, 3, 48)
+
+
+class InMemory:
+    """Keeps the trials of one call; after `stop_after` chunks a signal comes."""
+
+    def __init__(self, stop_after=None):
+        self.kept, self.stop_after = [], stop_after
+
+    def restore(self, results):
+        done = np.zeros(len(results.skipped), bool)
+        for rows, found in self.kept:
+            done[rows] = True
+            jax.tree.map(lambda into, leaf, rows=rows: into.__setitem__(rows, leaf), results, found)
+        return done
+
+    def add(self, rows, results):
+        self.kept.append((rows, results))
+        if len(self.kept) == self.stop_after:
+            signal.raise_signal(signal.SIGTERM)
+            while not interrupt.requested():
+                time.sleep(0.01)
+
+
+@pytest.mark.parametrize("lost", [(), (0,), (1, 2)])
+def test_a_stopped_call_goes_on_with_the_trials_that_are_missing(lost):
+    program = trials.TrialProgram(protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None, None), 2)
+    arguments = (start(7), few_shot_trials(7), corpus(), PROBE, np.int32(1))
+    whole = program(*arguments)
+    kept, counted = InMemory(stop_after=3), []
+    with interrupt.watch(), pytest.raises(interrupt.Stopped, match="SIGTERM"):
+        program(*arguments, kept=kept)
+    assert [rows.tolist() for rows, _ in kept.kept] == [[0, 1], [2, 3], [4, 5]]
+    kept.kept, kept.stop_after = [part for i, part in enumerate(kept.kept) if i not in lost], None
+    assert_same_bits(program(*arguments, kept=kept, on_chunk=counted.append), whole)
+    assert len(kept.kept) == 4
+    assert sum(counted) == 7
+    counted.clear()
+    assert_same_bits(program(*arguments, kept=kept, on_chunk=counted.append), whole)
+    assert counted == [7]
 
 
 def test_changing_one_trial_leaves_the_others_alone():

@@ -1,0 +1,81 @@
+"""A clean stop: the first SIGTERM or SIGINT asks for one, and long work stops where its results can be kept.
+
+    with interrupt.watch():
+        for step in range(steps):
+            state = train_step(state)
+            interrupt.check()  # raises Stopped once a signal has come; save what is done on the way out
+
+Without `watch` the signals do what they always do, and `check` does nothing.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_requested: list[int] = []
+
+
+class Stopped(BaseException):
+    """Raised between two pieces of work after a signal; no `Exception`, so that no handler of errors swallows it.
+
+    Fields:
+      exit_code: 128 plus the signal's number, as a shell gives it: 143 after SIGTERM, 130 after SIGINT.
+    """
+
+    def __init__(self, signum: int):
+        name = signal.Signals(signum).name
+        super().__init__(f"stopped by {name}; what is finished is kept: the same command goes on from there")
+        self.exit_code = 128 + signum
+
+
+def requested() -> bool:
+    """Whether a signal has asked for a stop."""
+    return bool(_requested)
+
+
+def check() -> None:
+    """Raises Stopped if a signal has asked for a stop; cheap, to be called between any two pieces of work."""
+    if _requested:
+        raise Stopped(_requested[0])
+
+
+@contextlib.contextmanager
+def watch() -> Iterator[None]:
+    """While it lasts, the first SIGTERM or SIGINT asks for a stop and the second ends the process at once.
+
+    The signals are read by a thread of their own: the main one may be inside a compiled call for seconds, where
+    Python's handlers have to wait. To be called from the main thread, as `signal.signal`.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    former = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    former_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    thread = threading.Thread(target=_listen, args=(reading,), name="signals", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(former_fd)
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        os.close(writing)
+        thread.join()
+        os.close(reading)
+        _requested.clear()
+
+
+def _listen(reading: int) -> None:
+    """Takes the signals' numbers, a byte each, until the pipe is closed at its other end."""
+    while byte := os.read(reading, 1):
+        if byte[0] not in SIGNALS:
+            continue
+        name = signal.Signals(byte[0]).name
+        if _requested:
+            os.write(2, f"\n{name} again: ending at once\n".encode())
+            os._exit(128 + byte[0])
+        os.write(2, f"\n{name}: stopping as soon as what is under way can be kept; once more ends at once\n".encode())
+        _requested.append(byte[0])
