@@ -126,8 +126,9 @@ class TrialProgram:
                 jax.device_put(_rows(a, rows), self._mapped) if axis == 0 else s
                 for a, s, axis in zip(arguments, shared, self.in_axes)
             ]
-            found = jax.tree.map(lambda leaf, n=len(held): leaf[:n], jax.device_get(self.compiled(*chunk)))
-            jax.tree.map(lambda into, leaf, held=held: into.__setitem__(held, leaf), results, found)
+            found = _rows(jax.device_get(self.compiled(*chunk)), np.arange(len(held)))
+            for into, leaf in zip(jax.tree.leaves(results), jax.tree.leaves(found)):
+                into[held] = leaf
             if kept is not None:
                 kept.add(held, found)
             if on_chunk is not None:
