@@ -1,6 +1,7 @@
-"""Fine-tuning at any number of draws, with its statistics; appends to what is already there.
+"""Any protocol at any number of draws, with its statistics; appends to what is already there.
 
 python -m launch.rerun --workdir=results/rerun --draws=10000
+python -m launch.rerun --workdir=results/rerun_oodt --protocol=out_of_domain --draws=1000 --config.n_draws=100
 """
 
 import sys
@@ -9,13 +10,21 @@ from pathlib import Path
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from siamese_jax import config, crossing, rerun, trials
+from siamese_jax import config, crossing, rerun, retraining, trials
 from siamese_jax.errors import InputError
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/rerun.py", "The experiment; its n_draws is a block's size.")
 WORKDIR = flags.DEFINE_string("workdir", "results/rerun", "Where blocks are, and where new ones go.")
-DRAWS = flags.DEFINE_integer("draws", 10_000, "Draws in all, those already there included; rounded up to whole blocks.")
-
+PROTOCOL = flags.DEFINE_enum(
+    "protocol", "fine_tuning", ["fine_tuning", *retraining.PROTOCOLS],
+    "What is repeated: fine-tuning on draws of labelled clips, or a training, from another seed each time.",
+)  # fmt: skip
+DRAWS = flags.DEFINE_integer(
+    "draws", 10_000, "Draws (or trainings) in all, those already there included; rounded up to whole blocks."
+)
+ALTERNATIVE_DRAWS = flags.DEFINE_integer(
+    "alternative_draws", 1000, "Of these, how many the configuration's classifiers are run on too, from the first on."
+)
 CROSSED = flags.DEFINE_bool(
     "crossed", False, "Run every draw of the config from every seed, for the shares of variance."
 )
@@ -29,8 +38,10 @@ def main(argv: list[str]) -> None:
     try:
         if CROSSED.value:
             crossing.run(experiment, WORKDIR.value)
+        elif PROTOCOL.value in retraining.PROTOCOLS:
+            retraining.run(experiment, WORKDIR.value, PROTOCOL.value, DRAWS.value)
         else:
-            rerun.run(experiment, WORKDIR.value, DRAWS.value)
+            rerun.run(experiment, WORKDIR.value, DRAWS.value, ALTERNATIVE_DRAWS.value)
     except InputError as error:
         logging.error("%s", error)
         sys.exit(2)

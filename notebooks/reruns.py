@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from configs import rerun as rerun_config
-from siamese_jax import claims, config, rerun, stats, trials
+from siamese_jax import config, rerun, stats, trials
 from siamese_jax.report.figure2 import STYLES
 from siamese_jax.report.inline import Markdown
 
@@ -44,7 +44,7 @@ kept = tempfile.TemporaryDirectory()
 folder = Path(kept.name)
 claimed = {}
 for n_draws in (BLOCK, 2 * BLOCK, 6 * BLOCK):
-    reruns = rerun.run(e, folder, n_draws)[0]
+    reruns = rerun.run(e, folder, n_draws, BLOCK)[0]
     claimed[n_draws] = json.loads((folder / "claims.json").read_text())[0]
 scores = reruns.labelled()
 print(scores)
@@ -123,7 +123,7 @@ plt.show()
 # cannot fall below 0.002.
 
 # %%
-Markdown(claims.markdown([claimed[6 * BLOCK]]).partition("\n")[2])
+Markdown((folder / "claims.md").read_text().partition("\n")[2])
 
 # %% [markdown]
 # ## How often would ten draws show a gain by chance?

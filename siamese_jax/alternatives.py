@@ -1,8 +1,8 @@
 """What a user would pick instead: classifiers of scikit-learn on the same features, draws and test clips."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -65,33 +65,54 @@ def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs
     return predictions
 
 
-def run(plan: Plan, scope: str, on_done: Callable[[int], None], n_jobs: int) -> xr.Dataset:
+PARTS = ("loso", "source_only", "few_shot")
+"""What the classifiers learn from: the target without one speaker, the source, or each draw's labelled clips."""
+
+
+def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], None], n_jobs: int) -> xr.Dataset:
     """Every classifier under one scaling scope, on the draws of the plan.
 
-    Returns `loso` (method, clip) and `tested` (clip); where the scope knows a source, `source_only` (method, clip) and
-    `few_shot` (method, data, n_speakers, draw, clip), data being "target" and "source+target"; and `fit_seconds`.
+    Args:
+      parts: which of `PARTS` to run; "source_only" and "few_shot" are left out where the scope knows no source.
+
+    Returns `loso` (method, clip) and `tested` (clip); `source_only` (method, clip); `few_shot` (method, data,
+    n_speakers, draw, clip), data being "target" and "source+target"; and `fit_seconds`.
     """
     e, target = plan.experiment, plan.target
-    loso, tested = _leave_one_out_tasks(plan, scope)
-    few_shot = [] if scope == "train" else _few_shot_tasks(plan, scope)
-    source_only = [] if scope == "train" else [_source_task(plan, scope)]
-    out: dict[str, list[np.ndarray]] = {"loso": [], "source_only": [], "few_shot": []}
+    wanted = [part for part in parts if part == "loso" or scope != "train"]
+    loso, tested = _leave_one_out_tasks(plan, scope) if "loso" in wanted else ([], None)
+    few_shot = _few_shot_tasks(plan, scope) if "few_shot" in wanted else []
+    source_only = [_source_task(plan, scope)] if "source_only" in wanted else []
+    out: dict[str, list[np.ndarray]] = {part: [] for part in wanted}
     seconds = []
     for name in e.alternatives:
         start = perf_counter()
         found = fit_all(name, [task for _, task in loso] + source_only + few_shot, on_done, n_jobs)
-        pooled = np.zeros(len(target), np.int8)
-        for (rows, _), predicted in zip(loso, found):
-            pooled[rows] = predicted
-        out["loso"].append(pooled)
-        if few_shot:
+        if loso:
+            pooled = np.zeros(len(target), np.int8)
+            for (rows, _), predicted in zip(loso, found):
+                pooled[rows] = predicted
+            out["loso"].append(pooled)
+        if source_only:
             out["source_only"].append(found[len(loso)])
-            out["few_shot"].append(np.stack(found[len(loso) + 1 :]).reshape(2, len(e.n_speakers), e.n_draws, -1))
+        if few_shot:
+            of_draws = np.stack(found[len(loso) + len(source_only) :])
+            out["few_shot"].append(of_draws.reshape(2, len(e.n_speakers), e.n_draws, -1))
         seconds.append(perf_counter() - start)
     dims = {"few_shot": ("method", "data", "n_speakers", "draw", "clip")}
     arrays = {key: (dims.get(key, ("method", "clip")), np.stack(value)) for key, value in out.items() if value}
-    coords = {"method": list(e.alternatives), "n_speakers": list(e.n_speakers), "data": ["target", "source+target"]}
-    return xr.Dataset(arrays, coords=coords).assign(tested=("clip", tested), fit_seconds=("method", seconds))
+    coords: dict[str, Any] = {"method": list(e.alternatives)}
+    if few_shot:
+        coords |= {"n_speakers": list(e.n_speakers), "data": ["target", "source+target"]}
+    found_arrays = xr.Dataset(arrays, coords=coords).assign(fit_seconds=("method", seconds))
+    return found_arrays if tested is None else found_arrays.assign(tested=("clip", tested))
+
+
+def n_fits(plan: Plan, scope: str, parts: Sequence[str]) -> int:
+    """Fits of one classifier in `run`, for progress."""
+    e = plan.experiment
+    each = {"loso": len(plan.target.speakers), "source_only": 1, "few_shot": 2 * len(e.n_speakers) * e.n_draws}
+    return sum(each[part] for part in parts if part == "loso" or scope != "train")
 
 
 def _leave_one_out_tasks(plan: Plan, scope: str) -> tuple[list[tuple[np.ndarray, Task]], np.ndarray]:

@@ -4,19 +4,23 @@ Over draws: Monte Carlo error on these speakers and source seeds, which more dra
 a claim about other speakers and other source trainings needs, which more draws do not shrink.
 """
 
+import dataclasses
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
+from siamese_jax.rows import Scored
 from siamese_jax.stages import Plan
 from siamese_jax.stats import crossed, effects, estimands, hypothesis_tests, intervals, multiplicity, planning, tradeoff
 from siamese_jax.stats.records import Interval
-from siamese_jax.summary import COMPARISONS, Grid
+from siamese_jax.summary import COMPARISONS, FEW_SHOT_DATA, Grid
 
 SPLIT = "speaker_disjoint"
 """Claims are about people the network has not heard: the drawn speakers' other clips are not tested."""
@@ -28,8 +32,48 @@ N_EXPERIMENTS = 4000
 N_RESAMPLES = 10_000
 
 
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """The classifiers on the first draws, and the network on the same draws.
+
+    Fields:
+      methods: names of the M classifiers.
+      scored: by split, their scores [M, data, speakers, draw].
+      counts: by split, theirs on source plus target clips, [M, speakers, seed, S, C, C], pooled over the draws that
+        start from a seed (the classifiers do not depend on it; the grouping pairs them with the network).
+      tuned_counts: by split, the network's on these draws alone, [speakers, loss, frozen, step, seed, S, C, C].
+      seconds: [M] time of the fits.
+    """
+
+    methods: tuple[str, ...]
+    scored: dict[str, Scored]
+    counts: dict[str, np.ndarray]
+    tuned_counts: dict[str, np.ndarray]
+    seconds: np.ndarray
+
+    @property
+    def n_draws(self) -> int:
+        """How many draws the classifiers were run on."""
+        return next(iter(self.scored.values())).uar.shape[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Paired:
+    """Two methods on the same draws: what they are, UAR [2, G] by draw, counts [2, J, S, C, C] pooled by seed."""
+
+    what: dict[str, Any]
+    uar: np.ndarray
+    counts: np.ndarray
+
+
 def examine(
-    plan: Plan, head: str, scope: str, grid: Grid, counts: dict[str, np.ndarray], start_ratio: np.ndarray
+    plan: Plan,
+    head: str,
+    scope: str,
+    grid: Grid,
+    counts: dict[str, np.ndarray],
+    start_ratio: np.ndarray,
+    beside: Beside | None,
 ) -> dict[str, Any]:
     """Everything that one setting's reruns say of the claims, as plain JSON values (UAR in points).
 
@@ -37,44 +81,79 @@ def examine(
       grid: scores [speakers, loss, frozen, step, draw] by split.
       counts: [speakers, loss, frozen, step, seed, S, C, C] by split.
       start_ratio: [speakers, draw] r before the first step; NaN where it was not read.
+      beside: the classifiers, where there are any.
     """
     e = plan.experiment
-    gains = [
-        _gain(plan, grid, counts, method, minus, k, f, r)
-        for method, minus in COMPARISONS
-        if method in e.losses and minus in e.losses
-        for k in range(len(e.n_speakers))
-        for f in range(len(e.frozen))
-        for r in range(len(e.steps))
-        if e.steps[r] > 0
-    ]
-    for test in ("sign_flip_p", "wilcoxon_p", "speakers_sign_flip_p"):
-        values = np.array([math.nan if g[test] is None else g[test] for g in gains], np.float32)
-        adjusted = np.asarray(multiplicity.holm(values)) if len(values) else values
-        for gain, p in zip(gains, adjusted):
-            gain[f"{test}_holm"] = _number(p)
+    gains = []
+    for pair in _between_losses(plan, grid.scored[SPLIT].uar, counts[SPLIT]):
+        plan_key = jax.random.fold_in(_key(e), 2)
+        gains.append({**_gain(e, pair), **_plan_draws(pair.uar[0], pair.uar[1], e.level, plan_key)})
+    against = [] if beside is None else [_gain(e, pair) for pair in _against(plan, grid, beside)]
+    for family in (gains, against):
+        _correct(family)
     return {
         "source": plan.source.name, "target": plan.target.name, "head": head, "scaling": scope, "split": SPLIT,
-        "n_draws": e.n_draws, "n_seeds": e.n_seeds, "gains": gains, "trade_off": _trade_off(plan, grid),
-        "beyond_the_pole": _beyond_the_pole(plan, start_ratio),
+        "n_draws": e.n_draws, "n_seeds": e.n_seeds, "gains": gains,
+        "n_alternative_draws": 0 if beside is None else beside.n_draws, "against_alternatives": against,
+        "trade_off": _trade_off(plan, grid), "beyond_the_pole": _beyond_the_pole(plan, start_ratio),
     }  # fmt: skip
 
 
-def _gain(
-    plan: Plan, grid: Grid, counts: dict[str, np.ndarray], method: str, minus: str, k: int, f: int, r: int
-) -> dict[str, Any]:
-    """One paired difference, with intervals over draws, speakers, and speakers and seeds; tests; sizes; planning."""
+def _key(e: Experiment) -> jax.Array:
+    return jax.random.fold_in(jax.random.key(e.seed), 3)
+
+
+def _cells(e: Experiment) -> Iterator[tuple[tuple[int, int, int], dict[str, int]]]:
+    """(index, names) of every number of speakers, depth of freezing and readout after a step."""
+    for k, n_speakers in enumerate(e.n_speakers):
+        for f, frozen in enumerate(e.frozen):
+            for r, steps in enumerate(e.steps):
+                if steps > 0:
+                    yield (k, f, r), {"n_speakers": n_speakers, "frozen": frozen, "steps": steps}
+
+
+def _between_losses(plan: Plan, uar: np.ndarray, counts: np.ndarray) -> Iterator[_Paired]:
     e = plan.experiment
-    a, b = e.losses.index(method), e.losses.index(minus)
-    uar = grid.scored[SPLIT].uar[k, :, f, r]
-    difference_G = uar[a] - uar[b]
-    sums_JxSx2 = np.stack([counts[SPLIT][k, a, f, r], counts[SPLIT][k, b, f, r]], axis=2)
-    sums_JxSx2 = sums_JxSx2[sums_JxSx2.sum(axis=(1, 2, 3, 4)) > 0].astype(np.float32)
+    for method, minus in COMPARISONS:
+        if method in e.losses and minus in e.losses:
+            both = [e.losses.index(method), e.losses.index(minus)]
+            for (k, f, r), names in _cells(e):
+                what = {"method": method, "minus": minus, **names}
+                yield _Paired(what, uar[k, both, f, r], counts[k, both, f, r])
+
+
+def _against(plan: Plan, grid: Grid, beside: Beside) -> Iterator[_Paired]:
+    """Each loss minus each classifier on source plus target clips, over the draws that the classifiers had."""
+    e, data = plan.experiment, FEW_SHOT_DATA.index("source+target")
+    uar, tuned = grid.scored[SPLIT].uar[..., : beside.n_draws], beside.tuned_counts[SPLIT]
+    for m, minus in enumerate(beside.methods):
+        other_uar, other = beside.scored[SPLIT].uar[m, data], beside.counts[SPLIT][m]
+        for a, method in enumerate(e.losses):
+            for (k, f, r), names in _cells(e):
+                what = {"method": method, "minus": minus, **names}
+                yield _Paired(what, np.stack([uar[k, a, f, r], other_uar[k]]), np.stack([tuned[k, a, f, r], other[k]]))
+
+
+def _correct(gains: list[dict[str, Any]]) -> None:
+    """Adds Holm's and Benjamini and Hochberg's adjusted p values over a family of gains."""
+    for test in ("sign_flip_p", "wilcoxon_p", "speakers_sign_flip_p"):
+        values = np.array([math.nan if g[test] is None else g[test] for g in gains], np.float32)
+        for name, adjust in (("holm", multiplicity.holm), ("bh", multiplicity.benjamini_hochberg)):
+            adjusted = np.asarray(adjust(values)) if len(values) else values
+            for gain, p in zip(gains, adjusted):
+                gain[f"{test}_{name}"] = _number(p)
+
+
+def _gain(e: Experiment, pair: _Paired) -> dict[str, Any]:
+    """One paired difference, with intervals over draws, speakers, and speakers and seeds; tests and sizes."""
+    difference_G = pair.uar[0] - pair.uar[1]
+    sums_JxSx2 = np.moveaxis(pair.counts, 0, 2).astype(np.float32)
+    sums_JxSx2 = sums_JxSx2[sums_JxSx2.sum(axis=(1, 2, 3, 4)) > 0]
     speakers_Sx2 = sums_JxSx2.sum(axis=0)
-    draw_key, speaker_key, plan_key = jax.random.split(jax.random.fold_in(jax.random.key(e.seed), 3), 3)
+    draw_key, speaker_key = (jax.random.fold_in(_key(e), i) for i in range(2))
     over_draws = intervals.t_interval(difference_G, e.level, over="draws")
     over_speakers = intervals.jackknife_interval(speakers_Sx2, estimands.uar_difference, e.level, over="speakers")
-    both = _interval(crossed.crossed_interval(sums_JxSx2, estimands.uar_difference, e.level), 100.0)
+    both = plain(crossed.crossed_interval(sums_JxSx2, estimands.uar_difference, e.level), 100.0)
     if (sums_JxSx2.sum(axis=(2, 3, 4)) == 0).any():
         # The two-way interval is of a full crossing: a speaker whom a seed's draws always drew leaves a gap in it.
         both |= {"low": None, "high": None, "note": "not computable: some seeds never test some speakers; draw more"}
@@ -86,22 +165,19 @@ def _gain(
         per_speaker_S, over="speakers", key=speaker_key, n_resamples=N_RESAMPLES
     )
     return {
-        "method": method, "minus": minus, "n_speakers": e.n_speakers[k], "frozen": e.frozen[f], "steps": e.steps[r],
+        **pair.what,
         "gain": _number(difference_G.mean()),
-        "over_draws": _interval(over_draws, 1.0),
-        "over_speakers": _interval(over_speakers, 100.0),
+        "over_draws": plain(over_draws, 1.0),
+        "over_speakers": plain(over_speakers, 100.0),
         "over_speakers_and_seeds": both,
         "sign_flip_p": _number(flips.p_value),
         "wilcoxon_p": _number(ranks.p_value),
         "speakers_sign_flip_p": _number(of_speakers.p_value),
-        "effect_size": _interval(size, 1.0),
-        **_plan_draws(difference_G, uar[a], uar[b], e.level, plan_key),
-    }  # fmt: skip
+        "effect_size": plain(size, 1.0),
+    }
 
 
-def _plan_draws(
-    difference_G: np.ndarray, method_G: np.ndarray, baseline_G: np.ndarray, level: float, key: jax.Array
-) -> dict[str, Any]:
+def _plan_draws(method_G: np.ndarray, baseline_G: np.ndarray, level: float, key: jax.Array) -> dict[str, Any]:
     """How often ten draws show the paper's gain, and 2 points, by chance; how many draws 1 point needs. Or why not."""
     need_key, *chance_keys = jax.random.split(key, 3)
     try:
@@ -112,7 +188,13 @@ def _plan_draws(
             )
             found[f"chance_of_{gain:g}_points_in_ten_unpaired_draws"] = _number(chance.probability)
         needed = planning.draws_needed(
-            difference_G, gain=1.0, power=0.8, level=level, n_max=400, key=need_key, n_experiments=N_EXPERIMENTS
+            method_G - baseline_G,
+            gain=1.0,
+            power=0.8,
+            level=level,
+            n_max=400,
+            key=need_key,
+            n_experiments=N_EXPERIMENTS,
         )
         return {**found, "draws_needed_for_1_point": needed.n_draws, "planning_note": needed.note}
     except InputError as error:
@@ -134,7 +216,7 @@ def _trade_off(plan: Plan, grid: Grid) -> list[dict[str, Any]]:
                 for i, (first, second) in enumerate(itertools.pairwise(numbers)):
                     one = jax.tree.map(lambda x, i=i: x[i], gain)
                     found.append({"loss": loss, "frozen": frozen, "steps": steps, "from": first, "to": second,
-                                  "gain_per_speaker": _interval(one, 1.0)})  # fmt: skip
+                                  "gain_per_speaker": plain(one, 1.0)})  # fmt: skip
     return found
 
 
@@ -145,67 +227,23 @@ def _beyond_the_pole(plan: Plan, start_ratio: np.ndarray) -> list[dict[str, Any]
         return []
     shares = intervals.share_interval(jnp.asarray(start_ratio >= 1), e.level, over="draws")
     return [
-        {"n_speakers": k, "share": _interval(jax.tree.map(lambda x, i=i: x[i], shares), 1.0)}
+        {"n_speakers": k, "share": plain(jax.tree.map(lambda x, i=i: x[i], shares), 1.0)}
         for i, k in enumerate(e.n_speakers)
     ]
 
 
-def _interval(interval: Interval, factor: float) -> dict[str, Any]:
+def plain(interval: Interval, factor: float) -> dict[str, Any]:
     """An interval as plain values; null limits and a note where it cannot be computed."""
     return {
         "estimate": _number(factor * np.asarray(interval.estimate)),
         "low": _number(factor * np.asarray(interval.low)),
         "high": _number(factor * np.asarray(interval.high)),
-        "kind": interval.label,
+        "kind": interval.label, "method": interval.kind, "over": interval.over,
         "n_units": int(interval.n_units),
         "note": interval.note,
-    }
+    }  # fmt: skip
 
 
 def _number(value: Any) -> float | None:
     number = float(value)
     return number if math.isfinite(number) else None
-
-
-def markdown(claimed: list[dict[str, Any]]) -> str:
-    """The gains of every setting in tables, with both kinds of uncertainty."""
-    parts = ["# The claims\n"]
-    for one in claimed:
-        parts.append(
-            f"\n## {one['source']} to {one['target']}, head {one['head']}, scaled by {one['scaling']}\n\n"
-            f"Speaker-disjoint test clips; {one['n_draws']} draws over {one['n_seeds']} source seeds. Gains in "
-            "points of UAR. The interval over draws is Monte Carlo error on these speakers and seeds; the one over "
-            "speakers and seeds is what a claim about others needs. P values are of sign-flip permutation tests, Holm "
-            "over all rows.\n\n"
-            "| comparison | speakers | frozen | steps | gain over draws | over speakers | over speakers and seeds "
-            "| p, draws | p, speakers |\n|---|---|---|---|---|---|---|---|---|\n"
-        )
-        parts.extend(_gain_line(gain) for gain in one["gains"])
-        parts.extend(_pole_lines(one["beyond_the_pole"]))
-    return "".join(parts)
-
-
-def _gain_line(gain: dict[str, Any]) -> str:
-    cells = [_text(gain[key]) for key in ("over_draws", "over_speakers", "over_speakers_and_seeds")]
-    p_values = [_p_text(gain[key]) for key in ("sign_flip_p_holm", "speakers_sign_flip_p_holm")]
-    what = f"{gain['method']} minus {gain['minus']} | {gain['n_speakers']} | {gain['frozen']} | {gain['steps']}"
-    return f"| {what} | {' | '.join(cells + p_values)} |\n"
-
-
-def _pole_lines(shares: list[dict[str, Any]]) -> list[str]:
-    if not shares:
-        return []
-    each = "; ".join(f"{s['n_speakers']} speakers: {100 * s['share']['estimate']:.0f} %" for s in shares)
-    return [f"\nDraws that start at or beyond the pole (D_s >= D_d on the labelled clips): {each}.\n"]
-
-
-def _text(interval: dict[str, Any]) -> str:
-    if interval["estimate"] is None:
-        return "not computable"
-    if interval["low"] is None:
-        return f"{interval['estimate']:+.2f} ({interval['note']})"
-    return f"{interval['estimate']:+.2f} [{interval['low']:+.2f}, {interval['high']:+.2f}]"
-
-
-def _p_text(p: float | None) -> str:
-    return "not computable" if p is None else ("< 0.001" if p < 0.001 else f"{p:.3f}")

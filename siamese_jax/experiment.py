@@ -177,10 +177,9 @@ def _alternatives(plan: Plan, work: WorkDir, shown: Bars, scope: str) -> xr.Data
 
     def make() -> xr.Dataset:
         logging.info("alternatives, scaling by %s", scope)
-        with_source = scope != "train"
-        fits = len(plan.target.speakers) + with_source * (1 + 2 * len(e.n_speakers) * e.n_draws)
-        on_done = shown.start(f"alternatives ({scope})", len(e.alternatives) * fits)
-        return label(plan, alternatives.run(plan, scope, on_done, available_cores()))
+        parts = alternatives.PARTS
+        on_done = shown.start(f"alternatives ({scope})", len(e.alternatives) * alternatives.n_fits(plan, scope, parts))
+        return label(plan, alternatives.run(plan, scope, parts, on_done, available_cores()))
 
     return work.arrays(f"alternatives/{scope}", make)
 

@@ -1,12 +1,13 @@
 """Fine-tuning at any number of draws: blocks of draws on disk, bounded memory, appended to what is there.
 
 In a rerun the configuration's `n_draws` is the size of a block. Draw i is the same whatever the block it falls in and
-however many are run, so asking for more later adds blocks and changes none.
+however many are run, so asking for more later adds blocks and changes none. `retraining` does the same for the
+protocols that draw no clips.
 """
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,17 +15,23 @@ import numpy as np
 import xarray as xr
 from absl import logging
 
-from siamese_jax import claims, experiment, metrics, rows, stages, summary
+from siamese_jax import alternatives, claims, experiment, metrics, rows, stages, summary
+from siamese_jax.claims import Beside
 from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
 from siamese_jax.io import write_json, write_text
 from siamese_jax.machine import available_cores
-from siamese_jax.progress import bars
+from siamese_jax.progress import Bars, bars
+from siamese_jax.report import claims as claims_report
 from siamese_jax.report import differences as differences_report
+from siamese_jax.report import markdown
 from siamese_jax.rows import Scored
 from siamese_jax.stages import Plan
-from siamese_jax.summary import Grid
+from siamese_jax.summary import FEW_SHOT_DATA, Grid
 from siamese_jax.workdir import WorkDir
+
+KIND = "rerun"
+"""The kind of run, as config.json names it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Reruns:
       counts: by split, [speakers, loss, frozen, step, seed, S, C, C] confusion counts pooled over the draws that
         start from a seed, by target speaker.
       start_ratio: [speakers, draw] r = D_s / D_d of the labelled clips before the first step.
+      beside: the classifiers on the first draws; None where none were asked for.
     """
 
     plan: Plan
@@ -46,6 +54,7 @@ class Reruns:
     grid: Grid
     counts: dict[str, np.ndarray]
     start_ratio: np.ndarray
+    beside: Beside | None
 
     def labelled(self) -> xr.Dataset:
         """The scores as in `summary.labelled`, and `start_ratio` (n_speakers, draw)."""
@@ -54,25 +63,33 @@ class Reruns:
         return arrays.assign_attrs(head=self.head, scaling=self.scope)
 
 
-def run(e: Experiment, workdir: str | Path, n_draws: int) -> list[Reruns]:
+def run(e: Experiment, workdir: str | Path, n_draws: int, n_alternative_draws: int) -> list[Reruns]:
     """Runs blocks until there are at least `n_draws` draws, and writes their statistics.
 
     Writes summary.json, differences.json and .md, claims.json and .md, and arrays/ (a file a block).
 
+    Args:
+      n_draws: rounded up to whole blocks.
+      n_alternative_draws: of these, the first ones are given to the configuration's classifiers too; rounded up to
+        whole blocks, at most `n_draws`; 0 for none.
+
     Raises:
       InputError: as `experiment.run`; also for the scope "train", which has nothing to draw, and for no draws.
     """
-    if n_draws < 1 or "train" in e.scalings:
+    if n_draws < 1 or n_alternative_draws < 0 or "train" in e.scalings:
         raise InputError(
-            f"{n_draws} draws with scaling by {', '.join(e.scalings)}; expected 1 or more, and not 'train'"
+            f"{n_draws} draws, {n_alternative_draws} of them for the classifiers, with scaling by "
+            f"{', '.join(e.scalings)}; expected 1 or more, 0 or more, and not 'train'"
         )
     start = time.perf_counter()
     source, target = experiment.load(e)
-    work = WorkDir(workdir, e, experiment.digests(source, target), "rerun")
+    work = WorkDir(workdir, e, experiment.digests(source, target), KIND)
     n_blocks = -(-n_draws // e.n_draws)
     plans = [Plan.make(e, source, target, block * e.n_draws) for block in range(n_blocks)]
+    n_beside = min(n_blocks, -(-n_alternative_draws // e.n_draws)) if e.alternatives else 0
     found = []
     with bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
+        beside = {scope: _classifiers(work, plans[:n_beside], scope, shown) for scope in e.scalings}
         for head in e.heads:
             blocks = [(scope, block) for scope in e.scalings for block in range(n_blocks)]
             missing = [k for k in e.n_speakers if not all(work.has(_block(head, s, k, b)) for s, b in blocks)]
@@ -80,7 +97,7 @@ def run(e: Experiment, workdir: str | Path, n_draws: int) -> list[Reruns]:
             for scope in e.scalings:
                 total = len(e.n_speakers) * n_blocks * e.n_draws * len(e.losses) * len(e.frozen)
                 on_done = shown.start(f"{head}, {scope}", total)
-                found.append(_setting(work, plans, tuning, head, scope, on_done))
+                found.append(_setting(work, plans, tuning, head, scope, beside[scope], on_done))
     _write(work, found, time.perf_counter() - start)
     return found
 
@@ -90,7 +107,13 @@ def _block(head: str, scope: str, n_speakers: int, block: int) -> str:
 
 
 def _setting(
-    work: WorkDir, plans: list[Plan], tuning: stages.FineTuning, head: str, scope: str, on_done: Callable[[int], None]
+    work: WorkDir,
+    plans: list[Plan],
+    tuning: stages.FineTuning,
+    head: str,
+    scope: str,
+    classifiers: "_Classifiers | None",
+    on_done: Callable[[int], None],
 ) -> Reruns:
     e = plans[0].experiment
     logging.info("source training: %d seeds", e.n_seeds)
@@ -98,7 +121,8 @@ def _setting(
         f"{head}/{scope}/source", lambda: stages.source_training(plans[0], head, scope, lambda _: None)
     )
     params = stages.params_from_arrays(trained)
-    kept = []
+    n_beside = 0 if classifiers is None else classifiers.n_blocks
+    kept, first = [], []
     for k in e.n_speakers:
         logging.info("fine-tuning on %d speakers: %d draws", k, len(plans) * e.n_draws)
         blocks = []
@@ -109,6 +133,7 @@ def _setting(
 
             blocks.append(_read_block(plan, k, work.arrays(_block(head, scope, k, b), make)))
         kept.append(_join(blocks))
+        first.append(_pooled(blocks[:n_beside]) if n_beside else {})
     scored = {
         split: Scored(np.stack([k.scored[split].uar for k in kept]), np.stack([k.scored[split].wa for k in kept]))
         for split in rows.SPLITS
@@ -116,7 +141,11 @@ def _setting(
     counts = {split: np.stack([k.counts[split] for k in kept]) for split in rows.SPLITS}
     whole = dataclasses.replace(plans[0], experiment=dataclasses.replace(e, n_draws=len(plans) * e.n_draws))
     grid = Grid(scored, np.array([k.seconds for k in kept]))
-    return Reruns(whole, head, scope, grid, counts, np.stack([k.start_ratio for k in kept]))
+    beside = None
+    if classifiers is not None:
+        tuned = {split: np.stack([f[split] for f in first]) for split in rows.SPLITS}
+        beside = Beside(e.alternatives, classifiers.scored, classifiers.counts, tuned, classifiers.seconds)
+    return Reruns(whole, head, scope, grid, counts, np.stack([k.start_ratio for k in kept]), beside)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,15 +160,9 @@ class _Kept:
 
 def _read_block(plan: Plan, n_speakers: int, arrays: xr.Dataset) -> _Kept:
     predictions = arrays.predictions.transpose("loss", "frozen", "step", "draw", "clip").values
-    target, scored, counts = plan.target, {}, {}
-    n_classes, n_seeds = len(plan.experiment.emotions), plan.experiment.n_seeds
-    of_seed_JxG = (np.arange(n_seeds)[:, None] == plan.seed_of_draw[None, :]).astype(np.float32)
-    for split, mask in rows.test_masks(target, plan.draws.support(n_speakers)).items():
-        each = np.asarray(
-            metrics.confusion_by_group(predictions, target.label, mask, target.speaker, len(target.speakers), n_classes)
-        )
-        scored[split] = rows.score_counts(each.sum(axis=-3))
-        counts[split] = np.einsum("jg,lfrgscd->lfrjscd", of_seed_JxG, each.astype(np.float32), optimize=True)
+    scored, counts = {}, {}
+    for split, mask in rows.test_masks(plan.target, plan.draws.support(n_speakers)).items():
+        scored[split], counts[split] = _counted(plan, predictions, mask)
     first = arrays.isel(loss=0, frozen=0, step=0)
     ratio = (first.d_same / first.d_different).values
     if int(first.step) != 0:
@@ -147,16 +170,77 @@ def _read_block(plan: Plan, n_speakers: int, arrays: xr.Dataset) -> _Kept:
     return _Kept(scored, counts, ratio, arrays.attrs["seconds"])
 
 
-def _join(blocks: list[_Kept]) -> _Kept:
-    scored = {
+def _counted(plan: Plan, predictions: np.ndarray, mask: np.ndarray) -> tuple[Scored, np.ndarray]:
+    """Scores [..., draw] of predictions [..., draw, clip], and counts [..., seed, S, C, C] pooled by source seed."""
+    target, n_classes = plan.target, len(plan.experiment.emotions)
+    each = np.asarray(
+        metrics.confusion_by_group(predictions, target.label, mask, target.speaker, len(target.speakers), n_classes)
+    )
+    of_seed_JxG = (np.arange(plan.experiment.n_seeds)[:, None] == plan.seed_of_draw[None, :]).astype(np.float32)
+    by_seed = np.einsum("jg,...gscd->...jscd", of_seed_JxG, each.astype(np.float32), optimize=True)
+    return rows.score_counts(each.sum(axis=-3)), by_seed
+
+
+def _joined(scored: Sequence[dict[str, Scored]]) -> dict[str, Scored]:
+    """Blocks' scores one after the other along the draws."""
+    return {
         split: Scored(
-            np.concatenate([b.scored[split].uar for b in blocks], axis=-1),
-            np.concatenate([b.scored[split].wa for b in blocks], axis=-1),
+            np.concatenate([s[split].uar for s in scored], axis=-1),
+            np.concatenate([s[split].wa for s in scored], axis=-1),
         )
         for split in rows.SPLITS
     }
-    counts = {split: np.sum([b.counts[split] for b in blocks], axis=0) for split in rows.SPLITS}
-    return _Kept(scored, counts, np.concatenate([b.start_ratio for b in blocks]), sum(b.seconds for b in blocks))
+
+
+def _pooled(blocks: "Sequence[_Kept]") -> dict[str, np.ndarray]:
+    return {split: np.sum([b.counts[split] for b in blocks], axis=0) for split in rows.SPLITS}
+
+
+def _join(blocks: list[_Kept]) -> _Kept:
+    ratio = np.concatenate([b.start_ratio for b in blocks])
+    return _Kept(_joined([b.scored for b in blocks]), _pooled(blocks), ratio, sum(b.seconds for b in blocks))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Classifiers:
+    """The classifiers of one scope: scores [M, data, speakers, draw] and counts [M, speakers, J, S, C, C] by split."""
+
+    scored: dict[str, Scored]
+    counts: dict[str, np.ndarray]
+    seconds: np.ndarray
+    n_blocks: int
+
+
+def _classifiers(work: WorkDir, plans: list[Plan], scope: str, shown: Bars) -> _Classifiers | None:
+    """The classifiers on the draws of the first blocks; None for no block."""
+    if not plans:
+        return None
+    parts = ("few_shot",)
+    total = len(plans) * len(plans[0].experiment.alternatives) * alternatives.n_fits(plans[0], scope, parts)
+    on_done = shown.start(f"alternatives ({scope})", total)
+    kept, seconds = [], []
+    for b, plan in enumerate(plans):
+
+        def make(plan: Plan = plan) -> xr.Dataset:
+            return experiment.label(plan, alternatives.run(plan, scope, parts, on_done, available_cores()))
+
+        arrays = work.arrays(f"alternatives/{scope}/block_{b:05d}", make)
+        kept.append(_read_classifiers(plan, arrays))
+        seconds.append(arrays.fit_seconds.values)
+    counts = {split: np.sum([c[split] for _, c in kept], axis=0) for split in rows.SPLITS}
+    return _Classifiers(_joined([s for s, _ in kept]), counts, np.sum(seconds, axis=0), len(plans))
+
+
+def _read_classifiers(plan: Plan, arrays: xr.Dataset) -> tuple[dict[str, Scored], dict[str, np.ndarray]]:
+    predictions = arrays.few_shot.transpose("method", "data", "n_speakers", "draw", "clip").values
+    both = FEW_SHOT_DATA.index("source+target")
+    scored, counts = {}, {}
+    masks = [rows.test_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.n_speakers]
+    for split in rows.SPLITS:
+        each = [_counted(plan, predictions[:, :, k], mask[split]) for k, mask in enumerate(masks)]
+        scored[split] = Scored(*(np.stack([getattr(s, name) for s, _ in each], axis=2) for name in ("uar", "wa")))
+        counts[split] = np.stack([by_seed[:, both] for _, by_seed in each], axis=1)
+    return scored, counts
 
 
 def _write(work: WorkDir, found: list[Reruns], seconds: float) -> None:
@@ -166,10 +250,17 @@ def _write(work: WorkDir, found: list[Reruns], seconds: float) -> None:
     for one in found:
         results.extend(summary.grid_rows(one.plan, one.head, one.scope, one.grid))
         differences.extend(summary.differences(one.plan, one.head, one.scope, one.grid, {}))
-        claimed.append(claims.examine(one.plan, one.head, one.scope, one.grid, one.counts, one.start_ratio))
+        claimed.append(claims.examine(one.plan, one.head, one.scope, one.grid, one.counts, one.start_ratio, one.beside))
+    # The classifiers know no head.
+    for one in found:
+        if one.beside is not None and one.head == found[0].head:
+            for i, method in enumerate(one.beside.methods):
+                scored = {s: Scored(v.uar[i], v.wa[i]) for s, v in one.beside.scored.items()}
+                results.extend(summary.few_shot_rows(one.plan, one.scope, method, scored, float(one.beside.seconds[i])))
     write_json(work.path / "summary.json", [dataclasses.asdict(row) for row in results])
     write_json(work.path / "differences.json", [dataclasses.asdict(row) for row in differences])
     write_text(work.path / "differences.md", differences_report.markdown(differences))
     write_json(work.path / "claims.json", claimed)
-    write_text(work.path / "claims.md", claims.markdown(claimed))
+    title = f"The claims, {claimed[0]['source']} to {claimed[0]['target']}"
+    write_text(work.path / "claims.md", markdown.page(title, list(claims_report.blocks(claimed))))
     work.write_provenance(seconds)

@@ -28,7 +28,8 @@ SOURCE_LOOKS = 5
 class Plan:
     """What all settings of an experiment share: its data, draws and keys; made from the config alone.
 
-    Draw i starts from source seed i modulo the number of seeds, or from `only_seed` where that is given.
+    Draw i starts from source seed i modulo the number of seeds, or from `only_seed` where that is given; trainings
+    start from `first_seed`.
 
     Keys: fold_in(key(seed), 0) for source training, 1 for in-domain training, 2 for the draws; each split per seed.
     """
@@ -39,6 +40,7 @@ class Plan:
     draws: FewShotDraws
     first_draw: int
     only_seed: int | None = None
+    first_seed: int = 0
 
     @classmethod
     def make(cls, experiment: Experiment, source: Dataset, target: Dataset, first_draw: int = 0) -> "Plan":
@@ -49,8 +51,9 @@ class Plan:
         return cls(experiment, source, target, draws, first_draw)
 
     def keys(self, purpose: int, n_seeds: int) -> jax.Array:
-        """One key a seed [n_seeds]; the first ones do not depend on how many there are."""
-        return jax.random.split(jax.random.fold_in(jax.random.key(self.experiment.seed), purpose), n_seeds)
+        """One key a seed [n_seeds], from the first seed on; a seed's key does not depend on how many there are."""
+        key = jax.random.fold_in(jax.random.key(self.experiment.seed), purpose)
+        return jax.random.split(key, self.first_seed + n_seeds)[self.first_seed :]
 
     @property
     def seed_of_draw(self) -> np.ndarray:

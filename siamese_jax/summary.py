@@ -16,6 +16,9 @@ from siamese_jax.stages import Plan
 COMPARISONS = (("ratio", "none"), ("ratio_bounded", "none"), ("cross_entropy_twice", "none"),
                ("ratio", "cross_entropy_twice"), ("ratio_bounded", "cross_entropy_twice"))  # fmt: skip
 
+FEW_SHOT_DATA = ("target", "source+target")
+"""What the classifiers learn from on the draws, in the order of their arrays."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
@@ -62,18 +65,18 @@ def _base(plan: Plan) -> dict[str, Any]:
 
 
 def siamese_rows(
-    plan: Plan, head: str, scope: str, ood: xr.Dataset | None, idt: xr.Dataset, grid: Grid | None
+    plan: Plan, head: str, scope: str, ood: xr.Dataset | None, idt: xr.Dataset | None, grid: Grid | None
 ) -> Iterator[Row]:
-    """All rows of the Siamese network under one head and scaling scope; no source, no OODT and no fine-tuning."""
+    """All rows of the Siamese network under one head and scaling scope, of what was run."""
     e = plan.experiment
     base = {**_base(plan), "head": head, "loss": "none", "n_seeds": e.n_seeds}
-    everyone = np.ones(len(plan.target), bool)
     ood_scope = out_of_domain_scope(plan.source, plan.target, scope)
-    for method, arrays, mask, data, scaling, n_seeds in (
-        ("oodt", ood, everyone, "source", ood_scope, e.n_seeds),
-        ("idt", idt, idt.tested.values, "loso", IN_DOMAIN_SCOPE[scope], e.n_in_domain_seeds),
+    for method, arrays, data, scaling, n_seeds in (
+        ("oodt", ood, "source", ood_scope, e.n_seeds),
+        ("idt", idt, "loso", IN_DOMAIN_SCOPE[scope], e.n_in_domain_seeds),
     ):
         if arrays is not None:
+            mask = arrays.tested.values if method == "idt" else np.ones(len(plan.target), bool)
             fields = rows.over_runs(rows.score(arrays.predictions.values, plan.target, mask), e.level, "seeds")()
             # Nothing is drawn, so no clip of a training speaker can be tested: both splits are the same clips.
             for split in rows.SPLITS:
@@ -133,12 +136,14 @@ def optimism(plan: Plan, head: str, scope: str, grid: Grid) -> list[dict[str, An
 
 
 def alternative_rows(plan: Plan, scope: str, arrays: xr.Dataset) -> Iterator[Row]:
-    """All rows of the classifiers under one scaling scope."""
+    """All rows of the classifiers under one scaling scope, of the parts that were run."""
     e, target = plan.experiment, plan.target
     everyone = np.ones(len(target), bool)
     for i, method in enumerate(e.alternatives):
         base = {**_base(plan), "method": method, "seconds": float(arrays.fit_seconds[i])}
-        fixed = [("loso", arrays.loso.values[i], arrays.tested.values, IN_DOMAIN_SCOPE[scope])]
+        fixed = []
+        if "loso" in arrays:
+            fixed.append(("loso", arrays.loso.values[i], arrays.tested.values, IN_DOMAIN_SCOPE[scope]))
         if "source_only" in arrays:
             fixed.append(
                 ("source", arrays.source_only.values[i], everyone, out_of_domain_scope(plan.source, target, scope))
@@ -148,21 +153,29 @@ def alternative_rows(plan: Plan, scope: str, arrays: xr.Dataset) -> Iterator[Row
             for split in rows.SPLITS:
                 yield Row(**{**base, **fields, "data": data, "scaling": scaling, "split": split})
         if "few_shot" in arrays:
-            yield from _few_shot_rows(plan, {**base, "scaling": scope, "n_draws": e.n_draws}, arrays.few_shot.values[i])
+            scored = score_few_shot(plan, arrays.few_shot.values[i])
+            yield from few_shot_rows(plan, scope, method, scored, base["seconds"])
 
 
-def _few_shot_rows(plan: Plan, base: dict[str, Any], predictions: np.ndarray) -> Iterator[Row]:
-    """Rows from predictions [data, speakers, draw, clip]; the best over the numbers of speakers as for the network."""
+def score_few_shot(plan: Plan, predictions: np.ndarray) -> dict[str, Scored]:
+    """Scores [data, speakers, draw] by split of a classifier's predictions [data, speakers, draw, clip]."""
+    masks = [rows.test_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.n_speakers]
+    return {
+        split: rows.score(predictions, plan.target, np.stack([m[split] for m in masks])[None]) for split in rows.SPLITS
+    }
+
+
+def few_shot_rows(plan: Plan, scope: str, method: str, scored: Mapping[str, Scored], seconds: float) -> Iterator[Row]:
+    """A classifier's rows on the draws, from its scores [data, speakers, draw] by split; the best over speakers too."""
     e = plan.experiment
-    masks = [rows.test_masks(plan.target, plan.draws.support(k)) for k in e.n_speakers]
-    for d, data in enumerate(("target", "source+target")):
-        for split in rows.SPLITS:
-            mask = np.stack([m[split] for m in masks])
-            scored = rows.score(predictions[d], plan.target, mask)
-            fields = rows.over_runs(scored, e.level, "draws")
-            best = int(scored.uar.mean(axis=-1).argmax())
+    base = {**_base(plan), "method": method, "scaling": scope, "seconds": seconds}
+    for split, each in scored.items():
+        fields = rows.over_runs(each, e.level, "draws")
+        base["n_draws"] = each.uar.shape[-1]
+        for d, data in enumerate(FEW_SHOT_DATA):
+            best = int(each.uar[d].mean(axis=-1).argmax())
             for k, n_speakers in enumerate(e.n_speakers):
-                row = Row(**{**base, **fields(k), "data": data, "split": split, "n_speakers": n_speakers})
+                row = Row(**{**base, **fields(d, k), "data": data, "split": split, "n_speakers": n_speakers})
                 yield row
                 if k == best:
                     yield dataclasses.replace(row, selection="best")

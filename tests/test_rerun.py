@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from configs import rerun as rerun_config
-from siamese_jax import config, experiment, rerun, stages
+from siamese_jax import alternatives, config, experiment, rerun, rows, stages, summary
 from siamese_jax.errors import InputError
 
 
@@ -16,14 +16,14 @@ from siamese_jax.errors import InputError
 def settings():
     given = rerun_config.get_config()
     given.update({"n_draws": 4, "n_seeds": 3, "n_speakers": (2, 3), "fixed_n_speakers": 2, "source_steps": 20})
-    given.update({"steps": (0, 4), "fixed_steps": 4, "pad_speakers": 4})
+    given.update({"steps": (0, 4), "fixed_steps": 4, "pad_speakers": 4, "alternatives": ("logistic_regression", "svm")})
     return config.resolve(given)
 
 
 @pytest.fixture(scope="module")
 def ran(settings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rerun") / "run"
-    rerun.run(settings, folder, 8)
+    rerun.run(settings, folder, 8, 3)
     return folder
 
 
@@ -34,12 +34,13 @@ def blocks(folder):
 def test_asking_for_more_adds_blocks_and_changes_none(settings, ran):
     before = {path.name: path.stat().st_mtime_ns for path in blocks(ran)}
     assert list(before) == ["block_00000.nc", "block_00001.nc"]
-    found = rerun.run(settings, ran, 9)
+    found = rerun.run(settings, ran, 9, 3)
     after = {path.name: path.stat().st_mtime_ns for path in blocks(ran)}
     assert list(after) == ["block_00000.nc", "block_00001.nc", "block_00002.nc"]
     assert all(after[name] == time for name, time in before.items())
     assert found[0].grid.scored["paper"].uar.shape == (2, 3, 1, 2, 12)
-    assert {row["n_draws"] for row in json.loads((ran / "summary.json").read_text())} == {12}
+    drawn = [row for row in json.loads((ran / "summary.json").read_text()) if row["method"] == "fine_tuning"]
+    assert {row["n_draws"] for row in drawn} == {12}
 
 
 def test_draws_are_those_of_one_long_plan(settings, ran):
@@ -51,7 +52,7 @@ def test_draws_are_those_of_one_long_plan(settings, ran):
 
 
 def test_counts_pooled_over_seeds_add_up_to_the_tested_clips(settings, ran):
-    found = rerun.run(settings, ran, 8)[0]
+    found = rerun.run(settings, ran, 8, 3)[0]
     counts = found.counts["paper"]
     assert counts.shape == (2, 3, 1, 2, 3, 24, 4, 4)
     n_draws = found.plan.experiment.n_draws
@@ -62,7 +63,7 @@ def test_counts_pooled_over_seeds_add_up_to_the_tested_clips(settings, ran):
 
 
 def test_labelled_scores_carry_the_names_of_their_axes(settings, ran):
-    found = rerun.run(settings, ran, 8)[0]
+    found = rerun.run(settings, ran, 8, 3)[0]
     arrays = found.labelled()
     assert arrays.uar.dims == ("split", "n_speakers", "loss", "frozen", "step", "draw")
     cell = arrays.uar.sel(split="paper", n_speakers=3, loss="ratio", frozen=0, step=4)
@@ -88,9 +89,38 @@ def test_claims_name_both_kinds_of_uncertainty(ran):
         assert gain["sign_flip_p_holm"] >= gain["sign_flip_p"]
 
 
+def test_the_classifiers_are_those_of_a_plain_run_and_are_paired_with_the_network(settings, ran):
+    found = rerun.run(settings, ran, 8, 3)[0]
+    source, target = experiment.load(settings)
+    plan = stages.Plan.make(settings, source, target)
+    arrays = alternatives.run(plan, "corpus", ("few_shot",), lambda _: None, 1)
+    for m in range(2):
+        expected = summary.score_few_shot(plan, arrays.few_shot.values[m])
+        for split in rows.SPLITS:
+            np.testing.assert_array_equal(found.beside.scored[split].uar[m], expected[split].uar)
+    # Three draws were asked for: a whole block of four, and the network's counts on the same draws.
+    assert found.beside.n_draws == 4
+    tuned, other = found.beside.tuned_counts["paper"], found.beside.counts["paper"]
+    np.testing.assert_array_equal(tuned[:, 0, 0, 1].sum(axis=(1, 3, 4)), other[0].sum(axis=(1, 3, 4)))
+    claimed = json.loads((ran / "claims.json").read_text())[0]
+    gain = next(g for g in claimed["against_alternatives"] if (g["method"], g["minus"]) == ("ratio", "svm"))
+    uar = found.grid.scored["speaker_disjoint"].uar[0, 1, 0, 1, :4]
+    np.testing.assert_allclose(gain["gain"], (uar - found.beside.scored["speaker_disjoint"].uar[1, 1, 0]).mean())
+    written = {(row["method"], row["data"]) for row in json.loads((ran / "summary.json").read_text())}
+    methods = ("logistic_regression", "svm")
+    assert written == {("fine_tuning", "source+target")} | {(m, d) for m in methods for d in summary.FEW_SHOT_DATA}
+
+
+def test_what_does_not_hold_its_error_rate_is_not_offered(ran):
+    # Eight draws from three seeds: too few seeds for a claim over seeds, enough draws for a t interval.
+    text = (ran / "claims.md").read_text()
+    assert "not offered at 3 units" in text
+    assert "over draws" in text
+
+
 def test_one_draw_is_honestly_not_computable(settings, tmp_path):
     one = dataclasses.replace(settings, n_draws=1, n_seeds=1)
-    rerun.run(one, tmp_path / "one", 1)
+    rerun.run(one, tmp_path / "one", 1, 1)
     gain = json.loads((tmp_path / "one" / "claims.json").read_text())[0]["gains"][0]
     assert gain["over_draws"]["low"] is None
     assert "fewer than two units" in gain["over_draws"]["note"]
@@ -105,6 +135,6 @@ def test_a_reproduction_and_a_rerun_do_not_share_a_folder(settings, ran):
 
 def test_bad_requests(settings, tmp_path):
     with pytest.raises(InputError, match="expected 1 or more"):
-        rerun.run(settings, tmp_path / "x", 0)
+        rerun.run(settings, tmp_path / "x", 0, 0)
     with pytest.raises(InputError, match="not 'train'"):
-        rerun.run(dataclasses.replace(settings, scalings=("train",)), tmp_path / "x", 5)
+        rerun.run(dataclasses.replace(settings, scalings=("train",)), tmp_path / "x", 5, 0)

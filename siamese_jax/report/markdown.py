@@ -26,6 +26,11 @@ def render(document: Document, folder: str) -> str:
     return "\n".join(parts)
 
 
+def page(title: str, blocks: Sequence[Block]) -> str:
+    """A page of its own, without figures."""
+    return "\n".join([f"# {escape(title)}\n", *_blocks(blocks, "")])
+
+
 def escape(text: str) -> str:
     """Text that Markdown takes for nothing but text, on one line, also inside a table and in HTML."""
     text = re.sub(r"\s+", " ", text)

@@ -1,0 +1,166 @@
+"""Training without labelled target clips (OODT) or on the target alone (IDT), at any number of seeds.
+
+Nothing is drawn in these protocols; what is repeated is the training, from another seed. As in `rerun` the
+configuration's `n_draws` is the size of a block; training i is the same whatever the block, and more trainings later
+add blocks. Blocks are on disk and one at a time in memory; what is kept of each is counts.
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from siamese_jax import alternatives, claims, experiment, metrics, rows, scaling, stages, summary
+from siamese_jax.config import Experiment
+from siamese_jax.errors import InputError
+from siamese_jax.io import write_json, write_text
+from siamese_jax.machine import available_cores
+from siamese_jax.progress import Bars, OnDone, bars
+from siamese_jax.report import claims as claims_report
+from siamese_jax.report import markdown
+from siamese_jax.stages import Plan
+from siamese_jax.stats import crossed, estimands, intervals
+from siamese_jax.workdir import WorkDir
+
+PROTOCOLS = {"out_of_domain": "source_only", "in_domain": "loso"}
+"""The protocols, and what the classifiers beside them learn from, see `alternatives.PARTS`."""
+
+
+def run(e: Experiment, workdir: str | Path, protocol: str, n_trainings: int) -> list[dict[str, Any]]:
+    """Runs blocks until there are at least `n_trainings` trainings, and writes their statistics.
+
+    Writes claims.json and .md, summary.json, and arrays/ (a file a block).
+
+    Args:
+      protocol: one of `PROTOCOLS`.
+      n_trainings: rounded up to whole blocks.
+
+    Returns:
+      What is in claims.json: for each head and scope, see `examine`.
+
+    Raises:
+      InputError: as `experiment.run`; another protocol, no training, or OODT under the scope "train".
+    """
+    if protocol not in PROTOCOLS or n_trainings < 1:
+        raise InputError(
+            f"{n_trainings} trainings of {protocol!r}; expected 1 or more of {' or '.join(map(repr, PROTOCOLS))}"
+        )
+    if protocol == "out_of_domain" and "train" in e.scalings:
+        raise InputError("config.scalings holds 'train', which has no source to train on; leave it out")
+    start = time.perf_counter()
+    source, target = experiment.load(e)
+    work = WorkDir(workdir, e, experiment.digests(source, target), f"rerun of {protocol}")
+    n_blocks = -(-n_trainings // e.n_draws)
+    blocks = dataclasses.replace(e, n_seeds=e.n_draws, n_in_domain_seeds=e.n_draws)
+    plans = [
+        dataclasses.replace(Plan.make(blocks, source, target), first_seed=block * e.n_draws)
+        for block in range(n_blocks)
+    ]
+    found: list[dict[str, Any]] = []
+    results: list[rows.Row] = []
+    with bars() as shown:
+        for scope in e.scalings:
+            beside = _classifiers(work, plans[0], protocol, scope, shown)
+            for head in e.heads:
+                merged = _trainings(work, plans, protocol, head, scope, shown)
+                found.append(examine(plans[0], protocol, head, scope, merged, beside))
+                results.extend(_rows(plans[0], protocol, head, scope, merged))
+            if beside is not None:
+                results.extend(summary.alternative_rows(plans[0], scope, beside))
+    write_json(work.path / "summary.json", [dataclasses.asdict(row) for row in results])
+    write_json(work.path / "claims.json", found)
+    write_text(work.path / "claims.md", markdown.page("Repeated trainings", list(claims_report.trainings(found))))
+    work.write_provenance(time.perf_counter() - start)
+    return found
+
+
+def _classifiers(work: WorkDir, plan: Plan, protocol: str, scope: str, shown: Bars) -> xr.Dataset | None:
+    if not plan.experiment.alternatives:
+        return None
+    parts = (PROTOCOLS[protocol],)
+
+    def make() -> xr.Dataset:
+        total = len(plan.experiment.alternatives) * alternatives.n_fits(plan, scope, parts)
+        on_done = shown.start(f"alternatives ({scope})", total)
+        return experiment.label(plan, alternatives.run(plan, scope, parts, on_done, available_cores()))
+
+    return work.arrays(f"alternatives/{scope}", make)
+
+
+def _trainings(work: WorkDir, plans: list[Plan], protocol: str, head: str, scope: str, shown: Bars) -> xr.Dataset:
+    """`predictions` (seed, clip) of all blocks, `tested` (clip), and the attribute `seconds`; a byte a prediction."""
+    e = plans[0].experiment
+    folds = len(plans[0].target.speakers) if protocol == "in_domain" else 2
+    on_done = shown.start(f"{head}, {scope}", len(plans) * e.n_draws * folds)
+    kept = []
+    for block, plan in enumerate(plans):
+
+        def make(plan: Plan = plan) -> xr.Dataset:
+            return experiment.label(plan, _block(plan, protocol, head, scope, on_done))
+
+        kept.append(work.arrays(f"{head}/{scope}/{protocol}/block_{block:05d}", make))
+    predictions = np.concatenate([one.predictions.transpose("seed", "clip").values for one in kept])
+    tested = kept[0].tested.values if "tested" in kept[0] else np.ones(len(plans[0].target), bool)
+    merged = xr.Dataset({"predictions": (("seed", "clip"), predictions), "tested": ("clip", tested)})
+    return merged.assign_attrs(seconds=sum(one.attrs["seconds"] for one in kept))
+
+
+def _block(plan: Plan, protocol: str, head: str, scope: str, on_done: OnDone) -> xr.Dataset:
+    if protocol == "in_domain":
+        return stages.in_domain(plan, head, scope, on_done)
+    trained = stages.source_training(plan, head, scope, on_done)
+    ood_scope = scaling.out_of_domain_scope(plan.source, plan.target, scope)
+    return stages.out_of_domain(plan, head, ood_scope, stages.params_from_arrays(trained), on_done)
+
+
+def _rows(plan: Plan, protocol: str, head: str, scope: str, merged: xr.Dataset) -> list[rows.Row]:
+    """Rows of one setting, as `launch.reproduce` writes them."""
+    n = merged.sizes["seed"]
+    whole = dataclasses.replace(plan, experiment=dataclasses.replace(plan.experiment, n_seeds=n, n_in_domain_seeds=n))
+    given = {"ood": merged, "idt": None} if protocol == "out_of_domain" else {"ood": None, "idt": merged}
+    return list(summary.siamese_rows(whole, head, scope, grid=None, **given))
+
+
+def examine(
+    plan: Plan, protocol: str, head: str, scope: str, merged: xr.Dataset, beside: xr.Dataset | None
+) -> dict[str, Any]:
+    """What many trainings of one setting say, as plain JSON values (UAR in per cent, differences in points).
+
+    Args:
+      merged: `predictions` (seed, clip) and `tested` (clip).
+      beside: the classifiers' predictions of the same clips, from `alternatives.run`; None for none.
+    """
+    e, target = plan.experiment, plan.target
+
+    def counted(predictions: np.ndarray) -> np.ndarray:
+        return np.asarray(metrics.confusion_by_group(
+            predictions, target.label, merged.tested.values, target.speaker, len(target.speakers), len(e.emotions)
+        ), np.float32)  # fmt: skip
+
+    counts_JxS = counted(merged.predictions.values)
+    uar_J = rows.score_counts(counts_JxS.sum(axis=1)).uar
+    against = []
+    others = [] if beside is None else list(zip(e.alternatives, beside[PROTOCOLS[protocol]].values))
+    for name, predictions in others:
+        other_S = counted(predictions)
+        sums_JxSx2 = np.stack([counts_JxS, np.broadcast_to(other_S, counts_JxS.shape)], axis=2)
+        against.append({
+            "minus": name, "minus_uar": float(rows.score_counts(other_S.sum(axis=0)).uar),
+            **_over_people(sums_JxSx2, estimands.uar_difference, e.level),
+        })  # fmt: skip
+    over_seeds = claims.plain(intervals.t_interval(uar_J, e.level, over="seeds"), 1.0)
+    return {
+        "protocol": protocol, "source": plan.source.name, "target": target.name, "head": head, "scaling": scope,
+        "n_trainings": len(uar_J), "sd": float(uar_J.std(ddof=1)) if len(uar_J) > 1 else None,
+        "uar": {"over_seeds": over_seeds, **_over_people(counts_JxS, estimands.uar, e.level)},
+        "against_alternatives": against,
+    }  # fmt: skip
+
+
+def _over_people(sums_JxS: np.ndarray, statistic: intervals.Statistic, level: float) -> dict[str, Any]:
+    speakers = intervals.jackknife_interval(sums_JxS.sum(axis=0), statistic, level, over="speakers")
+    both = crossed.crossed_interval(sums_JxS, statistic, level)
+    return {"over_speakers": claims.plain(speakers, 100.0), "over_speakers_and_seeds": claims.plain(both, 100.0)}
