@@ -1,0 +1,103 @@
+"""What a training of FaceNet depends on, every knob of it."""
+
+import dataclasses
+
+from siamese_jax.errors import InputError
+from siamese_jax.features.augment import AugmentConfig
+from siamese_jax.features.images import VIEWS, ImageConfig
+from siamese_jax.features.segments import SegmentConfig
+from siamese_jax.mining import MININGS
+from siamese_jax.models.facenet import FaceNetConfig
+
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """One training: what is looked at, by which network, and how it learns.
+
+    Fields:
+      view: "waveform" or "spectrogram".
+      segments, images, network, augment: of the modules that bear these names; rate, size and channels must agree.
+      classes_per_batch, segments_per_class: P and K of a batch (`batches`).
+      margin, mining: of the triplets (`mining`).
+      learning_rate: AdamW's greatest.
+      weight_decay: decoupled, on kernels alone.
+      clip_norm: global norm to which gradients are clipped.
+      warmup: epochs over which the learning rate rises from zero, a fraction allowed.
+      schedule: "constant", or "cosine" down to zero at the last of `epochs`.
+      epochs: at most; an epoch draws as many segments as there are.
+      patience: epochs without a better validation score after which training stops.
+      validation_segments: training segments that validation's class centres are made of, and validation segments that
+        its triplet loss is taken over, at most of each; chosen by the key, the same ones every epoch.
+      embed_batch: images embedded at a time.
+      devices: local devices that a batch is spread over.
+      frozen: beginnings of the names of modules whose parameters stay as they are ("conv2d", "repeat_1").
+    """
+
+    view: str
+    segments: SegmentConfig
+    images: ImageConfig
+    network: FaceNetConfig
+    augment: AugmentConfig
+    classes_per_batch: int
+    segments_per_class: int
+    margin: float
+    mining: str
+    learning_rate: float
+    weight_decay: float
+    clip_norm: float
+    warmup: float
+    schedule: str
+    epochs: int
+    patience: int
+    validation_segments: int
+    embed_batch: int
+    devices: int
+    frozen: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "view": (self.view in VIEWS, f"one of {', '.join(VIEWS)}"),
+            "classes_per_batch": (self.classes_per_batch >= 2, "2 or more"),
+            "segments_per_class": (self.segments_per_class >= 2, "2 or more"),
+            "margin": (self.margin > 0, "above 0"),
+            "mining": (self.mining in MININGS, f"one of {', '.join(MININGS)}"),
+            "learning_rate": (self.learning_rate > 0, "above 0"),
+            "weight_decay": (self.weight_decay >= 0, "0 or more"),
+            "clip_norm": (self.clip_norm > 0, "above 0"),
+            "warmup": (self.warmup >= 0, "0 or more epochs"),
+            "schedule": (self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
+            "epochs": (self.epochs >= 1, "1 or more"),
+            "patience": (self.patience >= 1, "1 or more"),
+            "validation_segments": (self.validation_segments >= 2, "2 or more"),
+            "embed_batch": (self.embed_batch >= 1, "1 or more"),
+            "devices": (self.devices >= 1, "1 or more"),
+        }
+        for name, (good, expected) in bounds.items():
+            if not good:
+                raise InputError(f"TrainConfig.{name} = {getattr(self, name)!r}: expected {expected}")
+        if self.segments.rate != self.images.rate:
+            raise InputError(
+                f"TrainConfig: segments at {self.segments.rate} Hz, images of {self.images.rate} Hz; give one rate"
+            )
+        if self.network.channels != 1:
+            raise InputError(
+                f"TrainConfig.network.channels = {self.network.channels}: the views are images of one channel"
+            )
+        if self.images.size < self.network.smallest:
+            raise InputError(
+                f"TrainConfig: images of {self.images.size} pixels a side, this network needs {self.network.smallest}; "
+                'take larger images, or FaceNetConfig.padding = "same"'
+            )
+        for name, batch in (("classes_per_batch x segments_per_class", self.batch), ("embed_batch", self.embed_batch)):
+            if batch % self.devices:
+                raise InputError(
+                    f"TrainConfig: {name} = {batch} cannot be spread evenly over {self.devices} devices; "
+                    "take a multiple, or fewer devices"
+                )
+
+    @property
+    def batch(self) -> int:
+        """Segments of a batch."""
+        return self.classes_per_batch * self.segments_per_class

@@ -1,0 +1,156 @@
+"""Decoded clips one after the other, in memory or in a file that is mapped into it."""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import importlib.metadata
+import itertools
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from siamese_jax.corpora.manifest import Clip, Manifest
+from siamese_jax.errors import ClipError, InputError
+from siamese_jax.features.audio import audio_hash, decode
+from siamese_jax.io import atomic_path, write_json
+from siamese_jax.machine import available_cores
+
+log = logging.getLogger(__name__)
+
+_FORMAT = 1
+"""Counted up where decoding, or the layout of the cache, changes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples(Sequence[np.ndarray]):
+    """The samples of M clips; `samples[row]` is a view of one clip's, empty where it could not be decoded.
+
+    Fields:
+      all: [S] int16, clip after clip.
+      begin: [M + 1] int64, where each clip begins in `all`, and the end.
+      hashes: M digests (`audio.audio_hash`); "" where a clip could not be decoded.
+      bad: what is wrong with those, by row.
+    """
+
+    all: np.ndarray
+    begin: np.ndarray
+    hashes: tuple[str, ...]
+    bad: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def __getitem__(self, row: int) -> np.ndarray:  # type: ignore[override]
+        return self.all[self.begin[row] : self.begin[row + 1]]
+
+
+def join(clips: Sequence[np.ndarray], wrong: Sequence[str]) -> Samples:
+    """Clips in memory, int16 [n] each, and what is wrong with each, "" for nothing."""
+    hashes = tuple("" if reason else audio_hash(clip) for clip, reason in zip(clips, wrong, strict=True))
+    together = np.concatenate([*clips, np.zeros(0, np.int16)])
+    bad = {row: reason for row, reason in enumerate(wrong) if reason}
+    return Samples(together, np.cumsum([0, *map(len, clips)]), hashes, bad)
+
+
+def decode_all(
+    manifest: Manifest, rate: int, cache_dir: str | Path | None, on_progress: Callable[[int], None]
+) -> Samples:
+    """Decodes every clip of a manifest, or finds them decoded in `cache_dir`.
+
+    The cache is found by each file's path, size and time of change, so that an edited clip is decoded again.
+    Args and raises: as `source.load`; `on_progress` is not called where the cache serves.
+    """
+    if cache_dir is None:
+        decoded = list(_decode(manifest, rate, on_progress))
+        return join([samples for samples, _ in decoded], [wrong for _, wrong in decoded])
+    file = Path(cache_dir) / f"samples-{_key(manifest, rate)}.npy"
+    found = _read(file, len(manifest))
+    if found is None:
+        try:
+            _write(file, _decode(manifest, rate, on_progress))
+        except OSError as error:
+            raise InputError(
+                f"{file}: decoded samples cannot be kept ({error}); make room or give another folder"
+            ) from error
+        found = _read(file, len(manifest))
+        assert found is not None
+    return found
+
+
+Decoding = tuple[np.ndarray, str]
+"""A clip's samples and "", or none and what is wrong with it."""
+
+
+def _decode(manifest: Manifest, rate: int, on_progress: Callable[[int], None]) -> Iterator[Decoding]:
+    """The clips in order, decoded by several threads, a few ahead of the caller and no more."""
+
+    def work(clip: Clip) -> Decoding:
+        try:
+            return decode(manifest.path(clip), clip.start, clip.end, rate).samples, ""
+        except ClipError as error:
+            return np.zeros(0, np.int16), error.reason
+
+    workers = available_cores()
+    clips = iter(manifest)
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        running = deque(pool.submit(work, clip) for clip in itertools.islice(clips, 16 * workers))
+        while running:
+            yield running.popleft().result()
+            on_progress(1)
+            running.extend(pool.submit(work, clip) for clip in itertools.islice(clips, 1))
+
+
+def _write(file: Path, decoded: Iterator[Decoding]) -> None:
+    """The samples as they come, then the list of clips, which says that all is there."""
+    lengths, hashes, bad = [], [], {}
+    with atomic_path(file) as temporary, temporary.open("wb") as out:
+        header = {"descr": "<i2", "fortran_order": False, "shape": (0,)}
+        np.lib.format.write_array_header_1_0(out, header)
+        begin = out.tell()
+        for row, (samples, wrong) in enumerate(decoded):
+            out.write(samples.astype("<i2").tobytes())
+            lengths.append(len(samples))
+            hashes.append("" if wrong else audio_hash(samples))
+            if wrong:
+                bad[row] = wrong
+        # NumPy leaves room in a header for the first axis to grow.
+        out.seek(0)
+        np.lib.format.write_array_header_1_0(out, header | {"shape": (sum(lengths),)})
+        assert out.tell() == begin
+    write_json(file.with_suffix(".json"), {"lengths": lengths, "hashes": hashes, "bad": list(bad.items())})
+
+
+def _read(file: Path, clips: int) -> Samples | None:
+    """What `_write` left, its samples mapped into memory; None where it is not there or not whole."""
+    listing = file.with_suffix(".json")
+    if not (file.exists() and listing.exists()):
+        return None
+    try:
+        made = json.loads(listing.read_text(encoding="utf-8"))
+        begin = np.cumsum([0, *made["lengths"]])
+        samples = np.load(file, mmap_mode="r", allow_pickle=False)
+        if samples.shape != (begin[-1],) or samples.dtype != np.int16 or len(begin) != clips + 1:
+            raise ValueError(f"{samples.shape} {samples.dtype}, where {begin[-1]} int16 samples are listed")
+        return Samples(samples, begin, tuple(made["hashes"]), {int(row): str(wrong) for row, wrong in made["bad"]})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s: cannot be used (%s); the clips are decoded again", file, error)
+        return None
+
+
+def _key(manifest: Manifest, rate: int) -> str:
+    """A digest of what the samples depend on."""
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(f"{_FORMAT} {rate} {importlib.metadata.version('soxr')}".encode())
+    for clip in manifest:
+        path = manifest.path(clip)
+        try:
+            status = path.stat()
+            state = f"{status.st_size} {status.st_mtime_ns}"
+        except OSError:
+            state = "missing"
+        digest.update(f"\n{path.absolute()} {clip.start} {clip.end} {state}".encode())
+    return digest.hexdigest()

@@ -1,0 +1,108 @@
+"""Segment sources: samples of the right clips, subsets, twins, bad clips named, decoded once."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from siamese_jax.corpora.manifest import Clip, Manifest
+from siamese_jax.errors import ClipError, InputError
+from siamese_jax.facenet.source import from_arrays, load
+from siamese_jax.features.segments import SegmentConfig
+
+SEGMENTS = SegmentConfig(rate=8000, seconds=0.5, hop_seconds=0.25, shortest_seconds=0.2)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Clips of 0.6 s and one of 0.1 s; clips 0 and 3 are twins, clip 2 is no sound."""
+    rng = np.random.default_rng(0)
+    sounds = [rng.integers(-9000, 9000, n).astype(np.int16) for n in (4800, 4800, 0, 4800, 800)]
+    sounds[3] = sounds[0]
+    for i, sound in enumerate(sounds):
+        soundfile.write(tmp_path / f"{i}.wav", sound, 8000, subtype="PCM_16")
+    (tmp_path / "2.wav").write_text("no sound")
+    clips = [Clip(f"{i}.wav", f"{i}", ("anger", "fear")[i % 2], f"me_{i}", "me") for i in range(5)]
+    return Manifest(tmp_path, tuple(clips)), sounds
+
+
+class Count(list):
+    """Progress."""
+
+    def __call__(self, done):
+        self.append(done)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_segments_come_from_their_clips(corpus, tmp_path, cached):
+    manifest, sounds = corpus
+    done = Count()
+    source = load(manifest, SEGMENTS, tmp_path / "cache" if cached else None, False, done)
+    assert sum(done) == 5
+    assert source.clip.tolist() == [0, 0, 1, 1, 3, 3]
+    assert source.emotion.tolist() == ["anger", "anger", "fear", "fear", "fear", "fear"]
+    assert source.speaker.tolist() == ["me_0", "me_0", "me_1", "me_1", "me_3", "me_3"]
+    assert source.twin.tolist() == [0, 0, 1, 1, 0, 0]
+    np.testing.assert_array_equal(source.segments(np.array([2]))[0] * 32768, sounds[1][:4000])
+    np.testing.assert_array_equal(source.segments(np.array([3]))[0, :2800] * 32768, sounds[1][2000:])
+    assert [file for file, _ in source.left_out] == ["2.wav", "4.wav"]
+    assert source.left_out[0][1].startswith("unreadable:")
+    assert "0.100 s is too short" in source.left_out[1][1]
+
+
+def test_strict_stops_at_the_first_bad_clip(corpus):
+    with pytest.raises(ClipError, match=r"2\.wav: unreadable"):
+        load(corpus[0], SEGMENTS, None, True, Count())
+
+
+def test_nothing_usable_is_an_error(corpus):
+    manifest = Manifest(corpus[0].root, corpus[0].clips[4:])
+    with pytest.raises(InputError, match=r"none of 1 clips can be used\. 4\.wav: 0\.100 s is too short"):
+        load(manifest, SEGMENTS, None, False, Count())
+
+
+def test_the_cache_serves_until_a_clip_changes(corpus, tmp_path):
+    manifest, sounds = corpus
+    cache = tmp_path / "cache"
+    first = load(manifest, SEGMENTS, cache, False, Count())
+    done = Count()
+    again = load(manifest, SEGMENTS, cache, False, done)
+    assert not done
+    assert isinstance(again.samples.all, np.memmap)
+    np.testing.assert_array_equal(again.segments(np.arange(6)), first.segments(np.arange(6)))
+    assert again.left_out == first.left_out
+    soundfile.write(tmp_path / "1.wav", sounds[1][:4400] // 2, 8000, subtype="PCM_16")
+    changed = load(manifest, SEGMENTS, cache, False, done)
+    assert sum(done) == 5
+    np.testing.assert_array_equal(changed.segments(np.array([2]))[0] * 32768, sounds[1][:4000] // 2)
+
+
+def test_a_damaged_cache_is_made_again(corpus, tmp_path, caplog):
+    manifest, sounds = corpus
+    cache = tmp_path / "cache"
+    load(manifest, SEGMENTS, cache, False, Count())
+    (file,) = cache.glob("*.npy")
+    file.write_bytes(file.read_bytes()[:-100])
+    source = load(manifest, SEGMENTS, cache, False, Count())
+    assert "the clips are decoded again" in caplog.text
+    np.testing.assert_array_equal(source.segments(np.array([0]))[0] * 32768, sounds[0][:4000])
+
+
+def test_subsets_keep_rows_of_the_manifest():
+    clips = [np.full(4800, i + 1, np.int16) for i in range(4)]
+    source = from_arrays(clips, list("aabb"), list("stst"), SEGMENTS)
+    part = source.subset([3, 1])
+    assert part.clip.tolist() == [1, 1, 3, 3]
+    assert part.emotion.tolist() == ["a", "a", "b", "b"]
+    np.testing.assert_array_equal(part.segments(np.array([0, 2]))[:, 0] * 32768, [2, 4])
+    assert part.subset({1}).speaker.tolist() == ["t", "t"]
+    with pytest.raises(InputError, match="1 clips have no segments in this source, the first in row 0"):
+        part.subset([0, 1])
+
+
+def test_fingerprints_tell_samples_and_labels_apart():
+    clips = [np.full(4800, i + 1, np.int16) for i in range(2)]
+    base = from_arrays(clips, list("ab"), list("st"), SEGMENTS).fingerprint()
+    assert from_arrays(clips, list("ab"), list("st"), SEGMENTS).fingerprint() == base
+    assert from_arrays(clips[::-1], list("ab"), list("st"), SEGMENTS).fingerprint() != base
+    assert from_arrays(clips, list("ba"), list("st"), SEGMENTS).fingerprint() != base
+    assert from_arrays(clips, list("ab"), list("su"), SEGMENTS).fingerprint() != base
