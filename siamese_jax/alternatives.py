@@ -80,9 +80,10 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
     """
     e, target = plan.experiment, plan.target
     wanted = [part for part in parts if part == "loso" or scope != "train"]
-    loso, tested = _leave_one_out_tasks(plan, scope) if "loso" in wanted else ([], None)
+    splits = stages.leave_one_speaker_out(target)
+    loso, tested = in_domain_tasks(plan, scope, splits) if "loso" in wanted else ([], None)
     few_shot = _few_shot_tasks(plan, scope) if "few_shot" in wanted else []
-    source_only = [_source_task(plan, scope)] if "source_only" in wanted else []
+    source_only = [source_task(plan, scope)] if "source_only" in wanted else []
     out: dict[str, list[np.ndarray]] = {part: [] for part in wanted}
     seconds = []
     for name in e.alternatives:
@@ -115,11 +116,13 @@ def n_fits(plan: Plan, scope: str, parts: Sequence[str]) -> int:
     return sum(each[part] for part in parts if part == "loso" or scope != "train")
 
 
-def _leave_one_out_tasks(plan: Plan, scope: str) -> tuple[list[tuple[np.ndarray, Task]], np.ndarray]:
-    """(test rows, task) a speaker, and which clips are tested [N]."""
+def in_domain_tasks(
+    plan: Plan, scope: str, splits: Sequence[stages.Split]
+) -> tuple[list[tuple[np.ndarray, Task]], np.ndarray]:
+    """(test rows, task) of each split of the target that tests anything, and which clips are tested [N]."""
     clips = plan.target_clips("corpus" if scaling.IN_DOMAIN_SCOPE[scope] == "train" else scope)
     tested, tasks = np.zeros(len(plan.target), bool), []
-    for train, test in stages.leave_one_speaker_out(plan.target):
+    for train, test in splits:
         if len(test):
             x = clips.x
             if scaling.IN_DOMAIN_SCOPE[scope] == "train":
@@ -130,7 +133,8 @@ def _leave_one_out_tasks(plan: Plan, scope: str) -> tuple[list[tuple[np.ndarray,
     return tasks, tested
 
 
-def _source_task(plan: Plan, scope: str) -> Task:
+def source_task(plan: Plan, scope: str) -> Task:
+    """Learn from the source, classify the target."""
     source = plan.source_clips(scope)
     ood_scope = scaling.out_of_domain_scope(plan.source, plan.target, scope)
     return plain(source.x, source.label, plan.target_clips(ood_scope).x)

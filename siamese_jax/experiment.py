@@ -133,8 +133,9 @@ def _run_setting(
 
         return work.arrays(f"{folder}/{name}", labelled)
 
-    in_domain_trials = e.n_in_domain_seeds * len(plan.target.speakers)
-    idt = stage("in_domain", in_domain_trials, lambda on: stages.in_domain(plan, head, scope, on))
+    splits = stages.leave_one_speaker_out(plan.target)
+    trials = e.n_in_domain_seeds * len(splits)
+    idt = stage("in_domain", trials, lambda on: stages.in_domain(plan, head, scope, splits, on))
     if scope == "train":
         results.rows.extend(summary.siamese_rows(plan, head, scope, None, idt, None))
         return

@@ -20,6 +20,9 @@ from siamese_jax.training import TrainingSpec
 
 OnDone = Callable[[int], None]
 
+Split = tuple[np.ndarray, np.ndarray]
+"""Rows to train on and rows to test on."""
+
 SOURCE_LOOKS = 5
 """Times that pre-training reads its losses."""
 
@@ -118,14 +121,14 @@ def out_of_domain(plan: Plan, head: str, scope: str, params: Params, on_done: On
     return xr.Dataset({"predictions": (("seed", "clip"), predictions)})
 
 
-def in_domain(plan: Plan, head: str, scope: str, on_done: OnDone) -> xr.Dataset:
-    """Leave one speaker out on the target: `predictions` (seed, clip) pooled over folds, and `tested` (clip).
+def in_domain(plan: Plan, head: str, scope: str, splits: Sequence[Split], on_done: OnDone) -> xr.Dataset:
+    """Trains and tests on parts of the target: `predictions` (seed, clip) pooled over `splits`, and `tested` (clip).
 
-    A test clip with a twin among the fold's training clips is not tested.
+    The splits, such as those of `leave_one_speaker_out`, must test no clip twice; empty tests are passed over.
     """
     n_seeds, target = plan.experiment.n_in_domain_seeds, plan.target
     e, clips = plan.experiment, plan.target_clips("corpus" if scope == "train" else scope)
-    folds, tests = _folds(plan, clips, scope)
+    folds, tests = _folds(plan, clips, scope, [(train, test) for train, test in splits if len(test)])
     n_folds = len(tests)
     keys = jax.vmap(lambda key: jax.vmap(lambda i: jax.random.fold_in(key, i))(np.arange(n_folds)))(
         plan.keys(1, n_seeds)
@@ -143,7 +146,7 @@ def in_domain(plan: Plan, head: str, scope: str, on_done: OnDone) -> xr.Dataset:
     return xr.Dataset({"predictions": (("seed", "clip"), predictions), "tested": ("clip", tested)})
 
 
-def leave_one_speaker_out(target: Dataset) -> list[tuple[np.ndarray, np.ndarray]]:
+def leave_one_speaker_out(target: Dataset) -> list[Split]:
     """(training rows, test rows) of each speaker's fold; a test clip with a twin in the training rows is left out."""
     folds = []
     for speaker in range(len(target.speakers)):
@@ -153,9 +156,8 @@ def leave_one_speaker_out(target: Dataset) -> list[tuple[np.ndarray, np.ndarray]
     return folds
 
 
-def _folds(plan: Plan, clips: Clips, scope: str) -> tuple[Fold, list[np.ndarray]]:
+def _folds(plan: Plan, clips: Clips, scope: str, splits: Sequence[Split]) -> tuple[Fold, list[np.ndarray]]:
     e, target = plan.experiment, plan.target
-    splits = [(train, test) for train, test in leave_one_speaker_out(target) if len(test)]
     widest = int(np.bincount(target.label).max())
     used = [np.isin(np.arange(len(target)), train) for train, _ in splits]
     indices = [pairs.class_index(target.label, len(e.emotions), use, widest) for use in used]
