@@ -1,0 +1,96 @@
+"""The cells of the cross-training matrix: what to pre-train on (corpus and view, or none) x what to fine-tune on."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from siamese_jax.errors import InputError
+
+COMPARISON, MATRIX = "comparison", "matrix"
+"""In the place of cells: the two that tell what spectrogram pre-training does for the waveform, and all there are."""
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Material:
+    """What a network is trained on: the images of one view of one corpus."""
+
+    corpus: str
+    view: str
+
+    def __str__(self) -> str:
+        return f"{self.corpus}/{self.view}"
+
+    @property
+    def file_name(self) -> str:
+        """As files are called."""
+        return f"{self.corpus}-{self.view}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One cell: pre-trained on (None: from scratch), then fine-tuned, folded and tested on."""
+
+    pretraining: Material | None
+    fine_tuning: Material
+
+    def __str__(self) -> str:
+        return f"{self.pretraining or 'none'} to {self.fine_tuning}"
+
+    @property
+    def folder(self) -> str:
+        """Where its folds lie, below arrays/."""
+        return f"cells/{self.pretraining.file_name if self.pretraining else 'none'}/{self.fine_tuning.file_name}"
+
+    @property
+    def shares_corpus(self) -> bool:
+        """Whether both stages learn from one corpus, so that pre-training must leave out what a fold tests."""
+        return self.pretraining is not None and self.pretraining.corpus == self.fine_tuning.corpus
+
+
+def comparison(corpora: Sequence[str], target: str) -> list[Cell]:
+    """The waveform of `target` without pre-training, and after the spectrogram of another corpus (the next in the list,
+    as in Liu et al. 2021), or of its own where there is no other."""
+    source = corpora[(list(corpora).index(target) + 1) % len(corpora)]
+    waveform = Material(target, "waveform")
+    return [Cell(None, waveform), Cell(Material(source, "spectrogram"), waveform)]
+
+
+def matrix(corpora: Sequence[str], views: Sequence[str]) -> list[Cell]:
+    """All cells, those first that say most: by corpus the comparison, the other cells of its waveform, the rest."""
+    materials = [Material(corpus, view) for corpus in corpora for view in views]
+    cells = [Cell(before, after) for after in materials for before in (None, *materials)]
+    first = [cell for corpus in corpora for cell in comparison(corpora, corpus) if cell in cells]
+    waveform = [cell for cell in cells if cell.fine_tuning.view == "waveform"]
+    return list(dict.fromkeys([*first, *waveform, *cells]))
+
+
+def chosen(names: Sequence[str], corpora: Sequence[str], views: Sequence[str]) -> list[Cell]:
+    """The cells that are to be run, in this order, each once.
+
+    Args:
+      names: "comparison" (of the first corpus), "matrix", or cells such as "emodb/spectrogram to ravdess/waveform" and
+        "none to ravdess/waveform".
+      corpora, views: those at hand.
+
+    Raises:
+      InputError: none, or a name that is no cell of these corpora and views.
+    """
+    known = matrix(corpora, views)
+    by_name = {str(cell): cell for cell in known}
+    found: list[Cell] = []
+    for name in names:
+        if name == COMPARISON:
+            found += [cell for cell in comparison(corpora, corpora[0]) if cell in known]
+        elif name == MATRIX:
+            found += known
+        elif " ".join(name.split()) in by_name:
+            found.append(by_name[" ".join(name.split())])
+        else:
+            raise InputError(
+                f"config.cells holds {name!r}; expected {COMPARISON!r}, {MATRIX!r} or one such as {str(known[-1])!r}, "
+                f"of the corpora {', '.join(corpora)} and the views {', '.join(views)}"
+            )
+    if not found:
+        raise InputError(
+            f"config.cells is {tuple(names)}: no cell to run; expected {COMPARISON!r}, {MATRIX!r} or cells"
+        )
+    return list(dict.fromkeys(found))

@@ -1,0 +1,142 @@
+"""Folds of a corpus for training, validating and testing, by clip: over speakers, or at random where that is asked for.
+
+A random split tests voices that were trained on, and clips recorded in one session with training clips; results under
+it are no results for other people. It is here because the literature reports it, and every result names its split.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from siamese_jax.errors import InputError
+
+SPLITS = ("speakers", "random")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """One fold; each field holds increasing places of clips, and no clip is in two of them.
+
+    Fields:
+      train: trained on.
+      validation: chosen by (early stopping).
+      test: tested on.
+      twins: clips of the test or validation part that share their samples with a clip trained on or validated with;
+        they are left out.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    twins: np.ndarray
+
+
+def speaker_folds(speaker: Sequence[str], sex: Sequence[str], twin: np.ndarray, n_folds: int) -> tuple[Fold, ...]:
+    """Folds whose test, validation and training speakers are different people; each speaker is tested once.
+
+    Groups of speakers are balanced: their sizes differ by one at most, so do their numbers of each sex, and the clips
+    are shared out from the most talkative speaker to the least. Group i is tested in fold i and validated with in the
+    fold before it. Nothing is random.
+
+    Args:
+      speaker, sex: [N] of each clip; sex "" where it is not known.
+      twin: [N] int, shared by clips with the same samples.
+      n_folds: at least 3: one group to test, one to validate, one to train.
+
+    Raises:
+      InputError: fewer than 3 folds, or fewer speakers than folds.
+    """
+    clips = Counter(speaker)
+    _check_count(n_folds, 3, len(clips), "speaker")
+    sex_of = dict(zip(speaker, sex))
+    by_sex: dict[str, list[str]] = {}
+    for name in sorted(clips, key=lambda name: (-clips[name], name)):
+        by_sex.setdefault(sex_of[name], []).append(name)
+    group_of: dict[str, int] = {}
+    size, held = [0] * n_folds, [0] * n_folds
+    for one_sex in sorted(by_sex):
+        own = [0] * n_folds
+        for name in by_sex[one_sex]:
+            group = min(range(n_folds), key=lambda g: (own[g], size[g], held[g], g))
+            group_of[name] = group
+            own[group] += 1
+            size[group] += 1
+            held[group] += clips[name]
+    groups = np.array([group_of[name] for name in speaker])
+    return tuple(_speaker_fold(groups, twin, n_folds, i) for i in range(n_folds))
+
+
+def random_folds(label: np.ndarray, twin: np.ndarray, n_folds: int, seed: int) -> tuple[Fold, ...]:
+    """Folds over clips, whoever speaks, with the classes shared out evenly; twins stay together.
+
+    There is no validation part: held-out clips of voices that are trained on say nothing of when to stop.
+
+    Args:
+      label: [N] int, the class of each clip.
+      twin: [N] int, shared by clips with the same samples.
+      n_folds: at least 2.
+      seed: of the order in which clips are shared out.
+
+    Raises:
+      InputError: fewer than 2 folds, or fewer different clips of a class than folds.
+    """
+    rng = np.random.default_rng(seed)
+    group = np.zeros(len(label), int)
+    first = np.unique(twin, return_index=True)[1]
+    start = 0
+    for c in np.unique(label):
+        own = rng.permutation(np.sort(first[label[first] == c]))
+        _check_count(n_folds, 2, len(own), f"different clip of class {c}")
+        # The next class goes on where this one ended, so that no group collects every remainder.
+        group[own] = (start + np.arange(len(own))) % n_folds
+        start += len(own)
+    group_of_twin = dict(zip(twin[first].tolist(), group[first].tolist()))
+    group = np.array([group_of_twin[t] for t in twin.tolist()])
+    none = np.zeros(0, np.int64)
+    return tuple(Fold(np.flatnonzero(group != i), none, np.flatnonzero(group == i), none) for i in range(n_folds))
+
+
+def _check_count(n_folds: int, least: int, available: int, of_what: str) -> None:
+    if n_folds < least:
+        raise InputError(f"{n_folds} folds: expected {least} or more")
+    if available < n_folds:
+        raise InputError(f"{n_folds} folds need a {of_what} each, and there are {available}; take fewer folds")
+
+
+def _speaker_fold(group: np.ndarray, twin: np.ndarray, n_folds: int, i: int) -> Fold:
+    validating = group == (i + 1) % n_folds
+    training = (group != i) & ~validating
+    unseen = ~np.isin(twin, twin[training])
+    validation = validating & unseen
+    test = (group == i) & unseen & ~np.isin(twin, twin[validation])
+    rest = ~(training | validation | test)
+    return Fold(*(np.flatnonzero(part) for part in (training, validation, test, rest)))
+
+
+def check_folds(
+    folds: Sequence[Fold], label: np.ndarray, speaker: np.ndarray, emotions: Sequence[str], where: str
+) -> None:
+    """Checks that every fold can be trained and every class tested, before anything is trained.
+
+    Raises:
+      InputError: naming `where`, the fold and the class: no clip of a class to test in any fold; or a fold's
+        training part holds fewer than two clips, or clips of one speaker only, of a class.
+    """
+    tested = np.concatenate([fold.test for fold in folds])
+    for c, emotion in enumerate(emotions):
+        if not (label[tested] == c).any():
+            raise InputError(
+                f"{where}: no clip of {emotion!r} is tested in any fold; add clips of it, or leave the emotion out of "
+                "config.emotions"
+            )
+        for i, fold in enumerate(folds):
+            rows = fold.train[label[fold.train] == c]
+            people = len(set(speaker[rows].tolist()))
+            if len(rows) < 2 or people < 2:
+                raise InputError(
+                    f"{where}, fold {i} of {len(folds)}: {len(rows)} training clip(s) of {emotion!r} by {people} "
+                    "speaker(s); two clips and two speakers or more are expected, or the network learns a voice. Take "
+                    "other folds, add clips, or leave the emotion out of config.emotions"
+                )
