@@ -110,7 +110,7 @@ def _trainings(work: WorkDir, plans: list[Plan], protocol: str, head: str, scope
 
 def _block(plan: Plan, protocol: str, head: str, scope: str, on_done: OnDone) -> xr.Dataset:
     if protocol == "in_domain":
-        return stages.in_domain(plan, head, scope, on_done)
+        return stages.in_domain(plan, head, scope, stages.leave_one_speaker_out(plan.target), on_done)
     trained = stages.source_training(plan, head, scope, on_done)
     ood_scope = scaling.out_of_domain_scope(plan.source, plan.target, scope)
     return stages.out_of_domain(plan, head, ood_scope, stages.params_from_arrays(trained), on_done)
