@@ -21,9 +21,14 @@ from siamese_jax.errors import InputError
 from siamese_jax.io import write_json, write_text
 from siamese_jax.machine import available_cores
 from siamese_jax.progress import bars
+from siamese_jax.report import crossing as crossing_report
+from siamese_jax.report import markdown
 from siamese_jax.stages import Plan
 from siamese_jax.stats import variance
 from siamese_jax.workdir import WorkDir
+
+KIND = "crossing"
+"""The kind of run, as config.json names it."""
 
 FACTORS = ("frozen", "speakers", "draw", "seed")
 SPLIT = "speaker_disjoint"
@@ -49,7 +54,7 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
         raise InputError("a crossing needs at least two draws and two seeds, and a scaling scope other than 'train'")
     start = time.perf_counter()
     source, target = experiment.load(e)
-    work = WorkDir(workdir, e, experiment.digests(source, target), "crossing")
+    work = WorkDir(workdir, e, experiment.digests(source, target), KIND)
     plan = Plan.make(e, source, target)
     found = []
     with bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
@@ -60,9 +65,10 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
             for scope in e.scalings:
                 total = len(e.n_speakers) * e.n_seeds * e.n_draws * len(e.losses) * len(e.frozen)
                 uar = _scores(work, plan, tuning, head, scope, shown.start(f"{head}, {scope}", total))
-                found.extend(_shares(e, head, scope, uar))
+                found.extend(_shares(plan, head, scope, uar))
     write_json(work.path / "crossing.json", found)
-    write_text(work.path / "crossing.md", markdown(plan, found))
+    title = f"What UAR varies with, {plan.source.name} to {plan.target.name}"
+    write_text(work.path / "crossing.md", markdown.page(title, list(crossing_report.blocks(found))))
     work.write_provenance(time.perf_counter() - start)
     return found
 
@@ -95,8 +101,9 @@ def _scores(
     return np.stack(by_speakers, axis=3)
 
 
-def _shares(e: Experiment, head: str, scope: str, uar: np.ndarray) -> list[dict[str, Any]]:
-    found = []
+def _shares(plan: Plan, head: str, scope: str, uar: np.ndarray) -> list[dict[str, Any]]:
+    e, found = plan.experiment, []
+    levels = {"frozen": len(e.frozen), "speakers": len(e.n_speakers), "draw": e.n_draws, "seed": e.n_seeds}
     for m, loss in enumerate(e.losses):
         for r, steps in enumerate(e.steps):
             parts = variance.variance_components(uar[m, r], FACTORS)
@@ -104,25 +111,9 @@ def _shares(e: Experiment, head: str, scope: str, uar: np.ndarray) -> list[dict[
             shares = {" x ".join(effect): 100 * value for effect, value in zip(parts.effects, parts.shares.tolist())}
             computable = not parts.note
             found.append({
-                "head": head, "scaling": scope, "split": SPLIT, "loss": loss, "steps": steps,
-                "n_draws": e.n_draws, "n_seeds": e.n_seeds, "components": named,
+                "source": plan.source.name, "target": plan.target.name, "head": head, "scaling": scope,
+                "split": SPLIT, "loss": loss, "steps": steps,
+                "n_draws": e.n_draws, "n_seeds": e.n_seeds, "levels": levels, "components": named,
                 "shares": shares if computable else None, "note": parts.note,
             })  # fmt: skip
     return found
-
-
-def markdown(plan: Plan, found: list[dict[str, Any]]) -> str:
-    """The shares as a table, main effects first."""
-    e = plan.experiment
-    names = list(found[0]["components"])
-    parts = [
-        f"# What UAR varies with, {plan.source.name} to {plan.target.name}\n\nShares of the variance of UAR (%) over "
-        f"{len(e.frozen)} depths of freezing x {len(e.n_speakers)} numbers of speakers x {e.n_draws} draws x "
-        f"{e.n_seeds} source seeds, every draw from every seed; speaker-disjoint test clips; components cut at 0. "
-        f"Estimates, without intervals: {len(e.frozen)} depths are few.\n\n"
-        f"| head | scaling | loss | steps | {' | '.join(names)} |\n|{'---|' * (4 + len(names))}\n"
-    ]
-    for one in found:
-        cells = [one["note"]] if one["shares"] is None else [f"{one['shares'][name]:.1f}" for name in names]
-        parts.append(f"| {one['head']} | {one['scaling']} | {one['loss']} | {one['steps']} | {' | '.join(cells)} |\n")
-    return "".join(parts)

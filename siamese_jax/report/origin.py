@@ -8,10 +8,10 @@ from siamese_jax import data
 from siamese_jax.report import words
 from siamese_jax.report.compare import show
 from siamese_jax.report.document import Alert, Block, Code, Fold, Heading, Paragraph, Section, Table
-from siamese_jax.report.results import Loaded
+from siamese_jax.report.folders import Folder
 
 
-def section(runs: list[Loaded], command: list[str]) -> Section:
+def section(runs: list[Folder], command: list[str]) -> Section:
     """The provenance of every work directory, and `command`, which made the report."""
     blocks: list[Block] = []
     for run in runs:
@@ -26,7 +26,7 @@ def section(runs: list[Loaded], command: list[str]) -> Section:
     return Section("Provenance", blocks)
 
 
-def _run_blocks(run: Loaded) -> Iterator[Block]:
+def _run_blocks(run: Folder) -> Iterator[Block]:
     p, e = run.provenance, run.experiment
     yield from (Alert(note) for note in run.notes)
     machine = p.get("machine", {})
@@ -67,7 +67,7 @@ def _time(seconds: object) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
-def _stage_seconds(run: Loaded) -> float:
+def _stage_seconds(run: Folder) -> float:
     total = 0.0
     for file in sorted((run.path / "arrays").rglob("*.nc")):
         with run.arrays(file.relative_to(run.path / "arrays").with_suffix("").as_posix()) as arrays:
@@ -75,7 +75,7 @@ def _stage_seconds(run: Loaded) -> float:
     return total
 
 
-def _table(run: Loaded, role: str) -> str:
+def _table(run: Folder, role: str) -> str:
     name = getattr(run.experiment, role)
     dataset = run.source if role == "source" else run.target
     shipped = "ships with the package; its card stands below" if name in data.SHIPPED else "see its own licence"

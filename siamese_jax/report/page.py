@@ -16,14 +16,18 @@ from siamese_jax.report import (
     distances,
     embeddings,
     html,
+    loading,
     markdown,
     origin,
     paired,
-    results,
+    reruns,
     scores,
+    sources,
     speakers,
 )
 from siamese_jax.report.document import Document, Section
+from siamese_jax.report.folders import Folder
+from siamese_jax.report.reruns import Rerun
 from siamese_jax.report.results import Loaded
 
 LARGEST = 5_000_000
@@ -44,7 +48,7 @@ def write(workdirs: Sequence[str | Path], output: str | Path, command: Sequence[
     output = Path(output)
     if output.suffix != ".html":
         raise InputError(f"{output}: expected a name ending in .html")
-    document = build(results.load_all(workdirs), list(command))
+    document = build(loading.load_all(workdirs), list(command))
     folder = output.with_name(f"{output.stem}_figures")
     for picture in document.pictures():
         with atomic_path(folder / f"{picture.name}.png") as temporary:
@@ -57,11 +61,27 @@ def write(workdirs: Sequence[str | Path], output: str | Path, command: Sequence[
     return document
 
 
-def build(runs: list[Loaded], command: list[str]) -> Document:
-    """All sections, those that need several work directories or kept distances only where there are any."""
+def build(found: list[Folder], command: list[str]) -> Document:
+    """All sections: those of reproductions, those of reruns, and where everything comes from."""
+    runs = [folder for folder in found if isinstance(folder, Loaded)]
+    reran = [folder for folder in found if isinstance(folder, Rerun)]
+    sections = [*(_reproduced(runs) if runs else []), *([reruns.section(reran)] if reran else [])]
+    title = "Cross-corpus speech emotion recognition: " + "; ".join(dict.fromkeys(folder.corpora for folder in found))
+    subtitle = (
+        "Siamese networks with the ratio loss, after Feng & Chaspari 2020. Work "
+        + ("directory: " if len(found) == 1 else "directories: ")
+        + ", ".join(folder.label for folder in found)
+        + "."
+    )
+    return Document(title, subtitle, [*sections, origin.section(found, command)])
+
+
+def _reproduced(runs: list[Loaded]) -> list[Section]:
+    """What reproductions show; the last section only where there are distances."""
     sections: list[Section | None] = [
         brief.section(runs),
         compare.section(runs) if len(runs) > 1 else None,
+        sources.section(runs),
         scores.table_section(runs),
         scores.figure_section(runs),
         paired.section(runs),
@@ -71,13 +91,5 @@ def build(runs: list[Loaded], command: list[str]) -> Document:
         curves.section(runs),
         embeddings.section(runs),
         distances.section(runs),
-        origin.section(runs, command),
     ]
-    title = "Cross-corpus speech emotion recognition: " + "; ".join(dict.fromkeys(run.corpora for run in runs))
-    subtitle = (
-        "Siamese networks with the ratio loss, after Feng & Chaspari 2020. Work "
-        + ("directory: " if len(runs) == 1 else "directories: ")
-        + ", ".join(run.label for run in runs)
-        + "."
-    )
-    return Document(title, subtitle, [section for section in sections if section is not None])
+    return [section for section in sections if section is not None]

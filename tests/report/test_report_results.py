@@ -8,7 +8,7 @@ import pytest
 
 import siamese_jax
 from siamese_jax.errors import InputError
-from siamese_jax.report import compare, page, results
+from siamese_jax.report import compare, loading, page, results
 from siamese_jax.report.document import Alert
 
 
@@ -45,7 +45,7 @@ def test_folders_that_are_none(tmp_path, workdir):
         ([], "no work directory"),
     ):
         with pytest.raises(InputError, match=message):
-            results.load_all(paths)
+            loading.load_all(paths)
 
 
 @pytest.mark.parametrize("lost", ["summary.json", "optimism.json", "provenance.json"])
@@ -89,7 +89,7 @@ def test_files_that_are_not_what_they_should_be(copy):
 
 def test_another_kind_of_run_is_refused(copy):
     change(copy / "config.json", kind="rerun")
-    with pytest.raises(InputError, match=r"holds a run of launch\.rerun"):
+    with pytest.raises(InputError, match="holds a run of the kind 'rerun'"):
         results.load(copy, "copy")
 
 
@@ -145,5 +145,5 @@ def _scores_of(runs):
 def test_labels_tell_folders_of_one_name_apart(copy, workdir, tmp_path):
     (tmp_path / "other").mkdir()
     copy.rename(tmp_path / "other" / "run")
-    labels = [run.label for run in results.load_all([workdir, tmp_path / "other" / "run"])]
+    labels = [run.label for run in loading.load_all([workdir, tmp_path / "other" / "run"])]
     assert labels == [f"{workdir.parent.name}/run", "other/run"]

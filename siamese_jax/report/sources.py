@@ -1,0 +1,62 @@
+"""The paper's second claim: does the source matter more than the number of frozen layers?"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from siamese_jax import sources
+from siamese_jax.errors import InputError
+from siamese_jax.report import words
+from siamese_jax.report.document import Block, Heading, Paragraph, Section, Table
+from siamese_jax.report.results import Loaded, settings
+
+
+def section(runs: list[Loaded]) -> Section | None:
+    """Contrasts between sources, and their variance beside that of the depths; None for one source alone."""
+    if len({run.digests.get("source") for run in runs}) < 2:
+        return None
+    blocks: list[Block] = [
+        Paragraph(
+            "Each target speaker's UAR, averaged over the draws that did not draw them and over the numbers of "
+            "speakers drawn. Sources may differ in their features as well as in their speech, and they are few: a "
+            "contrast is about these sources, not about sources at large."
+        )
+    ]
+    shared = set.intersection(*({(s.head, s.scope) for s in settings(run.experiment)} for run in runs))
+    e = runs[0].experiment
+    losses = [loss for loss in e.losses if all(loss in run.experiment.losses for run in runs)]
+    for head, scope in sorted(shared):
+        for loss in losses:
+            blocks.append(Heading(f"Head {head}, scaled by {scope}, {loss}, {words.plural(e.fixed_steps, 'step')}"))
+            try:
+                read = [sources.read(run.path, head, scope, loss, e.fixed_steps) for run in runs]
+                blocks.extend(_tables(sources.compare(read, e.level)))
+            except InputError as error:
+                blocks.append(Paragraph(f"Not compared: {error}."))
+    if not shared:
+        blocks.append(Paragraph("Not compared: no head and scaling scope is common to all of these directories."))
+    return Section("The source, or the number of frozen layers?", blocks)
+
+
+def _tables(found: dict[str, Any]) -> Iterator[Block]:
+    means = [(f"source {name}", words.number(value)) for name, value in found["source_means"].items()]
+    means += [(f"{name} frozen layers", words.number(value)) for name, value in found["frozen_means"].items()]
+    yield Table(f"Mean UAR (%) over {words.plural(found['speakers'], 'target speaker')}.", ("level", "UAR %"), means)
+    first = found["source_contrasts"][0]
+    rows = [(f"{one['second']} minus {one['first']}", _estimate(one)) for one in found["source_contrasts"]]
+    caption = f"Contrasts between sources, points of UAR; {first['kind']} (Bonferroni over the contrasts)."
+    yield Table(caption, ("contrast", "points"), rows)
+    both = found.get("source_variance_minus_frozen_variance")
+    if both is not None:
+        yield Table(
+            "The variance of UAR between the sources minus that between the depths of freezing, squared points; above "
+            f"0 the source matters more; {both['kind']}.",
+            ("", "squared points"),
+            [("sources minus frozen layers", _estimate(both))],
+        )
+
+
+def _estimate(one: dict[str, Any]) -> str:
+    if one["estimate"] is None or one["low"] is None:
+        return one["note"] or "not computable"
+    low, high = (words.number(one[key], 2, True) for key in ("low", "high"))
+    return f"{words.number(one['estimate'], 2, True)} [{low}, {high}]"
