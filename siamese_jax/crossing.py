@@ -57,7 +57,7 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
     work = WorkDir(workdir, e, experiment.digests(source, target), KIND)
     plan = Plan.make(e, source, target)
     found = []
-    with bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
+    with work, bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
         for head in e.heads:
             each = [(scope, seed) for scope in e.scalings for seed in range(e.n_seeds)]
             missing = [k for k in e.n_speakers if not all(work.has(_stage(head, c, k, s)) for c, s in each)]
@@ -66,10 +66,10 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
                 total = len(e.n_speakers) * e.n_seeds * e.n_draws * len(e.losses) * len(e.frozen)
                 uar = _scores(work, plan, tuning, head, scope, shown.start(f"{head}, {scope}", total))
                 found.extend(_shares(plan, head, scope, uar))
-    write_json(work.path / "crossing.json", found)
-    title = f"What UAR varies with, {plan.source.name} to {plan.target.name}"
-    write_text(work.path / "crossing.md", markdown.page(title, list(crossing_report.blocks(found))))
-    work.write_provenance(time.perf_counter() - start)
+        write_json(work.path / "crossing.json", found)
+        title = f"What UAR varies with, {plan.source.name} to {plan.target.name}"
+        write_text(work.path / "crossing.md", markdown.page(title, list(crossing_report.blocks(found))))
+        work.write_provenance(time.perf_counter() - start)
     return found
 
 

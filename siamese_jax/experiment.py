@@ -48,7 +48,7 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
     work = WorkDir(workdir, experiment, digests(source, target), "reproduce")
     plan = Plan.make(experiment, source, target)
     results = Results()
-    with bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
+    with work, bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
         for head in experiment.heads:
             tuning = stages.FineTuning(plan, head, _to_run(work, head), executor)
             for scope in experiment.scalings:
@@ -56,7 +56,7 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
         for scope in experiment.scalings:
             arrays = _alternatives(plan, work, shown, scope)
             results.rows.extend(summary.alternative_rows(plan, scope, arrays))
-    _write(plan, work, results, time.perf_counter() - start)
+        _write(plan, work, results, time.perf_counter() - start)
     return results
 
 
@@ -80,7 +80,7 @@ def scores(experiment: Experiment, workdir: str | Path, head: str, scope: str) -
     if not (Path(workdir) / "config.json").exists():
         raise InputError(f"{workdir}: holds no config.json, so no results; run the experiment into it first")
     source, target = load(experiment)
-    work = WorkDir(workdir, experiment, digests(source, target), "reproduce")
+    work = WorkDir(workdir, experiment, digests(source, target), "reproduce", reading=True)
 
     def kept(n_speakers: int) -> xr.Dataset:
         name = _stage_name(head, scope, n_speakers)

@@ -88,7 +88,7 @@ def run(e: Experiment, workdir: str | Path, n_draws: int, n_alternative_draws: i
     plans = [Plan.make(e, source, target, block * e.n_draws) for block in range(n_blocks)]
     n_beside = min(n_blocks, -(-n_alternative_draws // e.n_draws)) if e.alternatives else 0
     found = []
-    with bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
+    with work, bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
         beside = {scope: _classifiers(work, plans[:n_beside], scope, shown) for scope in e.scalings}
         for head in e.heads:
             blocks = [(scope, block) for scope in e.scalings for block in range(n_blocks)]
@@ -98,7 +98,7 @@ def run(e: Experiment, workdir: str | Path, n_draws: int, n_alternative_draws: i
                 total = len(e.n_speakers) * n_blocks * e.n_draws * len(e.losses) * len(e.frozen)
                 on_done = shown.start(f"{head}, {scope}", total)
                 found.append(_setting(work, plans, tuning, head, scope, beside[scope], on_done))
-    _write(work, found, time.perf_counter() - start)
+        _write(work, found, time.perf_counter() - start)
     return found
 
 

@@ -61,7 +61,7 @@ def run(e: Experiment, workdir: str | Path, protocol: str, n_trainings: int) -> 
     ]
     found: list[dict[str, Any]] = []
     results: list[rows.Row] = []
-    with bars() as shown:
+    with work, bars() as shown:
         for scope in e.scalings:
             beside = _classifiers(work, plans[0], protocol, scope, shown)
             for head in e.heads:
@@ -70,10 +70,10 @@ def run(e: Experiment, workdir: str | Path, protocol: str, n_trainings: int) -> 
                 results.extend(_rows(plans[0], protocol, head, scope, merged))
             if beside is not None:
                 results.extend(summary.alternative_rows(plans[0], scope, beside))
-    write_json(work.path / "summary.json", [dataclasses.asdict(row) for row in results])
-    write_json(work.path / "claims.json", found)
-    write_text(work.path / "claims.md", markdown.page("Repeated trainings", list(claims_report.trainings(found))))
-    work.write_provenance(time.perf_counter() - start)
+        write_json(work.path / "summary.json", [dataclasses.asdict(row) for row in results])
+        write_json(work.path / "claims.json", found)
+        write_text(work.path / "claims.md", markdown.page("Repeated trainings", list(claims_report.trainings(found))))
+        work.write_provenance(time.perf_counter() - start)
     return found
 
 

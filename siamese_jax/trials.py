@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from siamese_jax import interrupt
+from siamese_jax import checkpoints, interrupt
 from siamese_jax.errors import InputError
 from siamese_jax.machine import available_cores
 
@@ -97,9 +97,10 @@ class TrialProgram:
     def __call__(self, *arguments: Any, on_chunk: Callable[[int], None] | None = None, kept: Kept | None = None) -> Any:
         """Runs all trials; the result has the trial axis [G] in front of every array, as NumPy arrays.
 
-        `on_chunk` is called with the number of trials that each finished chunk held. Trials that are in `kept` are not
-        run; finished chunks are added to it. At equal chunk shape a trial gives the same bits either way: chunks are
-        kept whole, so those that are missing hold the same trials at the same places.
+        `on_chunk` is called with the number of trials that each finished chunk held. Trials that are in `kept` (by
+        default the checkpoint that is open, if one is) are not run; finished chunks are added to it. At equal chunk
+        shape a trial gives the same bits either way: chunks are kept whole, so those that are missing hold the same
+        trials at the same places.
 
         Raises:
           InputError: the mapped arguments do not agree on G.
@@ -112,6 +113,7 @@ class TrialProgram:
         if self.compiled is None:
             self.prepare(*arguments)
         n_trials = sizes.pop()
+        kept = checkpoints.next_call() if kept is None else kept
         results = jax.tree.map(lambda leaf: np.empty((n_trials, *leaf.shape[1:]), leaf.dtype), self.compiled.out_info)
         done = np.zeros(n_trials, bool) if kept is None else kept.restore(results)
         if on_chunk is not None and done.any():

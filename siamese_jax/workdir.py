@@ -1,35 +1,57 @@
 """A work directory: one experiment's configuration, where its numbers come from, and its finished arrays.
 
-A stage whose file is there is not run again, so an interrupted run goes on where it stopped.
+A stage whose file is there is not run again, and of a stage that was under way the finished trials are kept
+(`checkpoints`), so a run that was stopped, or killed, goes on where it was. One run at a time: a second is refused.
 """
 
+import contextlib
 import dataclasses
+import hashlib
 import importlib.metadata
+import io
 import json
+import os
 import platform
+import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import jax
 import xarray as xr
 
 import siamese_jax
+from siamese_jax import checkpoints, interrupt
 from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
-from siamese_jax.io import atomic_path, write_json
+from siamese_jax.io import UNFINISHED, atomic_path, remove_unfinished, writable, write_json
+from siamese_jax.lock import Lock
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", "xarray")
 
 
-class WorkDir:
-    """The folder of one experiment. Raises InputError where it holds another experiment's results."""
+LOCK, CHECKPOINTS = ".lock", "checkpoints"
 
-    def __init__(self, path: str | Path, experiment: Experiment, inputs: dict[str, str], kind: str):
-        """`inputs`: digests of the tables that are read, by role; `kind`: of run ("reproduce", "rerun")."""
+
+class WorkDir:
+    """The folder of one experiment, locked from construction until `close`, or the end of its context.
+
+    Raises InputError where it holds another experiment's results, or another run is working in it.
+    """
+
+    def __init__(
+        self, path: str | Path, experiment: Experiment, inputs: dict[str, str], kind: str, reading: bool = False
+    ):
+        """Checks the folder, and makes it where it is not there.
+
+        Args:
+          inputs: digests of the tables that are read, by role.
+          kind: of run ("reproduce", "rerun").
+          reading: only look at what is there: nothing is locked, made or written.
+        """
         self.path = Path(path)
         self.experiment = experiment
         if self.path.exists() and not self.path.is_dir():
@@ -37,13 +59,52 @@ class WorkDir:
         config = json.loads(json.dumps({**dataclasses.asdict(experiment), "tables": inputs}))
         config["kind"] = kind
         config["version"] = siamese_jax.__version__
+        self._digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+        self._lock: Lock | None = None
         self._check(config)
-        write_json(self.path / "config.json", config)
+        if reading:
+            return
+        with writable(self.path):
+            self._lock = Lock(self.path / LOCK, str(self.path))
+            try:
+                # Another run may have come and gone between the look and the lock.
+                self._check(config)
+                self._sweep()
+                if not (self.path / "config.json").exists():
+                    write_json(self.path / "config.json", config)
+            except BaseException:
+                self.close()
+                raise
+
+    def _sweep(self) -> None:
+        """Removes what killed runs left behind that nobody needs."""
+        remove_unfinished(self.path)
+        kept = self.path / CHECKPOINTS
+        for folder in {part.parent for part in kept.rglob(f"{checkpoints.PART}*")}:
+            if self.has(folder.relative_to(kept).as_posix()):
+                shutil.rmtree(folder)
+
+    def close(self) -> None:
+        """Lets other runs in."""
+        if self._lock is not None:
+            for folder, _, _ in os.walk(self.path / CHECKPOINTS, topdown=False):
+                with contextlib.suppress(OSError):  # it is not empty
+                    Path(folder).rmdir()
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _check(self, config: dict[str, Any]) -> None:
         file = self.path / "config.json"
         if not file.exists():
-            if self.path.exists() and any(self.path.iterdir()):
+            ours = (LOCK, UNFINISHED)  # what a run leaves that was killed before it wrote anything
+            if self.path.exists() and not all(found.name.startswith(ours) for found in self.path.iterdir()):
                 raise InputError(f"{self.path}: holds files but no config.json; give an empty or a new folder")
             return
         try:
@@ -67,25 +128,46 @@ class WorkDir:
     def arrays(self, name: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
         """The arrays kept under `name`, made and written now where they are not there; `seconds` is added to them.
 
-        Raises InputError where the file there cannot be read.
+        What `make` runs through `trials.TrialProgram` is kept as it is finished, until the file is written.
+
+        Raises:
+          InputError: the file there cannot be read, a new one cannot be written, or the folder is gone.
+          interrupt.Stopped: a signal has come; what is finished is kept.
         """
         file = self._file(name)
         if not file.exists():
-            start = time.perf_counter()
-            made = make()
-            made.attrs["seconds"] = time.perf_counter() - start
-            with atomic_path(file) as temporary:
-                encoding = {v: {"zlib": True, "complevel": 4} for v in made.data_vars if made[v].ndim}
-                made.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+            interrupt.check()
+            identity = {"config": self._digest, "stage": name}
+            folder, every = self.path / CHECKPOINTS / name, checkpoints.SAVE_SECONDS
+            with checkpoints.Checkpoint(folder, identity, every, self.check) as kept:
+                made = make()
+                made.attrs["seconds"] = kept.seconds
+                self.check()
+                _write_arrays(file, made)
         try:
-            with xr.open_dataset(file, engine="h5netcdf") as kept:
-                return kept.load()
+            with xr.open_dataset(file, engine="h5netcdf") as found:
+                return found.load()
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{file}: cannot be read ({error}); remove this file and run again") from error
 
+    def check(self) -> None:
+        """Raises InputError where the folder is not the one any more that was locked."""
+        if self._lock is not None:
+            self._lock.check()
+
     def write_provenance(self, seconds: float) -> None:
         """Writes where the numbers come from: versions, revision, devices, command and time."""
+        self.check()
         write_json(self.path / "provenance.json", {**provenance(), "seconds": seconds})
+
+
+def _write_arrays(file: Path, arrays: xr.Dataset) -> None:
+    encoding = {v: {"zlib": True, "complevel": 4} for v in arrays.data_vars if arrays[v].ndim}
+    # By way of memory: on a full disk HDF5 leaves files open and speaks of it at the most unlikely times.
+    written = io.BytesIO()
+    arrays.to_netcdf(written, engine="h5netcdf", encoding=encoding)
+    with atomic_path(file) as temporary:
+        temporary.write_bytes(written.getbuffer())
 
 
 def provenance() -> dict[str, Any]:
