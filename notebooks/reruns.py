@@ -120,7 +120,8 @@ plt.show()
 #
 # All cells, with both kinds. P values are of sign-flip permutation tests, once over draws and once over
 # speakers, Holm's correction over all rows; with 10,000 sampled flips and 24 rows a corrected one over draws
-# cannot fall below 0.002.
+# cannot fall below 0.002. The second table sets the network beside a logistic regression on the same source and
+# target clips, over the first draws: it is ahead everywhere.
 
 # %%
 Markdown((folder / "claims.md").read_text().partition("\n")[2])
