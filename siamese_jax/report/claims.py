@@ -7,6 +7,9 @@ from siamese_jax import stats
 from siamese_jax.report import words
 from siamese_jax.report.document import Block, Fold, Heading, Paragraph, Table
 
+GAPS = "not computable: some seeds never test"
+"""How the note of an interval begins that needs a full crossing and has none."""
+
 NOT_OFFERED = "Not offered is what does not hold its nominal error rate or coverage at so few units."
 
 PROTOCOL_NAMES = {
@@ -49,26 +52,25 @@ def blocks(claimed: Sequence[dict[str, Any]]) -> Iterator[Block]:
 
 
 def _gains(caption: str, gains: Sequence[dict[str, Any]]) -> Table:
-    header = ["comparison", "speakers", "frozen", "steps", "over draws", "over speakers", "over speakers and seeds"]
-    header += ["p over draws", "p over speakers"]
+    kinds = ("over_draws", "over_speakers", "over_speakers_and_seeds")
+    header = ("comparison", *(kind.replace("_", " ") for kind in kinds), "p over draws", "p over speakers")
+    tests = (("sign_flip_p", "over_draws"), ("speakers_sign_flip_p", "over_speakers"))
     rows = [
-        (
-            f"{g['method']} minus {g['minus']}", *(str(g[key]) for key in ("n_speakers", "frozen", "steps")),
-            *(estimate(g[key]) for key in ("over_draws", "over_speakers", "over_speakers_and_seeds")),
-            *(_p_values(g, test, of) for test, of in (
-                ("sign_flip_p", "over_draws"), ("speakers_sign_flip_p", "over_speakers"))),
-        )
+        (_name(g), *(estimate(g[kind]) for kind in kinds), *(_p_values(g, test, over) for test, over in tests))
         for g in gains
-    ]  # fmt: skip
-    kinds = [
-        f"{gains[0][key]['kind']} (n = {gains[0][key]['n_units']:,})"
-        for key in ("over_draws", "over_speakers", "over_speakers_and_seeds")
-    ]  if gains else []  # fmt: skip
+    ]
+    labels = [f"{gains[0][kind]['kind']} (n = {gains[0][kind]['n_units']:,})" for kind in kinds] if gains else []
+    gaps = [g[kind]["note"] for g in gains for kind in kinds if g[kind]["note"].startswith(GAPS)]
     text = (
-        f"{caption} Intervals: {'; '.join(kinds)}. p values of sign-flip permutation tests, as computed → after Holm's "
-        f"correction over the rows. {NOT_OFFERED}"
+        f"{caption} Intervals: {'; '.join(labels)}. p values of sign-flip permutation tests, as computed → after "
+        f"Holm's correction over the rows. {NOT_OFFERED}{' Gaps: ' + gaps[0] + '.' if gaps else ''}"
     )
     return Table(text, header, rows)
+
+
+def _name(gain: dict[str, Any]) -> str:
+    what = f"{gain['method']} − {gain['minus']}; {gain['n_speakers']} speakers"
+    return f"{what}, {words.plural(gain['frozen'], 'frozen layer')}, {words.plural(gain['steps'], 'step')}"
 
 
 def _p_values(gain: dict[str, Any], test: str, interval: str) -> str:
@@ -86,10 +88,9 @@ def _planning(gains: Sequence[dict[str, Any]], best_cell: Sequence[dict[str, Any
     rows = []
     for gain in gains:
         needed = gain.get("draws_needed_for_1_point")
-        what = f"{gain['method']} minus {gain['minus']}, {gain['n_speakers']} speakers, {gain['frozen']} frozen"
         needed_text = gain["planning_note"] if needed is None else str(needed)
         rows.append((
-            f"{what}, {gain['steps']} steps", *_chances(gain, gain["planning_note"]), needed_text,
+            _name(gain), *_chances(gain, gain["planning_note"]), needed_text,
             estimate(gain["effect_size"]),
         ))  # fmt: skip
     tables = [Table(
@@ -172,7 +173,8 @@ def estimate(interval: dict[str, Any], signed: bool = True) -> str:
         return _not_offered(n)
     value = words.number(interval["estimate"], 2, signed)
     if interval["low"] is None:
-        return f"{value} (interval {interval['note'] or 'not computable'})"
+        note = interval["note"] or "not computable"
+        return f"{value} (interval {'not computable: gaps' if note.startswith(GAPS) else note})"
     return f"{value} [{words.number(interval['low'], 2, signed)}, {words.number(interval['high'], 2, signed)}]"
 
 

@@ -52,10 +52,10 @@ def test_the_page_shows_what_the_folder_holds(written, folders):
     claimed = json.loads((folders[0] / "claims.json").read_text())[0]
     gain = claimed["gains"][0]
     table = next(t for t in tables_of(written[1]) if t.caption.startswith("The ratio loss and its control"))
-    assert table.rows[0][4] == claims.estimate(gain["over_draws"])
+    assert table.rows[0][1] == claims.estimate(gain["over_draws"])
     assert f"(n = {gain['over_draws']['n_units']})" in table.caption
     # Two seeds hold no claim over seeds.
-    assert table.rows[0][6] == "not offered at 2 units"
+    assert table.rows[0][3] == "not offered at 2 units"
 
 
 def test_a_damaged_or_unfinished_rerun_is_named(folders, tmp_path):
