@@ -9,8 +9,9 @@ import numpy as np
 from siamese_jax import metrics, stats
 from siamese_jax.report import counts, drawing, words
 from siamese_jax.report.counts import Counted
-from siamese_jax.report.document import Alert, Block, Gallery, Heading, Picture, Section, Table
-from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.report.document import Block, Gallery, Picture, Section, Table
+from siamese_jax.report.each import each_setting
+from siamese_jax.report.results import Loaded, Setting
 from siamese_jax.stats.records import Interval
 
 
@@ -25,19 +26,12 @@ class Recall:
 
 
 def section(runs: list[Loaded]) -> Section:
-    """Confusion matrices of the first setting of each work directory."""
-    blocks: list[Block] = []
-    for i, run in enumerate(runs):
-        if len(runs) > 1:
-            blocks.append(Heading(f"{run.label}: {run.corpora}"))
-        if run.missing:
-            blocks.append(Alert(f"{run.label}: no confusion matrices, since {run.missing}."))
-        for setting in settings(run.experiment)[:1] if not run.missing else ():
-            blocks.extend(_blocks(run, setting, i))
+    """Confusion matrices of each setting."""
+    blocks = each_setting(runs, _blocks, lambda run: run.missing and f"no confusion matrices, since {run.missing}")
     return Section("Confusion matrices", blocks)
 
 
-def _blocks(run: Loaded, setting: Setting, number: int) -> Iterator[Block]:
+def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     found = counts.references(run, setting) + counts.fixed_cell(run, setting, "paper")
     yield Gallery([_picture(run, one, f"confusion_{number}_{one.key}") for one in found])
     yield recall_table(run, found, setting)

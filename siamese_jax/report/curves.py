@@ -7,9 +7,10 @@ import xarray as xr
 
 from siamese_jax import stats
 from siamese_jax.report import counts, drawing, words
-from siamese_jax.report.document import Block, Gallery, Heading, Paragraph, Picture, Section, Table
+from siamese_jax.report.document import Block, Gallery, Paragraph, Picture, Section, Table
+from siamese_jax.report.each import each_setting
 from siamese_jax.report.figure2 import STYLES
-from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.report.results import Loaded, Setting
 from siamese_jax.stats.records import Interval
 
 NEAR_POLE = 0.05
@@ -24,19 +25,12 @@ QUANTITIES = (
 
 
 def section(runs: list[Loaded]) -> Section:
-    """Curves of the first setting of each work directory."""
-    blocks: list[Block] = []
-    for i, run in enumerate(runs):
-        if len(runs) > 1:
-            blocks.append(Heading(f"{run.label}: {run.corpora}"))
-        for setting in settings(run.experiment)[:1]:
-            blocks.extend(_blocks(run, setting, i))
-    if not blocks:
-        blocks.append(Paragraph("Nothing was trained on a source here."))
+    """Curves of each setting."""
+    blocks = each_setting(runs, _blocks) or [Paragraph("Nothing was trained on a source here.")]
     return Section("Training curves and the ratio's pole", blocks)
 
 
-def _blocks(run: Loaded, setting: Setting, number: int) -> Iterator[Block]:
+def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     e = run.experiment
     yield Paragraph(
         "D_s and D_d are the mean distances between the embeddings of clips of the same and of different emotions. "

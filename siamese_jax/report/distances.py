@@ -7,25 +7,24 @@ import xarray as xr
 
 from siamese_jax import stats
 from siamese_jax.report import counts, drawing, words
-from siamese_jax.report.document import Block, Gallery, Heading, Paragraph, Picture, Section, Table
-from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.report.document import Block, Gallery, Paragraph, Picture, Section, Table
+from siamese_jax.report.each import each_setting
+from siamese_jax.report.results import Loaded, Setting
 
 NAME = "emotion_distances"
 
 
 def section(runs: list[Loaded]) -> Section | None:
-    """Distances of the first setting of each work directory; None where no run has kept them."""
-    blocks: list[Block] = []
-    for i, run in enumerate(runs):
-        for setting in settings(run.experiment)[:1]:
-            with run.fine_tuning(setting.head, setting.scope, run.experiment.fixed_n_speakers) as arrays:
-                if NAME not in arrays:
-                    continue
-                values = cell(run, arrays)
-            if len(runs) > 1:
-                blocks.append(Heading(f"{run.label}: {run.corpora}"))
-            blocks.extend(_blocks(run, setting, values, i))
+    """Distances of each setting; None where no run has kept them."""
+    blocks = each_setting(runs, _kept_blocks)
     return Section("Distances between emotions", blocks) if blocks else None
+
+
+def _kept_blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
+    with run.fine_tuning(setting.head, setting.scope, run.experiment.fixed_n_speakers) as arrays:
+        values = cell(run, arrays) if NAME in arrays else None
+    if values is not None:
+        yield from _blocks(run, setting, values, number)
 
 
 def cell(run: Loaded, arrays: xr.Dataset) -> xr.DataArray:
@@ -35,7 +34,7 @@ def cell(run: Loaded, arrays: xr.Dataset) -> xr.DataArray:
     return found.transpose(*known, *(dim for dim in found.dims if dim not in known)).load()
 
 
-def _blocks(run: Loaded, setting: Setting, values: xr.DataArray, number: int) -> Iterator[Block]:
+def _blocks(run: Loaded, setting: Setting, values: xr.DataArray, number: str) -> Iterator[Block]:
     e = run.experiment
     first = e.steps[0]
     before = values.isel(loss=0).sel(step=first).values

@@ -18,8 +18,9 @@ from siamese_jax.models import siamese
 from siamese_jax.models.siamese import Params
 from siamese_jax.protocols import ProtocolSpec
 from siamese_jax.report import counts, drawing, words
-from siamese_jax.report.document import Alert, Block, Gallery, Heading, Paragraph, Picture, Section
-from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.report.document import Block, Gallery, Paragraph, Picture, Section
+from siamese_jax.report.each import each_setting
+from siamese_jax.report.results import Loaded, Setting
 from siamese_jax.stages import Plan
 
 DRAW = 0
@@ -27,19 +28,14 @@ DRAW = 0
 
 
 def section(runs: list[Loaded]) -> Section:
-    """The example trial of the first setting of each work directory, a panel for each state of the network."""
-    blocks: list[Block] = []
-    for i, run in enumerate(runs):
-        if len(runs) > 1:
-            blocks.append(Heading(f"{run.label}: {run.corpora}"))
-        if run.missing_source:
-            blocks.append(Alert(f"{run.label}: no embeddings, since {run.missing_source}."))
-        for setting in settings(run.experiment)[:1] if not run.missing_source else ():
-            blocks.extend(_blocks(run, setting, i))
+    """The example trial of each setting, a panel for each state of the network."""
+    blocks = each_setting(
+        runs, _blocks, lambda run: run.missing_source and f"no embeddings, since {run.missing_source}"
+    )
     return Section("Embeddings before and after fine-tuning", blocks)
 
 
-def _blocks(run: Loaded, setting: Setting, number: int) -> Iterator[Block]:
+def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     arrays = example(run, setting)
     yield Paragraph(
         f"One example, draw {DRAW} ({counts.cell_name(run)}; source seed {arrays.attrs['seed']}), computed again for "

@@ -8,8 +8,9 @@ import numpy as np
 from siamese_jax import stats
 from siamese_jax.report import counts, drawing, words
 from siamese_jax.report.counts import Counted
-from siamese_jax.report.document import Alert, Block, Fold, Gallery, Heading, Paragraph, Picture, Section, Table
-from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.report.document import Block, Fold, Gallery, Paragraph, Picture, Section, Table
+from siamese_jax.report.each import each_setting
+from siamese_jax.report.results import Loaded, Setting
 from siamese_jax.stats import estimands
 from siamese_jax.stats.records import NOTES, Interval
 
@@ -20,19 +21,12 @@ MARKS = (("#000000", "x"), ("#777777", "d"), ("#0072B2", "o"), ("#D55E00", "s"),
 
 
 def section(runs: list[Loaded]) -> Section:
-    """How well each target speaker, and each sex, is recognised, in the first setting of each work directory."""
-    blocks: list[Block] = []
-    for i, run in enumerate(runs):
-        if len(runs) > 1:
-            blocks.append(Heading(f"{run.label}: {run.corpora}"))
-        if run.missing:
-            blocks.append(Alert(f"{run.label}: nothing by speaker, since {run.missing}."))
-        for setting in settings(run.experiment)[:1] if not run.missing else ():
-            blocks.extend(_blocks(run, setting, i))
+    """How well each target speaker, and each sex, is recognised, in each setting."""
+    blocks = each_setting(runs, _blocks, lambda run: run.missing and f"nothing by speaker, since {run.missing}")
     return Section("UAR by target speaker and by sex", blocks)
 
 
-def _blocks(run: Loaded, setting: Setting, number: int) -> Iterator[Block]:
+def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     found = counts.references(run, setting) + counts.fixed_cell(run, setting, "paper")
     assert run.target is not None
     speakers = run.target.speakers

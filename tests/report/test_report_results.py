@@ -9,7 +9,8 @@ import pytest
 import siamese_jax
 from siamese_jax.errors import InputError
 from siamese_jax.report import compare, loading, page, results
-from siamese_jax.report.document import Alert
+from siamese_jax.report.document import Alert, Fold, Heading, Paragraph
+from siamese_jax.report.each import each_setting
 
 
 @pytest.fixture
@@ -147,3 +148,21 @@ def test_labels_tell_folders_of_one_name_apart(copy, workdir, tmp_path):
     copy.rename(tmp_path / "other" / "run")
     labels = [run.label for run in loading.load_all([workdir, tmp_path / "other" / "run"])]
     assert labels == [f"{workdir.parent.name}/run", "other/run"]
+
+
+def test_every_setting_is_shown_the_first_one_in_the_open(workdir):
+    run = results.load(workdir, "run")
+    two = dataclasses.replace(
+        run, experiment=dataclasses.replace(run.experiment, heads=("abs_difference", "extra_layer")), label="two"
+    )
+    shown = []
+
+    def blocks(run, setting, number):
+        shown.append((run.label, setting.head, number))
+        return [Paragraph(setting.head)]
+
+    found = each_setting([run, two], blocks, lambda run: "" if run.label == "two" else "its table is lost")
+    assert found[1] == Alert("run: its table is lost.")
+    assert found[2:4] == [Heading(f"two: {two.corpora}"), Paragraph("abs_difference")]
+    assert found[4] == Fold("The same, head extra_layer, features scaled by corpus", [Paragraph("extra_layer")])
+    assert shown == [("two", "abs_difference", "1"), ("two", "extra_layer", "1_1")]
