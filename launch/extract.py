@@ -4,16 +4,14 @@ python -m launch.extract --corpus=ravdess --root=DIR --output=TABLE.npz
 python -m launch.extract --manifest=FILE.csv --output=TABLE.npz
 
 A run that was stopped goes on where it stopped when it is started again with the same output. Exit status: 0 with
-a table (clips left out are named in the log and in the table), 2 without one.
+a table (clips left out are named in the log and in the table), 2 without one, 143 or 130 where SIGTERM or SIGINT
+stopped the run.
 """
 
-import sys
+from absl import app, flags
 
-from absl import app, flags, logging
-
-from siamese_jax import corpora, trials
+from siamese_jax import corpora, launching, trials
 from siamese_jax.corpora.manifest import COMMON_ALIASES, read_manifest
-from siamese_jax.errors import InputError
 from siamese_jax.features import extract
 
 CORPUS = flags.DEFINE_enum("corpus", None, sorted(corpora.CORPORA), "A corpus that the package knows.")
@@ -30,7 +28,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     trials.use_all_cores()
-    try:
+    with launching.exit_codes():
         if MANIFEST.value is not None and CORPUS.value is None:
             manifest = read_manifest(MANIFEST.value, ROOT.value, COMMON_ALIASES if ALIASES.value else None)
         elif CORPUS.value is not None and ROOT.value is not None and MANIFEST.value is None:
@@ -38,9 +36,6 @@ def main(argv: list[str]) -> None:
         else:
             raise app.UsageError("give either --corpus and --root, or --manifest")
         table = extract.extract(manifest, OUTPUT.value, extract.Options(WORKERS.value, STRICT.value))
-    except InputError as error:
-        logging.error("%s", error)
-        sys.exit(2)
     count = table.made["left_out_count"]
     print(f"{OUTPUT.value}: {len(table)} clips, {len(table.feature_names)} features, {count} clips left out")
 

@@ -5,13 +5,10 @@ python -m launch.images --output=sheet.png --manifest=clips.csv             a CS
 python -m launch.images --output=sheet.png --corpus=emodb --root=~/emodb    a corpus
 """
 
-import sys
-
 from absl import app, flags, logging
 
-from siamese_jax import corpora
+from siamese_jax import corpora, launching
 from siamese_jax.corpora.manifest import read_manifest
-from siamese_jax.errors import InputError
 from siamese_jax.features.images import ImageConfig
 from siamese_jax.features.segments import SegmentConfig
 from siamese_jax.report.contact_sheet import choose_samples, contact_sheet
@@ -41,7 +38,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     if bool(_CORPUS.value) != bool(_ROOT.value and not _MANIFEST.value):
         raise app.UsageError("give --manifest, or --corpus with --root, or neither")
-    try:
+    with launching.exit_codes():
         segments = SegmentConfig(_RATE.value, _SECONDS.value, _HOP.value, _SHORTEST.value)
         images = ImageConfig(
             _RATE.value, _SIZE.value, _PEAK.value, _WINDOW.value, _FFT.value, _LOW.value, _HIGH.value,
@@ -55,9 +52,6 @@ def main(argv: list[str]) -> None:
         samples, errors = choose_samples(manifest, segments, _CLIPS.value)
         title = f"{_CORPUS.value or _MANIFEST.value or 'synthesised sounds'}"
         contact_sheet(_OUTPUT.value, samples, images, _COLUMNS.value, title)
-    except InputError as error:
-        logging.error("%s", error)
-        sys.exit(2)
     for left_out in errors:
         logging.warning("%s", left_out)
     print(f"{_OUTPUT.value}: {len(samples)} segments drawn, {len(errors)} clips left out")

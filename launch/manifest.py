@@ -9,13 +9,12 @@ Exit status: 0 without errors, 1 with errors in the clips, 2 if nothing could be
 import os
 import sys
 
-from absl import app, flags, logging
+from absl import app, flags
 
-from siamese_jax import corpora
+from siamese_jax import corpora, launching
 from siamese_jax.corpora.check import check_manifest
 from siamese_jax.corpora.check_text import format_report
 from siamese_jax.corpora.manifest import COMMON_ALIASES, read_rows, write_manifest
-from siamese_jax.errors import InputError
 from siamese_jax.types import EMOTIONS, PAPER_EMOTIONS
 
 CORPUS = flags.DEFINE_enum("corpus", None, sorted(corpora.CORPORA), "A corpus that the package knows.")
@@ -32,7 +31,7 @@ SHOWN = flags.DEFINE_integer("shown", 20, "Findings of one kind that are spelt o
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    try:
+    with launching.exit_codes():
         if MANIFEST.value is not None and CORPUS.value is None:
             aliases = COMMON_ALIASES if ALIASES.value else None
             manifest, problems = read_rows(MANIFEST.value, ROOT.value, aliases)
@@ -45,9 +44,6 @@ def main(argv: list[str]) -> None:
         print(format_report(report, SHOWN.value), end="")
         if OUTPUT.value is not None:
             write_manifest(OUTPUT.value, manifest)
-    except InputError as error:
-        logging.error("%s", error)
-        sys.exit(2)
     sys.exit(1 if report.errors else 0)
 
 

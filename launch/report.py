@@ -6,12 +6,10 @@ The page needs nothing but itself. Exit status: 0 with a report, 2 where a folde
 """
 
 import shlex
-import sys
 
-from absl import app, flags, logging
+from absl import app, flags
 
-from siamese_jax import trials
-from siamese_jax.errors import InputError
+from siamese_jax import launching, trials
 from siamese_jax.report import page
 
 OUTPUT = flags.DEFINE_string("output", "report.html", "The page to write; .md and _figures/ go beside it.")
@@ -20,11 +18,8 @@ OUTPUT = flags.DEFINE_string("output", "report.html", "The page to write; .md an
 def main(argv: list[str]) -> None:
     trials.use_all_cores()
     command = ["launch.report", *argv[1:], f"--output={OUTPUT.value}"]
-    try:
+    with launching.exit_codes():
         document = page.write(argv[1:], OUTPUT.value, command)
-    except InputError as error:
-        logging.error("%s", error)
-        sys.exit(2)
     print(f"{shlex.quote(OUTPUT.value)}: {len(document.sections)} sections, {len(document.pictures())} figures")
 
 

@@ -1,16 +1,17 @@
 """Runs an experiment: Table 1 and Figure 2 of Feng & Chaspari 2020, on the tables that ship or on yours.
 
 python -m launch.reproduce --workdir=results/reproduce
+
+Exit status: 0 with results, 2 with a message where something given cannot be used, 143 or 130 where SIGTERM or SIGINT
+stopped the run: the same command goes on from there.
 """
 
-import sys
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import config_flags
 
-from siamese_jax import config, experiment, trials
-from siamese_jax.errors import InputError
+from siamese_jax import config, experiment, launching, trials
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/reproduce.py", "The experiment.")
 WORKDIR = flags.DEFINE_string("workdir", "results/reproduce", "Where results go; a run that was stopped goes on there.")
@@ -20,11 +21,8 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     trials.use_all_cores()
-    try:
+    with launching.exit_codes():
         experiment.run(config.resolve(CONFIG.value), WORKDIR.value)
-    except InputError as error:
-        logging.error("%s", error)
-        sys.exit(2)
     print((Path(WORKDIR.value) / "table1.md").read_text(encoding="utf-8"))
     print(f"Results, figure and every repetition: {WORKDIR.value}")
 

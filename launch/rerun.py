@@ -4,14 +4,12 @@ python -m launch.rerun --workdir=results/rerun --draws=10000
 python -m launch.rerun --workdir=results/rerun_oodt --protocol=out_of_domain --draws=1000 --config.n_draws=100
 """
 
-import sys
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import config_flags
 
-from siamese_jax import config, crossing, rerun, retraining, trials
-from siamese_jax.errors import InputError
+from siamese_jax import config, crossing, launching, rerun, retraining, trials
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/rerun.py", "The experiment; its n_draws is a block's size.")
 WORKDIR = flags.DEFINE_string("workdir", "results/rerun", "Where blocks are, and where new ones go.")
@@ -34,17 +32,14 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     trials.use_all_cores()
-    experiment = config.resolve(CONFIG.value)
-    try:
+    with launching.exit_codes():
+        experiment = config.resolve(CONFIG.value)
         if CROSSED.value:
             crossing.run(experiment, WORKDIR.value)
         elif PROTOCOL.value in retraining.PROTOCOLS:
             retraining.run(experiment, WORKDIR.value, PROTOCOL.value, DRAWS.value)
         else:
             rerun.run(experiment, WORKDIR.value, DRAWS.value, ALTERNATIVE_DRAWS.value)
-    except InputError as error:
-        logging.error("%s", error)
-        sys.exit(2)
     report = "crossing.md" if CROSSED.value else "claims.md"
     print((Path(WORKDIR.value) / report).read_text(encoding="utf-8"))
 

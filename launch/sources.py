@@ -4,12 +4,10 @@ python -m launch.sources results/reproduce results/enterface05 --loss=none --ste
 """
 
 import json
-import sys
 
-from absl import app, flags, logging
+from absl import app, flags
 
-from siamese_jax import sources
-from siamese_jax.errors import InputError
+from siamese_jax import launching, sources
 
 HEAD = flags.DEFINE_string("head", "abs_difference", "The head to compare under.")
 SCALING = flags.DEFINE_string("scaling", "corpus", "The scaling scope to compare under.")
@@ -19,12 +17,9 @@ LEVEL = flags.DEFINE_float("level", 0.95, "Of the intervals; contrasts share it 
 
 
 def main(argv: list[str]) -> None:
-    try:
+    with launching.exit_codes():
         read = [sources.read(path, HEAD.value, SCALING.value, LOSS.value, STEPS.value) for path in argv[1:]]
         found = sources.compare(read, LEVEL.value)
-    except InputError as error:
-        logging.error("%s", error)
-        sys.exit(2)
     print(json.dumps(found, indent=2, ensure_ascii=False))
 
 

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from siamese_jax import scaling, stages
+from siamese_jax import checkpoints, interrupt, scaling, stages
 from siamese_jax.stages import Plan
 
 ALTERNATIVES: dict[str, Callable[[], LogisticRegression | SVC]] = {
@@ -49,7 +49,9 @@ def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs
 
     Args:
       name: one of `ALTERNATIVES`.
-      on_done: called with 1 as each task is done.
+      on_done: called with the number of tasks done since the last call.
+
+    Fits that the open checkpoint keeps (`siamese_jax.checkpoints`) are not made again.
     """
 
     def fit(task: Task) -> np.ndarray:
@@ -57,12 +59,20 @@ def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs
         model.fit(task.x.astype(np.float64), task.label, sample_weight=task.weight)
         return model.predict(task.query.astype(np.float64)).astype(np.int8)
 
-    predictions = []
+    predictions = np.full((len(tasks), max(len(task.query) for task in tasks)), -1, np.int8)
+    kept = checkpoints.next_call()
+    done = np.zeros(len(tasks), bool) if kept is None else kept.restore(predictions)
+    missing = np.flatnonzero(~done)
+    on_done(int(done.sum()))
     with threadpool_limits(limits=1):
-        for done in Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(delayed(fit)(t) for t in tasks):
-            predictions.append(done)
+        fits = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(delayed(fit)(tasks[i]) for i in missing)
+        for i, found in zip(missing, fits):
+            predictions[i, : len(found)] = found
+            if kept is not None:
+                kept.add(np.array([i]), predictions[[i]])
             on_done(1)
-    return predictions
+            interrupt.check()
+    return [row[: len(task.query)] for row, task in zip(predictions, tasks)]
 
 
 PARTS = ("loso", "source_only", "few_shot")

@@ -8,14 +8,13 @@ frozen layers; see also `sources`).
 import dataclasses
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from siamese_jax import experiment, rows, stages
+from siamese_jax import experiment, interrupt, rows, stages
 from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
 from siamese_jax.io import write_json, write_text
@@ -57,7 +56,7 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
     work = WorkDir(workdir, e, experiment.digests(source, target), KIND)
     plan = Plan.make(e, source, target)
     found = []
-    with work, bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
+    with work, bars() as shown, interrupt.threads(available_cores()) as executor:
         for head in e.heads:
             each = [(scope, seed) for scope in e.scalings for seed in range(e.n_seeds)]
             missing = [k for k in e.n_speakers if not all(work.has(_stage(head, c, k, s)) for c, s in each)]

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import xarray as xr
 from absl import logging
 
-from siamese_jax import alternatives, datasets, scaling, stages, summary
+from siamese_jax import alternatives, datasets, interrupt, scaling, stages, summary
 from siamese_jax.config import Experiment
 from siamese_jax.datasets import Dataset
 from siamese_jax.errors import InputError
@@ -48,7 +47,7 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
     work = WorkDir(workdir, experiment, digests(source, target), "reproduce")
     plan = Plan.make(experiment, source, target)
     results = Results()
-    with work, bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
+    with work, bars() as shown, interrupt.threads(available_cores()) as executor:
         for head in experiment.heads:
             tuning = stages.FineTuning(plan, head, _to_run(work, head), executor)
             for scope in experiment.scalings:

@@ -13,8 +13,15 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from typing import TypeVar
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+POLL_SECONDS = 0.2
+"""How long a wait for a thread may take to heed a stop."""
+
+T = TypeVar("T")
 
 _requested: list[int] = []
 
@@ -41,6 +48,26 @@ def check() -> None:
     """Raises Stopped if a signal has asked for a stop; cheap, to be called between any two pieces of work."""
     if _requested:
         raise Stopped(_requested[0])
+
+
+def result(future: Future[T]) -> T:
+    """What a thread computes, as `future.result`, but heeding a stop while it waits."""
+    while True:
+        check()
+        if wait([future], POLL_SECONDS).done:
+            return future.result()
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[Executor]:
+    """Threads for work that is asked for ahead of need; what has not begun is dropped where the context ends early."""
+    executor = ThreadPoolExecutor(count)
+    try:
+        yield executor
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    executor.shutdown()
 
 
 @contextlib.contextmanager

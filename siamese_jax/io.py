@@ -1,6 +1,7 @@
 """Files written so that a reader never sees half of one, whenever the writer is killed."""
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -72,6 +73,13 @@ def remove_unfinished(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def remove_unfinished_of(path: Path) -> None:
+    """As `remove_unfinished`, of one file; others may be writing their own beside it."""
+    # Eight characters are tempfile's.
+    for left in path.parent.glob(f"{UNFINISHED}{glob.escape(path.stem)}-{'?' * 8}{glob.escape(path.suffix)}"):
+        left.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -38,15 +38,18 @@ class Lock:
         """`what` it guards, for messages: "results/reproduce"."""
         self.file, self._what = Path(file), what
         self._open: FileIO | None = None
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         while self._open is None:
             self._open = self._take()
         self._open.truncate(0)
         self._open.write(json.dumps(_this_process()).encode())
 
     def _take(self) -> FileIO | None:
-        """The locked file; None where its former holder removed it meanwhile."""
-        file = FileIO(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+        """The locked file; None where its former holder removed it, or its folder, meanwhile."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = FileIO(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+        except FileNotFoundError:
+            return None
         try:
             _flock(file, self.file)
         except BlockingIOError:

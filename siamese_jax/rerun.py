@@ -8,14 +8,13 @@ protocols that draw no clips.
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from absl import logging
 
-from siamese_jax import alternatives, claims, experiment, metrics, rows, stages, summary
+from siamese_jax import alternatives, claims, experiment, interrupt, metrics, rows, stages, summary
 from siamese_jax.claims import Beside
 from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
@@ -88,7 +87,7 @@ def run(e: Experiment, workdir: str | Path, n_draws: int, n_alternative_draws: i
     plans = [Plan.make(e, source, target, block * e.n_draws) for block in range(n_blocks)]
     n_beside = min(n_blocks, -(-n_alternative_draws // e.n_draws)) if e.alternatives else 0
     found = []
-    with work, bars() as shown, ThreadPoolExecutor(available_cores()) as executor:
+    with work, bars() as shown, interrupt.threads(available_cores()) as executor:
         beside = {scope: _classifiers(work, plans[:n_beside], scope, shown) for scope in e.scalings}
         for head in e.heads:
             blocks = [(scope, block) for scope in e.scalings for block in range(n_blocks)]

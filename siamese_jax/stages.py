@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from siamese_jax import classify, geometry, pairs, protocols, scaling, trials
+from siamese_jax import classify, geometry, interrupt, pairs, protocols, scaling, trials
 from siamese_jax.config import Experiment
 from siamese_jax.datasets import Dataset
 from siamese_jax.models import siamese
@@ -239,7 +239,7 @@ class FineTuning:
         every = jax.tree.map(lambda leaf: np.tile(leaf, (len(e.frozen),) + (1,) * (leaf.ndim - 1)), few_shot)
         every = every._replace(frozen=np.repeat(np.array(e.frozen, np.int32), e.n_draws))
         starts = jax.tree.map(lambda leaf: leaf[np.tile(plan.seed_of_draw, len(e.frozen))], params)
-        program = self._programs[self._padded(n_speakers)].result()
+        program = interrupt.result(self._programs[self._padded(n_speakers)])
         results = [
             program(starts, every, target, self._probe, np.int32(i), on_chunk=on_done) for i in range(len(e.losses))
         ]

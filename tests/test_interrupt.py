@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -79,3 +80,33 @@ def test_a_request_ends_with_its_watch():
             interrupt.check()
     assert stopped.value.exit_code == 143
     interrupt.check()
+
+
+def test_a_wait_for_a_thread_heeds_a_stop():
+    begun, go_on, dropped = threading.Event(), threading.Event(), []
+
+    def slow():
+        begun.set()
+        return go_on.wait(10)
+
+    def wait():
+        with interrupt.threads(1) as executor:
+            futures = [executor.submit(slow), executor.submit(dropped.append, 1)]
+            assert begun.wait(10)
+            signal.raise_signal(signal.SIGINT)
+            interrupt.result(futures[0])
+
+    with interrupt.watch(), pytest.raises(interrupt.Stopped):
+        wait()
+    go_on.set()
+    with interrupt.threads(1) as executor:
+        assert interrupt.result(executor.submit(slow)) is True
+    assert dropped == []
+
+
+def test_a_threads_own_error_comes_through():
+    def fail():
+        raise TimeoutError("mine")
+
+    with interrupt.threads(1) as executor, pytest.raises(TimeoutError, match="mine"):
+        interrupt.result(executor.submit(fail))

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from siamese_jax import __version__
+from siamese_jax import __version__, interrupt
 from siamese_jax.corpora.manifest import Manifest
 from siamese_jax.corpora.tables import write_table
 from siamese_jax.errors import ClipError, InputError
@@ -27,6 +27,7 @@ from siamese_jax.features import is09
 from siamese_jax.features.audio import Decoded, audio_hash, decode
 from siamese_jax.features.batches import Engine
 from siamese_jax.features.parts import Parts, Row
+from siamese_jax.io import remove_unfinished_of, writable
 from siamese_jax.machine import available_cores as available_cores
 from siamese_jax.progress import bars
 from siamese_jax.types import FeatureTable
@@ -67,22 +68,18 @@ def extract(manifest: Manifest, output: str | Path, options: Options) -> Feature
       options: see `Options`.
 
     Raises:
-      InputError: no clip of the manifest can be used, or the output cannot be written.
+      InputError: no clip of the manifest can be used, another run is at work on this output, or it cannot be written.
+      interrupt.Stopped: a signal has come; what was finished is kept for the next run.
       ClipError: a clip cannot be used, and `options.strict`. What was finished is kept for the next run.
     """
     output = Path(output)
     if output.suffix != ".npz":
         raise InputError(f"{output}: feature tables are written as .npz; give the file that suffix")
-    try:
-        with Parts(output.with_name(f".{output.name}.partial")) as parts:
-            table = compute_table(manifest, options, parts)
-            write_table(output, table)
-            parts.remove()
-    except OSError as error:
-        raise InputError(
-            f"{output}: cannot be written ({error}); make room or give another place, then run again: "
-            "clips finished and saved so far are not computed again"
-        ) from error
+    with writable(output), Parts(output.with_name(f".{output.name}.partial"), str(output)) as parts:
+        remove_unfinished_of(output)
+        table = compute_table(manifest, options, parts)
+        write_table(output, table)
+        parts.remove()
     return table
 
 
@@ -105,6 +102,7 @@ def compute_table(manifest: Manifest, options: Options, parts: Parts | None = No
                 if parts:
                     parts.add(manifest, manifest.clips[index], result)
             advance(1)
+            interrupt.check()
     left_out = [(error.file, error.reason) for _, error in sorted(bad.items())]
     if bad:
         log.warning("%d of %d clips were left out", len(bad), len(manifest))

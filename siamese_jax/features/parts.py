@@ -1,12 +1,13 @@
 """Finished rows of an extraction, kept on disk so that an interrupted run goes on where it stopped.
 
-A folder of small npz files, each written atomically. A row is found again by its clip's file, segment, size and
-time of change and by the version of the features: an edited clip, or a newer extractor, is computed again.
+A folder of small npz files, each written atomically, and locked: a second run on the same output is refused. A row is
+found again by its clip's file, segment, size and time of change and by the version of the features: an edited clip, or
+a newer extractor, is computed again.
 """
 
+import contextlib
 import dataclasses
 import logging
-import shutil
 import time
 import uuid
 import zipfile
@@ -16,14 +17,13 @@ from typing import Self
 
 import numpy as np
 
+from siamese_jax.checkpoints import SAVE_SECONDS
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.features import is09
-from siamese_jax.io import atomic_path
+from siamese_jax.io import atomic_path, remove_unfinished
+from siamese_jax.lock import Lock
 
 log = logging.getLogger(__name__)
-
-SAVE_SECONDS = 10.0
-"""How much work a process that is killed may lose."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,10 +44,17 @@ class Row:
 
 
 class Parts:
-    """The rows in `folder`; a context that saves what is not saved yet when it ends, also by an exception."""
+    """The rows in `folder`; a context that saves what is not saved yet when it ends, also by an exception.
 
-    def __init__(self, folder: str | Path):
+    Raises InputError where another run holds the folder.
+    """
+
+    def __init__(self, folder: str | Path, what: str):
+        """`what` the rows are for, in messages: the table's name."""
         self.folder = Path(folder)
+        self._lock = Lock(self.folder / ".lock", what)
+        remove_unfinished(self.folder)
+        self._failed = False
         self._rows: dict[str, Row] = {}
         self._unsaved: dict[str, Row] = {}
         self._saved_at = time.monotonic()
@@ -60,7 +67,13 @@ class Parts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.save()
+        try:
+            if not self._failed:
+                self.save()
+        finally:
+            self._lock.release()
+            with contextlib.suppress(OSError):  # it holds parts
+                self.folder.rmdir()
 
     def get(self, manifest: Manifest, clip: Clip) -> Row | None:
         """The finished row of a clip, or None."""
@@ -81,6 +94,9 @@ class Parts:
         if not self._unsaved:
             return
         rows = list(self._unsaved.values())
+        # A place that does not take them now will not take them on the way out either.
+        self._failed = True
+        self._lock.check()
         with atomic_path(self.folder / f"{uuid.uuid4().hex}.npz") as temporary:
             np.savez(
                 temporary,
@@ -92,11 +108,13 @@ class Parts:
             )
         # Rows of this run are the caller's to hold; keeping them here too would hold them twice.
         self._unsaved = {}
+        self._failed = False
 
     def remove(self) -> None:
-        """Removes the folder: the table is written."""
+        """Removes the parts: the table is written."""
         self._unsaved = {}
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for file in self.folder.glob("*.npz"):
+            file.unlink()
 
     def _load(self, file: Path) -> None:
         try:

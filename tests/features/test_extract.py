@@ -1,6 +1,9 @@
 import csv
 import dataclasses
+import errno
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from siamese_jax import interrupt
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.corpora.tables import read_table
 from siamese_jax.errors import ClipError, InputError
@@ -150,7 +154,7 @@ def test_a_changed_clip_and_a_damaged_part_are_computed_again(tmp_path, counted,
     manifest = write_clips(tmp_path, 6)
     folder = tmp_path / ".t.npz.partial"
     for half in (manifest.clips[:3], manifest.clips[3:]):
-        with parts.Parts(folder) as kept:
+        with parts.Parts(folder, "t.npz") as kept:
             extract.compute_table(dataclasses.replace(manifest, clips=half), OPTIONS, kept)
     counted.clear()
     # One part is cut short; the other holds the clips of the half that is not in it, and one of these changes.
@@ -164,6 +168,85 @@ def test_a_changed_clip_and_a_damaged_part_are_computed_again(tmp_path, counted,
     assert sorted(counted) == sorted({clip.file for clip in manifest} - set(kept_names[1:]))
     assert "computed again" in caplog.text
     np.testing.assert_array_equal(table.features, extract.compute_table(manifest, OPTIONS).features)
+
+
+def hold(output):
+    """What a process that is killed in the middle of an extraction leaves."""
+    return parts.Parts(output.with_name(f".{output.name}.partial"), str(output))
+
+
+def test_a_second_run_on_one_output_is_refused_and_another_output_is_not(manifest, tmp_path):
+    with hold(tmp_path / "t.npz"):
+        with pytest.raises(InputError, match=rf"t\.npz: in use by process {os.getpid()} on"):
+            extract.extract(manifest, tmp_path / "t.npz", OPTIONS)
+        extract.extract(manifest, tmp_path / "other.npz", OPTIONS)
+    extract.extract(manifest, tmp_path / "t.npz", OPTIONS)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["other.npz", "t.npz"]
+
+
+def test_a_stop_keeps_every_finished_clip(manifest, table, tmp_path, counted, monkeypatch):
+    monkeypatch.setattr(extract, "GROUP", 3)
+    real, adding = interrupt.check, parts.Parts.add
+    added = []
+    monkeypatch.setattr(parts.Parts, "add", lambda *given: (added.append(given[2]), adding(*given)))
+
+    def check():
+        if len(added) == 4:
+            raise interrupt.Stopped(15)
+        real()
+
+    monkeypatch.setattr(interrupt, "check", check)
+    with pytest.raises(interrupt.Stopped):
+        extract.extract(manifest, tmp_path / "t.npz", OPTIONS)
+    assert [file.name for file in tmp_path.iterdir()] == [".t.npz.partial"]
+    assert sum(len(np.load(file)["key"]) for file in tmp_path.rglob("*.npz")) == 4
+    counted.clear()
+    monkeypatch.undo()
+    found = extract.extract(manifest, tmp_path / "t.npz", OPTIONS)
+    np.testing.assert_array_equal(found.features, table.features)
+
+
+def test_what_a_killed_run_leaves_is_cleared_away_and_nothing_else(manifest, table, tmp_path):
+    folder = tmp_path / ".t.npz.partial"
+    folder.mkdir()
+    (folder / ".lock").write_text("{}")
+    (folder / ".unfinished-abc-01234567.npz").write_bytes(b"PK")
+    (tmp_path / ".unfinished-t-01234567.npz").write_bytes(b"PK")
+    (tmp_path / ".unfinished-t-2-01234567.npz").write_bytes(b"another table's")
+    found = extract.extract(manifest, tmp_path / "t.npz", OPTIONS)
+    np.testing.assert_array_equal(found.features, table.features)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".unfinished-t-2-01234567.npz", "t.npz"]
+
+
+def test_a_full_disk_is_named_once_and_what_was_saved_before_is_kept(manifest, table, tmp_path, monkeypatch):
+    monkeypatch.setattr(extract, "GROUP", 3)
+    monkeypatch.setattr(parts, "SAVE_SECONDS", 0.0)
+    writes = []
+
+    def savez(*given, **arrays):
+        writes.append(given)
+        if len(writes) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(*given, **arrays)
+
+    real = np.savez
+    monkeypatch.setattr(np, "savez", savez)
+    with pytest.raises(InputError, match=r"\.npz: cannot be written \(No space left on device\); make room"):
+        extract.extract(manifest, tmp_path / "t.npz", OPTIONS)
+    assert len(writes) == 3
+    assert len(list(tmp_path.rglob("*.npz"))) == 2
+    monkeypatch.undo()
+    np.testing.assert_array_equal(extract.extract(manifest, tmp_path / "t.npz", OPTIONS).features, table.features)
+
+
+def test_a_place_that_vanishes_is_named(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "SAVE_SECONDS", 0.0)
+    folder = tmp_path / "there"
+    real = extract.decode
+    monkeypatch.setattr(extract, "decode", lambda *given: (shutil.rmtree(folder, ignore_errors=True), real(*given))[1])
+    with pytest.raises(InputError, match=r"t\.npz: was removed, replaced or unmounted"):
+        extract.extract(manifest, folder / "t.npz", OPTIONS)
+    assert not folder.exists()
 
 
 def test_segments_of_one_file_have_rows_of_their_own(manifest, tmp_path):
