@@ -49,7 +49,7 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
     results = Results()
     with work, bars() as shown, interrupt.threads(available_cores()) as executor:
         for head in experiment.heads:
-            tuning = stages.FineTuning(plan, head, _to_run(work, head), executor)
+            tuning = stages.FineTuning(plan, head, _to_run(work, experiment, head), executor)
             for scope in experiment.scalings:
                 _run_setting(plan, work, shown, head, scope, tuning, results)
         for scope in experiment.scalings:
@@ -63,9 +63,8 @@ def _stage_name(head: str, scope: str, n_speakers: int) -> str:
     return f"{head}/{scope}/fine_tuning_{n_speakers:02d}"
 
 
-def _to_run(work: WorkDir, head: str) -> list[int]:
+def _to_run(work: WorkDir, e: Experiment, head: str) -> list[int]:
     """The numbers of speakers whose fine-tuning is not in the work directory yet, under some scope."""
-    e = work.experiment
     scopes = [scope for scope in e.scalings if scope != "train"]
     return [k for k in e.n_speakers if not all(work.has(_stage_name(head, scope, k)) for scope in scopes)]
 

@@ -15,7 +15,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +25,6 @@ import xarray as xr
 
 import siamese_jax
 from siamese_jax import checkpoints, interrupt
-from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
 from siamese_jax.io import UNFINISHED, atomic_path, remove_unfinished, writable, write_json
 from siamese_jax.lock import Lock
@@ -43,23 +42,32 @@ class WorkDir:
     """
 
     def __init__(
-        self, path: str | Path, experiment: Experiment, inputs: dict[str, str], kind: str, reading: bool = False
+        self,
+        path: str | Path,
+        experiment: Any,
+        inputs: dict[str, str],
+        kind: str,
+        reading: bool = False,
+        may_change: Sequence[str] = (),
     ):
         """Checks the folder, and makes it where it is not there.
 
         Args:
-          inputs: digests of the tables that are read, by role.
-          kind: of run ("reproduce", "rerun").
+          experiment: the configuration, a record.
+          inputs: digests of the tables or corpora that are read, by role.
+          kind: of run ("reproduce", "rerun", "facenet").
           reading: only look at what is there: nothing is locked, made or written.
+          may_change: fields of the configuration that may differ from an earlier run's; config.json holds the last.
         """
         self.path = Path(path)
-        self.experiment = experiment
+        self._may_change = frozenset(may_change)
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path}: is a file; give a folder for the results")
         config = json.loads(json.dumps({**dataclasses.asdict(experiment), "tables": inputs}))
         config["kind"] = kind
         config["version"] = siamese_jax.__version__
-        self._digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+        fixed = {key: value for key, value in config.items() if key not in self._may_change}
+        self._digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
         self._lock: Lock | None = None
         self._check(config)
         if reading:
@@ -70,7 +78,7 @@ class WorkDir:
                 # Another run may have come and gone between the look and the lock.
                 self._check(config)
                 self._sweep()
-                if not (self.path / "config.json").exists():
+                if self._may_change or not (self.path / "config.json").exists():
                     write_json(self.path / "config.json", config)
             except BaseException:
                 self.close()
@@ -111,7 +119,8 @@ class WorkDir:
             found = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{file}: not readable as JSON ({error}); give another folder") from error
-        differing = sorted(key for key in {*config, *found} if config.get(key) != found.get(key))
+        compared = {*config, *found} - self._may_change
+        differing = sorted(key for key in compared if config.get(key) != found.get(key))
         if differing:
             shown = "; ".join(f"{key}: {found.get(key)!r} there, {config.get(key)!r} now" for key in differing[:4])
             raise InputError(

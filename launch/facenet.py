@@ -1,0 +1,38 @@
+"""Runs FaceNet for speech: pre-training, fine-tuning and the cross-training matrix, beside the systems on 64 features.
+
+python -m launch.facenet --workdir=results/facenet --audio=ravdess=FOLDER --audio=emodb=FOLDER
+python -m launch.facenet --workdir=results/mine --audio=mine=clips.csv
+
+A folder is for a corpus that the package knows by that name; anything else is a CSV with file, emotion, speaker.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from siamese_jax import trials
+from siamese_jax.errors import InputError
+from siamese_jax.facenet import crosstraining, settings
+
+CONFIG = config_flags.DEFINE_config_file("config", "configs/facenet.py", "The cross-training.")
+WORKDIR = flags.DEFINE_string("workdir", "results/facenet", "Where results go; a run that was stopped goes on there.")
+AUDIO = flags.DEFINE_multi_string("audio", [], "A corpus, NAME=FOLDER or NAME=MANIFEST.csv; those named take part.")
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    trials.use_all_cores()
+    try:
+        crosstraining.run(settings.resolve(settings.with_audio(CONFIG.value, AUDIO.value)), WORKDIR.value)
+    except InputError as error:
+        logging.error("%s", error)
+        sys.exit(2)
+    print((Path(WORKDIR.value) / "facenet.md").read_text(encoding="utf-8"))
+    print(f"Results, figures and every fold: {WORKDIR.value}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,222 @@
+"""The corpora of a cross-training: their clips as segments and as 64 features, and their folds, checked by name.
+
+Whatever can be wrong with them is found here, before anything is trained.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from absl import logging
+
+from siamese_jax import corpora, datasets
+from siamese_jax.corpora.manifest import Manifest, read_manifest
+from siamese_jax.datasets import Dataset
+from siamese_jax.errors import InputError
+from siamese_jax.facenet import source as sources
+from siamese_jax.facenet.folds import Fold, check_folds, random_folds, speaker_folds
+from siamese_jax.facenet.settings import CorpusSettings, CrossTraining, relabelling
+from siamese_jax.facenet.source import SegmentSource
+from siamese_jax.features import extract
+from siamese_jax.machine import available_cores
+from siamese_jax.progress import Bars
+from siamese_jax.types import FeatureTable
+from siamese_jax.workdir import WorkDir
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """A corpus as both systems see it: the same clips [N], in one order.
+
+    Fields:
+      name: as the configuration calls it.
+      dataset: the clips' 64 features, classes [N], speakers [N] and twins.
+      source: the clips' segments; their `clip` is a row of the manifest.
+      row: [N] int, the clips' rows of the manifest.
+      folds: by place 0..N-1 of the clips.
+      left_out: (file, reason) of clips of the wanted emotions that are not used.
+      others: clips of other emotions, by emotion.
+      extraction_seconds: of decoding all clips and computing their features, and how many clips that were.
+    """
+
+    name: str
+    dataset: Dataset
+    source: SegmentSource
+    row: np.ndarray
+    folds: tuple[Fold, ...]
+    left_out: tuple[tuple[str, str], ...]
+    others: Mapping[str, int]
+    extraction_seconds: tuple[float, int]
+
+    def segments_of(self, clips: np.ndarray) -> SegmentSource:
+        """The segments of clips by their places 0..N-1."""
+        return self.source.subset(self.row[clips])
+
+    @property
+    def place(self) -> np.ndarray:
+        """The place 0..N-1 of the clip that each segment of `source` is of."""
+        return np.searchsorted(self.row, self.source.clip)
+
+
+def manifests(e: CrossTraining) -> dict[str, Manifest]:
+    """The clips of every corpus that takes part, relabelled as the configuration says. Raises InputError."""
+    return {name: _manifest(name, one) for name, one in e.used.items()}
+
+
+def _manifest(name: str, one: CorpusSettings) -> Manifest:
+    words = relabelling(name, one)
+    if one.audio.lower().endswith(".csv"):
+        manifest = read_manifest(one.audio, aliases=words)
+    else:
+        manifest = corpora.scan(name, one.audio, **dict.fromkeys(one.options, True))
+    clips = tuple(dataclasses.replace(c, emotion=words.get(c.emotion, c.emotion)) for c in manifest)
+    return dataclasses.replace(manifest, clips=clips)
+
+
+def digest(manifest: Manifest) -> str:
+    """What identifies a corpus: every clip's file, size, emotion and speaker."""
+    lines = [
+        f"{c.file}\t{manifest.path(c).stat().st_size}\t{c.emotion}\t{c.speaker}\t{c.start}\t{c.end}" for c in manifest
+    ]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def common_emotions(found: Mapping[str, Manifest], wanted: Sequence[str]) -> tuple[str, ...]:
+    """The classes: those wanted, or all that there are.
+
+    Raises:
+      InputError: a corpus lacks one of them, or holds it in one clip or by one speaker alone.
+    """
+    counts = {name: Counter(clip.emotion for clip in manifest) for name, manifest in found.items()}
+    everywhere = list(dict.fromkeys(emotion for held in counts.values() for emotion in sorted(held)))
+    emotions = tuple(wanted) or tuple(everywhere)
+    for name, held in counts.items():
+        for emotion in emotions:
+            if not held[emotion]:
+                shown = ", ".join(f"{word} ({n})" for word, n in sorted(held.items()))
+                raise InputError(
+                    f"corpus {name}: no clip of {emotion!r}; it holds {shown}. Say which emotions are compared "
+                    f"(config.emotions), or which of its emotions is to be read as {emotion} "
+                    f"(config.corpora.{name}.relabel=\"('WORD={emotion}',)\")"
+                )
+            speakers = {clip.speaker for clip in found[name] if clip.emotion == emotion}
+            if held[emotion] < 2 or len(speakers) < 2:
+                raise InputError(
+                    f"corpus {name}: {held[emotion]} clip(s) of {emotion!r} by {len(speakers)} speaker(s); two clips "
+                    "and two speakers or more are expected. Add clips, or leave the emotion out of config.emotions"
+                )
+    return emotions
+
+
+def load(
+    e: CrossTraining, found: Mapping[str, Manifest], emotions: Sequence[str], work: WorkDir, shown: Bars
+) -> dict[str, Corpus]:
+    """Decodes the corpora, computes their 64 features, lays out their folds, and checks all.
+
+    Raises:
+      InputError: a corpus cannot be used, or two of them hold the same recordings.
+    """
+    loaded = {name: _load(e, name, manifest, tuple(emotions), work, shown) for name, manifest in found.items()}
+    check_disjoint(list(loaded.values()))
+    return loaded
+
+
+def _load(
+    e: CrossTraining, name: str, manifest: Manifest, emotions: tuple[str, ...], work: WorkDir, shown: Bars
+) -> Corpus:
+    wanted = manifest.only(emotions)
+    segments = sources.load(
+        wanted, e.segments, work.path / "samples", e.strict, shown.start(f"decoding {name}", len(wanted))
+    )
+    kept = work.arrays(f"features/{name}", lambda: table_arrays(_extract(e, manifest)))
+    table = arrays_table(kept)
+    with_features = set(zip(table.corpus.tolist(), table.clip.tolist()))
+    row = np.array([
+        i for i in np.unique(segments.clip).tolist() if (wanted.clips[i].corpus, wanted.clips[i].name) in with_features
+    ])  # fmt: skip
+    usable = {(wanted.clips[i].corpus, wanted.clips[i].name) for i in row.tolist()}
+    kept_rows = [
+        key in usable or emotion not in emotions
+        for key, emotion in zip(zip(table.corpus.tolist(), table.clip.tolist()), table.emotion.tolist())
+    ]
+    dataset = datasets.from_table(table.select(np.array(kept_rows)), emotions, f"corpus {name}")
+    segments = segments.subset(row)
+    folds = make_folds(e, name, dataset, segments, row)
+    left_out = dict(segments.left_out)
+    others = Counter(c.emotion for c in manifest if c.emotion not in emotions)
+    logging.info(
+        "%s: %d clips, %d speakers, %d segments, %d clips left out", name, len(row), len(dataset.speakers),
+        len(segments), len(wanted) - len(row),
+    )  # fmt: skip
+    return Corpus(
+        name, dataset, segments, row, folds, tuple(left_out.items()), dict(others),
+        (float(kept.attrs["seconds"]), len(table)),
+    )  # fmt: skip
+
+
+def make_folds(
+    e: CrossTraining, name: str, dataset: Dataset, segments: SegmentSource, row: np.ndarray
+) -> tuple[Fold, ...]:
+    """The folds of a corpus under the configured split, checked. Raises InputError where there can be none."""
+    clips, first = np.unique(segments.clip, return_index=True)
+    assert np.array_equal(clips, row)
+    twin = segments.twin[first]
+    n_folds, table = e.corpora[name].folds, dataset.table
+    where = f"corpus {name}, split by {e.split}"
+    try:
+        if e.split == "random":
+            folds = random_folds(dataset.label, twin, n_folds, e.seed)
+        else:
+            folds = speaker_folds(table.speaker.tolist(), table.sex.tolist(), twin, n_folds)
+    except InputError as error:
+        raise InputError(f"config.corpora.{name}.folds: {error}") from error
+    emotions = table.emotion[np.unique(dataset.label, return_index=True)[1]].tolist()
+    check_folds(folds, dataset.label, table.speaker, emotions, where)
+    return folds
+
+
+def check_disjoint(loaded: Sequence[Corpus]) -> None:
+    """Raises InputError where two corpora hold one recording: pre-training would have seen the other's test clips."""
+    first_held: dict[str, tuple[str, str]] = {}
+    for corpus in loaded:
+        for clip, row in zip(corpus.dataset.table.clip.tolist(), corpus.row.tolist()):
+            sound = corpus.source.samples.hashes[row]
+            name, other = first_held.setdefault(sound, (corpus.name, clip))
+            if name != corpus.name:
+                raise InputError(
+                    f"corpora {name} and {corpus.name} hold the same recording ({other}, {clip}); pre-training on one "
+                    "would see the other's test clips. Give each recording in one corpus"
+                )
+
+
+def _extract(e: CrossTraining, manifest: Manifest) -> FeatureTable:
+    return extract.compute_table(manifest, extract.Options(available_cores(), e.strict))
+
+
+def table_arrays(table: FeatureTable) -> xr.Dataset:
+    """A feature table as labelled arrays."""
+    columns = ("emotion", "speaker", "corpus", "sex", "audio_hash")
+    return xr.Dataset(
+        {"features": (("clip", "feature"), table.features)},
+        coords={
+            "clip": table.clip.astype(object),
+            "feature": list(table.feature_names),
+            **{name: ("clip", getattr(table, name).astype(object)) for name in columns},
+        },
+        attrs={"made": json.dumps(table.made)},
+    )
+
+
+def arrays_table(arrays: xr.Dataset) -> FeatureTable:
+    """The inverse of `table_arrays`."""
+    columns = ("clip", "emotion", "speaker", "corpus", "sex", "audio_hash")
+    return FeatureTable(
+        features=arrays.features.values,
+        feature_names=tuple(arrays.feature.values.tolist()),
+        made=json.loads(arrays.attrs["made"]),
+        **{name: arrays[name].values.astype(str) for name in columns},
+    )

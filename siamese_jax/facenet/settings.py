@@ -1,0 +1,218 @@
+"""The configuration of a cross-training: every knob, none with a default in the library."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from siamese_jax import config, corpora
+from siamese_jax.config import Experiment
+from siamese_jax.errors import InputError
+from siamese_jax.facenet.cells import Cell, chosen, matrix
+from siamese_jax.facenet.config import TrainConfig
+from siamese_jax.facenet.decision import DECISIONS
+from siamese_jax.facenet.folds import SPLITS
+from siamese_jax.features.augment import AugmentConfig
+from siamese_jax.features.images import VIEWS, ImageConfig
+from siamese_jax.features.segments import SegmentConfig
+from siamese_jax.models.facenet import FaceNetConfig
+from siamese_jax.types import EMOTIONS
+
+EXAMPLE = "configs/facenet.py"
+PROJECTIONS = ("tsne", "pca")
+
+_FEATURES = (
+    "scalings", "scale_floor", "encoder_widths", "heads", "head_width", "n_seeds", "n_in_domain_seeds", "source_steps",
+    "in_domain_steps", "batch_size", "learning_rate", "pair_weighting", "pairs_within", "pooling", "alternatives",
+)  # fmt: skip
+FeatureSystems = dataclasses.make_dataclass(
+    "FeatureSystems", [(f.name, f.type) for f in dataclasses.fields(Experiment) if f.name in _FEATURES], frozen=True
+)
+"""What the systems on 64 features need of `config.Experiment`: all but its few-shot draws."""
+
+_NO_FEW_SHOT = {
+    "losses": ("none",), "frozen": (0,), "n_speakers": (1,), "steps": (1,), "n_draws": 1, "second_learning_rate": 1.0,
+    "clip_norm": 1.0, "pad_speakers": 1, "fixed_frozen": 0, "fixed_n_speakers": 1, "fixed_steps": 1,
+}  # fmt: skip
+
+_SHARED = ("view", "segments", "images", "network", "augment")
+_LEARNING = [(field.name, field.type) for field in dataclasses.fields(TrainConfig) if field.name not in _SHARED]
+Learning = dataclasses.make_dataclass("Learning", _LEARNING, frozen=True)
+"""What pre-training and fine-tuning may do differently: the fields of `TrainConfig` that are not shared by both."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusSettings:
+    """Where a corpus is and how it is used.
+
+    Fields:
+      audio: the folder of a corpus that the package knows by this name, or a CSV manifest; "" takes no part.
+      folds: to test on, at least 3.
+      options: switches of the corpus's own scan ("unsegmented").
+      relabel: emotions to be read as others, "calm=neutral"; no label is changed without it.
+    """
+
+    audio: str
+    folds: int
+    options: tuple[str, ...]
+    relabel: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossTraining:
+    """A cross-training matrix (Liu et al. 2021; open points as this project reads them).
+
+    Fields:
+      corpora: by name; those without audio take no part.
+      new_corpus: the settings of a corpus that is named on the command line alone.
+      emotions: the classes, in order; clips of others are left out, and counted. Empty: all that the corpora hold,
+        which must be the same.
+      views: of the matrix.
+      cells: see `cells.chosen`. May change in a work directory that has results: more cells are added to them.
+      split: "speakers" or "random", see `folds`.
+      strict: stop at the first clip that cannot be used, instead of leaving it out and naming it.
+      segments, images, network, augment: shared by both stages.
+      pretraining, fine_tuning: the rest of `TrainConfig`, for each stage.
+      decision: of an utterance, see `decision`; the others are kept beside it. `neighbours`: of that decision.
+      keep_weights: whether each fold's network is written to weights/.
+      projection: of the embeddings, "tsne" or "pca".
+      features: the Siamese network and the classifiers on 64 features, on the same folds, see `Experiment`.
+      level: of the intervals.
+      seed: of all random numbers.
+    """
+
+    corpora: dict[str, CorpusSettings]
+    new_corpus: CorpusSettings
+    emotions: tuple[str, ...]
+    views: tuple[str, ...]
+    cells: tuple[str, ...]
+    split: str
+    strict: bool
+    segments: SegmentConfig
+    images: ImageConfig
+    network: FaceNetConfig
+    augment: AugmentConfig
+    pretraining: Learning  # type: ignore[valid-type]
+    fine_tuning: Learning  # type: ignore[valid-type]
+    decision: str
+    neighbours: int
+    keep_weights: bool
+    projection: str
+    features: FeatureSystems  # type: ignore[valid-type]
+    level: float
+    seed: int
+
+    @property
+    def used(self) -> dict[str, CorpusSettings]:
+        """The corpora that take part."""
+        return {name: one for name, one in self.corpora.items() if one.audio}
+
+    def cell_list(self) -> list[Cell]:
+        """The cells to run, in order; raises InputError for names that are none."""
+        return chosen(self.cells, list(self.used), self.views)
+
+    def matrix(self) -> list[Cell]:
+        """All cells of the corpora that take part."""
+        return matrix(list(self.used), self.views)
+
+    def train_config(self, stage: str, view: str) -> TrainConfig:
+        """The training of a stage, "pretraining" or "fine_tuning", on one view."""
+        shared = {name: getattr(self, name) for name in _SHARED if name != "view"}
+        learning = getattr(self, stage)
+        return TrainConfig(view=view, **shared, **{name: getattr(learning, name) for name, _ in _LEARNING})
+
+    def feature_experiment(self, source: str, target: str, emotions: Sequence[str]) -> Experiment:
+        """The experiment on 64 features from one corpus to another; its few-shot part is empty."""
+        own = {name: getattr(self.features, name) for name in _FEATURES}
+        tables = {f"{role}_{what}": "" for role in ("source", "target") for what in ("corpus", "companion")}
+        own |= {"source": source, "target": target, "emotions": tuple(emotions), "level": self.level, "seed": self.seed}
+        return config.resolve(ConfigDict({**own, **tables, **_NO_FEW_SHOT}))
+
+
+def with_audio(given: ConfigDict, places: Sequence[str]) -> ConfigDict:
+    """The configuration with corpora from the command line, "ravdess=FOLDER" or "mine=clips.csv", and no others.
+
+    Raises InputError where a place is not of this form, or a name is given twice.
+    """
+    changed = ConfigDict(given.to_dict(), convert_dict=True)
+    if not places:
+        return changed
+    named: dict[str, Any] = {}
+    for place in places:
+        name, equals, audio = place.partition("=")
+        if not (name and equals and audio) or name in named:
+            raise InputError(f"--audio={place}: expected NAME=FOLDER or NAME=MANIFEST.csv, each name once")
+        settings = given.corpora.get(name, given.new_corpus)
+        named[name] = {**settings.to_dict(), "audio": str(Path(audio).expanduser())}
+    changed.corpora = ConfigDict(named)
+    return changed
+
+
+def resolve(given: ConfigDict) -> CrossTraining:
+    """The cross-training that `given` describes.
+
+    Raises:
+      InputError: a key is unknown or missing, or a value is of the wrong type or out of range; the message names it.
+    """
+    found = config.record(CrossTraining, given.to_dict(), "config", EXAMPLE)
+    _check(found)
+    return found
+
+
+def _check(e: CrossTraining) -> None:
+    for key, allowed in (("split", SPLITS), ("decision", DECISIONS), ("projection", PROJECTIONS)):
+        if getattr(e, key) not in allowed:
+            raise InputError(f"config.{key} holds {getattr(e, key)!r}; expected one of {', '.join(allowed)}")
+    if not e.views or any(view not in VIEWS for view in e.views) or len(set(e.views)) < len(e.views):
+        raise InputError(f"config.views is {e.views}; expected some of {', '.join(VIEWS)}, each once")
+    if any(name not in EMOTIONS for name in e.emotions) or len(set(e.emotions)) < len(e.emotions):
+        raise InputError(f"config.emotions is {e.emotions}; expected some of {', '.join(EMOTIONS)}, each once")
+    if len(e.emotions) == 1:
+        raise InputError(f"config.emotions is {e.emotions}; expected two or more, or none for all that there are")
+    if e.neighbours < 1:
+        raise InputError(f"config.neighbours is {e.neighbours}; expected 1 or more")
+    if not 0 < e.level < 1:
+        raise InputError(f"config.level is {e.level}; expected a share between 0 and 1, such as 0.95")
+    for name, one in e.corpora.items():
+        _check_corpus(name, one)
+    if not e.used:
+        raise InputError(
+            "no corpus has audio; give folders or CSV manifests, for instance --audio=ravdess=RAVDESS "
+            "--audio=emodb=EMO-DB --audio=mine=clips.csv"
+        )
+    e.cell_list()
+    for stage in ("pretraining", "fine_tuning"):
+        for view in e.views:
+            e.train_config(stage, view)
+    e.feature_experiment("source", "target", e.emotions or EMOTIONS[:2])
+
+
+def _check_corpus(name: str, one: CorpusSettings) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise InputError(f"config.corpora holds {name!r}; names are of letters, digits and underscores")
+    relabelling(name, one)
+    is_manifest = one.audio.lower().endswith(".csv")
+    if one.audio and not is_manifest and name not in corpora.CORPORA:
+        raise InputError(
+            f"config.corpora.{name}.audio is {one.audio!r}: {name} is no corpus that the package knows "
+            f"({', '.join(corpora.CORPORA)}); give a CSV manifest (file, emotion, speaker), a name ending in .csv"
+        )
+    if is_manifest and one.options:
+        raise InputError(f"config.corpora.{name}.options are for folders; a manifest has none")
+
+
+def relabelling(name: str, one: CorpusSettings) -> dict[str, str]:
+    """`relabel` as a mapping. Raises InputError for what is no "word=emotion", or a word mapped twice."""
+    found: dict[str, str] = {}
+    for pair in one.relabel:
+        word, equals, emotion = pair.partition("=")
+        if not word or not equals or emotion not in EMOTIONS or word in found:
+            raise InputError(
+                f"config.corpora.{name}.relabel holds {pair!r}; expected WORD=EMOTION, the emotion one of "
+                f"{', '.join(EMOTIONS)}, each word once"
+            )
+        found[word] = emotion
+    return found
