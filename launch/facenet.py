@@ -7,7 +7,6 @@ A folder is for a corpus that the package knows by that name; anything else is a
 """
 
 import sys
-from pathlib import Path
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -15,6 +14,7 @@ from ml_collections import config_flags
 from siamese_jax import trials
 from siamese_jax.errors import InputError
 from siamese_jax.facenet import crosstraining, settings
+from siamese_jax.report import crosstraining as report
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/facenet.py", "The cross-training.")
 WORKDIR = flags.DEFINE_string("workdir", "results/facenet", "Where results go; a run that was stopped goes on there.")
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     except InputError as error:
         logging.error("%s", error)
         sys.exit(2)
-    print((Path(WORKDIR.value) / "facenet.md").read_text(encoding="utf-8"))
+    print(report.short(WORKDIR.value))
     print(f"Results, figures and every fold: {WORKDIR.value}")
 
 

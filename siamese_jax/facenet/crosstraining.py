@@ -30,6 +30,7 @@ from siamese_jax.facenet.train import Trained, train
 from siamese_jax.io import write_json
 from siamese_jax.models import facenet, facenet_weights
 from siamese_jax.progress import Bars, bars
+from siamese_jax.report import crosstraining as report
 from siamese_jax.workdir import WorkDir
 
 KIND = "facenet"
@@ -71,6 +72,7 @@ def _write(plan: Plan, work: WorkDir, seconds: float) -> None:
     compared = results.differences(plan, found)
     write_json(work.path / "differences.json", [dataclasses.asdict(one) for one in compared])
     work.write_provenance(seconds)
+    report.write(work.path)
 
 
 def run_cell(plan: Plan, work: WorkDir, shown: Bars, cell: Cell) -> None:

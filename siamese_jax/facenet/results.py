@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
@@ -35,7 +36,7 @@ class Row:
       decision: FaceNet's.
       split, n_folds, n_speakers, n_clips: what was tested. n_runs: trainings pooled (seeds of the Siamese network).
       uar, uar_low, uar_high, wa, wa_low, wa_high, interval: with the kind of interval, its unit being speakers.
-      recalls: of the emotions. confusion: counts, rows the true emotion, over all runs.
+      recalls: of the emotions, each with its limits. confusion: counts, rows the true emotion, over all runs.
       parameters: of one network, or numbers that a classifier keeps.
       training_seconds: of one training in each fold, together; the pre-training's own stand in pretraining_seconds
         (of all that the cell rests on).
@@ -63,7 +64,7 @@ class Row:
     wa_low: float | None
     wa_high: float | None
     interval: str
-    recalls: list[float | None]
+    recalls: list[list[float | None]]
     confusion: list[list[int]]
     parameters: int
     training_seconds: float
@@ -198,16 +199,20 @@ def _counted(
 ) -> Counted:
     e, total = plan.settings, counts_SxCxC.sum(axis=0)
     values = jnp.asarray(counts_SxCxC, jnp.float32)
-    uar, wa = (
-        stats.jackknife_interval(values, s, e.level, over="speakers") for s in (estimands.uar, estimands.accuracy)
-    )
+    uar, wa = (_interval(values, statistic, e.level) for statistic in (estimands.uar, estimands.accuracy))
     row = Row(
         **what, **cost, corpus=corpus.name, split=e.split, n_folds=len(corpus.folds), n_runs=n_runs,
         n_speakers=int((counts_SxCxC.sum(axis=(1, 2)) > 0).sum()), n_clips=int(total.sum()) // n_runs,
         **_limits("uar", uar), **_limits("wa", wa), interval=_label(uar),
-        recalls=[_number(100 * r) for r in np.asarray(metrics.recalls(total))], confusion=total.tolist(),
+        recalls=[list(_percent(_interval(values, estimands.Recall(c), e.level))) for c in range(len(total))],
+        confusion=total.tolist(),
     )  # fmt: skip
     return Counted(row, counts_SxCxC)
+
+
+def _interval(sums: jax.Array, statistic: Callable[[jax.Array], jax.Array], level: float) -> Interval:
+    found: Interval = stats.jackknife_interval(sums, statistic, level, over="speakers")
+    return found
 
 
 def _limits(name: str, interval: Interval) -> dict[str, Any]:
@@ -257,14 +262,9 @@ def differences(plan: Plan, found: Sequence[Counted]) -> list[Difference]:
 def _family(plan: Plan, corpus: str, family: str, pairs: Sequence[tuple[Counted, Counted]]) -> list[Difference]:
     if not pairs:
         return []
-    compare: Callable[..., Interval] = stats.jackknife_interval
-    intervals = [
-        compare(
-            jnp.asarray(np.stack([a.counts / a.row.n_runs, b.counts / b.row.n_runs], axis=1), jnp.float32),
-            estimands.uar_difference, plan.settings.level, over="speakers",
-        )
-        for a, b in pairs
-    ]  # fmt: skip
+    both = [np.stack([a.counts / a.row.n_runs, b.counts / b.row.n_runs], axis=1) for a, b in pairs]
+    level = plan.settings.level
+    intervals = [_interval(jnp.asarray(sums, jnp.float32), estimands.uar_difference, level) for sums in both]
     tests = [stats.t_test(interval) for interval in intervals]
     adjusted = np.asarray(stats.holm(jnp.stack([test.p_value for test in tests])))
     return [

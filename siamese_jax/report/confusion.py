@@ -1,28 +1,19 @@
 """Confusion matrices, and the recall of each emotion with its interval over speakers."""
 
-import dataclasses
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
 
-from siamese_jax import metrics, stats
+from siamese_jax import stats
 from siamese_jax.report import counts, drawing, words
 from siamese_jax.report.counts import Counted
 from siamese_jax.report.document import Block, Gallery, Picture, Section, Table
 from siamese_jax.report.each import each_setting
 from siamese_jax.report.results import Loaded, Setting
+from siamese_jax.stats import estimands
 from siamese_jax.stats.records import Interval
-
-
-@dataclasses.dataclass(frozen=True)
-class Recall:
-    """The recall of one class, as a statistic of pooled counts; equal ones are found again, not compiled anew."""
-
-    label: int
-
-    def __call__(self, total_CxC: jax.Array) -> jax.Array:
-        return metrics.recalls(total_CxC)[self.label]
 
 
 def section(runs: list[Loaded]) -> Section:
@@ -55,7 +46,7 @@ def recall_table(run: Loaded, found: list[Counted], setting: Setting) -> Table:
 
 
 def _recall(pooled_KxSxCxC: np.ndarray, label: int, level: float) -> Interval:
-    statistic = Recall(label)
+    statistic = estimands.Recall(label)
     return jax.vmap(lambda sums: stats.jackknife_interval(sums, statistic, level, over="speakers"))(pooled_KxSxCxC)
 
 
@@ -67,35 +58,42 @@ def shares(counted: Counted) -> np.ndarray:
 
 
 def _picture(run: Loaded, one: Counted, name: str) -> Picture:
-    emotions, share = run.experiment.emotions, shares(one)
+    unit = one.over.removesuffix("s")
+    return matrix_picture(
+        name, one.name, run.experiment.emotions, shares(one),
+        f"n = {int(one.pooled.sum()):,} classified clips, {words.plural(len(one.per_run), unit)} pooled",
+    )  # fmt: skip
+
+
+def matrix_picture(name: str, title: str, emotions: Sequence[str], share_CxC: np.ndarray, pooled: str) -> Picture:
+    """A confusion matrix in per cent of each true emotion's clips; `pooled` says how many clips and what of."""
 
     def draw() -> drawing.Figure:
-        figure, axis = drawing.panel(3.1)
+        # Long titles take a second line, many emotions more height.
+        lines = textwrap.wrap(title, 44)
+        figure, axis = drawing.panel(2.95 + 0.15 * len(lines) + 0.25 * max(0, len(emotions) - 4))
         # Cividis: one path from dark to light for every kind of colour vision.
-        axis.imshow(share, cmap="cividis", vmin=0, vmax=100)
+        axis.imshow(share_CxC, cmap="cividis", vmin=0, vmax=100)
         for i in range(len(emotions)):
             for j in range(len(emotions)):
-                text = "–" if np.isnan(share[i, j]) else f"{share[i, j]:.0f}"
-                dark = not share[i, j] > 55
+                text = "–" if np.isnan(share_CxC[i, j]) else f"{share_CxC[i, j]:.0f}"
+                dark = not share_CxC[i, j] > 55
                 axis.text(j, i, text, ha="center", va="center", color="white" if dark else "black", size=10)
         axis.set_xticks(range(len(emotions)), emotions, rotation=30, ha="right")
         axis.set_yticks(range(len(emotions)), emotions)
         axis.set_xlabel("recognised as")
         axis.set_ylabel("true emotion")
-        axis.set_title(one.name)
+        axis.set_title("\n".join(drawing.literal(line) for line in lines))
         axis.spines[:].set_visible(False)
         return figure
 
     rows = "; ".join(
-        f"{emotion}: " + ", ".join(f"{share[i, j]:.0f} % as {other}" for j, other in enumerate(emotions))
+        f"{emotion}: " + ", ".join(f"{share_CxC[i, j]:.0f} % as {other}" for j, other in enumerate(emotions))
         for i, emotion in enumerate(emotions)
     )
-    n_clips = int(one.pooled.sum())
-    unit = one.over.removesuffix("s")
     return Picture(
         name,
         drawing.png(draw),
-        f"Confusion matrix of {one.name}. {rows}.",
-        f"{one.name}: per cent of each emotion's clips, n = {n_clips:,} classified clips, "
-        f"{words.plural(len(one.per_run), unit)} pooled; intervals of the diagonal stand in the table.",
+        f"Confusion matrix of {title}. {rows}.",
+        f"{title}: per cent of each emotion's clips, {pooled}; intervals of the diagonal stand in the table.",
     )

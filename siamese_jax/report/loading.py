@@ -4,17 +4,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from siamese_jax.errors import InputError
-from siamese_jax.report import folders, reruns, results
+from siamese_jax.report import folders, matrices, reruns, results
 from siamese_jax.report.folders import Folder
+from siamese_jax.report.matrices import Matrix
 
-READERS: dict[str, Callable[[str | Path, str], Folder]] = {
+READERS: dict[str, Callable[[str | Path, str], Folder | Matrix]] = {
+    matrices.KIND: matrices.load,
     results.KIND: results.load,
     **dict.fromkeys(reruns.KINDS, reruns.load),
 }
 """Kinds of runs, as their config.json names them, and what reads their folders."""
 
 
-def load_all(paths: Sequence[str | Path]) -> list[Folder]:
+def load_all(paths: Sequence[str | Path]) -> list[Folder | Matrix]:
     """Reads work directories. Raises InputError for none, one given twice, or one that cannot be used."""
     if not paths:
         raise InputError("no work directory: give at least one folder that a launcher has filled")
@@ -25,7 +27,7 @@ def load_all(paths: Sequence[str | Path]) -> list[Folder]:
     return [_load(path, label) for path, label in zip(paths, _labels(places))]
 
 
-def _load(path: str | Path, label: str) -> Folder:
+def _load(path: str | Path, label: str) -> Folder | Matrix:
     kind = folders.kind_of(path)
     if kind not in READERS:
         raise InputError(f"{path}: holds a run of the kind {kind!r}; a report is made of {', '.join(READERS)}")

@@ -2,7 +2,8 @@
 
 import dataclasses
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from siamese_jax import data
 from siamese_jax.report import words
@@ -29,14 +30,8 @@ def section(runs: list[Folder], command: list[str]) -> Section:
 def _run_blocks(run: Folder) -> Iterator[Block]:
     p, e = run.provenance, run.experiment
     yield from (Alert(note) for note in run.notes)
-    machine = p.get("machine", {})
-    packages = ", ".join(f"{name} {version}" for name, version in p.get("packages", {}).items())
     rows = [
-        ("siamese_jax", f"{p.get('siamese_jax', 'unknown')}, revision {p.get('revision', 'unknown')}"),
-        ("Python and packages", f"{p.get('python', 'unknown')}; {packages}"),
-        ("machine", f"{machine.get('processor', 'unknown')}, {machine.get('system', 'unknown')}"),
-        ("devices", ", ".join(p.get("devices", [])) or "unknown"),
-        ("wall time of the last run", _time(p.get("seconds"))),
+        *facts(p),
         ("computing time of the stages", _time(_stage_seconds(run))),
         ("seeds", f"seed {e.seed}; {words.plural(e.n_seeds, 'source seed')}, "
                   f"{words.plural(e.n_in_domain_seeds, 'in-domain seed')}, {words.plural(e.n_draws, 'draw')}"),
@@ -49,12 +44,27 @@ def _run_blocks(run: Folder) -> Iterator[Block]:
     if str(p.get("revision", "")).endswith("+changes"):
         yield Paragraph("The code held changes that its revision does not name.")
     yield Paragraph("To run it again, from the repository at that revision (a run that stopped goes on where it was):")
-    yield Code(_rerun(p.get("command", [])))
+    yield Code(rerun(p.get("command", [])))
     values = [(field.name, show(getattr(e, field.name))) for field in dataclasses.fields(e)]
     yield Fold(f"Configuration of {run.label}", [Table("Every setting.", ("setting", "value"), values)])
 
 
-def _rerun(command: list[str]) -> str:
+def facts(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Versions, machine and time as (name, value)."""
+    p = provenance
+    machine = p.get("machine", {})
+    packages = ", ".join(f"{name} {version}" for name, version in p.get("packages", {}).items())
+    return [
+        ("siamese_jax", f"{p.get('siamese_jax', 'unknown')}, revision {p.get('revision', 'unknown')}"),
+        ("Python and packages", f"{p.get('python', 'unknown')}; {packages}"),
+        ("machine", f"{machine.get('processor', 'unknown')}, {machine.get('system', 'unknown')}"),
+        ("devices", ", ".join(p.get("devices", [])) or "unknown"),
+        ("wall time of the last run", _time(p.get("seconds"))),
+    ]
+
+
+def rerun(command: list[str]) -> str:
+    """The command as a user types it."""
     if not command:
         return "(the command was not kept)"
     program, *arguments = command

@@ -12,6 +12,7 @@ from siamese_jax.report import (
     brief,
     compare,
     confusion,
+    crosstraining,
     curves,
     distances,
     embeddings,
@@ -27,6 +28,7 @@ from siamese_jax.report import (
 )
 from siamese_jax.report.document import Document, Section
 from siamese_jax.report.folders import Folder
+from siamese_jax.report.matrices import Matrix
 from siamese_jax.report.reruns import Rerun
 from siamese_jax.report.results import Loaded
 
@@ -61,8 +63,13 @@ def write(workdirs: Sequence[str | Path], output: str | Path, command: Sequence[
     return document
 
 
-def build(found: list[Folder], command: list[str]) -> Document:
-    """All sections: those of reproductions, those of reruns, and where everything comes from."""
+def build(given: Sequence[Folder | Matrix], command: list[str]) -> Document:
+    """All sections: those of cross-trainings, of reproductions, of reruns, and where everything comes from."""
+    matrices = [folder for folder in given if isinstance(folder, Matrix)]
+    crossed = crosstraining.sections(matrices, command) if matrices else []
+    found = [folder for folder in given if isinstance(folder, Folder)]
+    if not found:
+        return Document(*crosstraining.titles(matrices), crossed)
     runs = [folder for folder in found if isinstance(folder, Loaded)]
     reran = [folder for folder in found if isinstance(folder, Rerun)]
     sections = [*(_reproduced(runs) if runs else []), *([reruns.section(reran)] if reran else [])]
@@ -73,7 +80,7 @@ def build(found: list[Folder], command: list[str]) -> Document:
         + ", ".join(folder.label for folder in found)
         + "."
     )
-    return Document(title, subtitle, [*sections, origin.section(found, command)])
+    return Document(title, subtitle, [*crossed, *sections, origin.section(found, command)])
 
 
 def _reproduced(runs: list[Loaded]) -> list[Section]:

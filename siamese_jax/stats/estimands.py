@@ -4,6 +4,8 @@ Each takes the sums of what the units hold and returns one number; named, so tha
 found again instead of compiled anew.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
@@ -25,6 +27,16 @@ def uar_difference(total_2xCxC: jax.Array) -> jax.Array:
 def accuracy(total_CxC: jax.Array) -> jax.Array:
     """The share of all clips that were recognised."""
     return metrics.weighted_accuracy(total_CxC)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recall:
+    """The recall of one class, as a statistic of pooled counts; equal ones are found again, not compiled anew."""
+
+    label: int
+
+    def __call__(self, total_CxC: jax.Array) -> jax.Array:
+        return metrics.recalls(total_CxC)[self.label]
 
 
 def mean(total: jax.Array) -> jax.Array:

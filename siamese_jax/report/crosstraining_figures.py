@@ -1,0 +1,181 @@
+"""Figures of a cross-training: confusion matrices, training curves and embeddings."""
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+from absl import logging
+from matplotlib.ticker import MaxNLocator
+from sklearn.manifold import TSNE
+
+from siamese_jax.facenet.cells import MATRIX, Cell, chosen, comparison
+from siamese_jax.facenet.plan import PARTS, fold_name
+from siamese_jax.facenet.results import Row, cell_name
+from siamese_jax.io import atomic_path
+from siamese_jax.report import confusion, drawing, words
+from siamese_jax.report.crosstraining_tables import score
+from siamese_jax.report.document import Block, Fold, Gallery, Paragraph, Picture, Table
+from siamese_jax.report.embeddings import principal_plane
+from siamese_jax.report.matrices import Matrix
+
+CURVES = (("loss", "triplet loss, training"), ("validation_loss", "triplet loss, validation"),
+          ("segment_uar", "UAR of validation segments"), ("triplets", "share of pairs with a triplet"))  # fmt: skip
+
+
+def cells(run: Matrix) -> list[Cell]:
+    """The finished cells, in the matrix's order."""
+    finished = {(row.corpus, row.name) for row in run.rows if row.system == "facenet"}
+    every = chosen((MATRIX,), list(run.described), run.config["views"])
+    return [cell for cell in every if (cell.fine_tuning.corpus, cell_name(cell)) in finished]
+
+
+def compared(run: Matrix) -> list[Cell]:
+    """The finished cells of the comparisons, corpus by corpus."""
+    wanted = [cell for corpus in run.described for cell in comparison(list(run.described), corpus)]
+    return [cell for cell in wanted if cell in cells(run)]
+
+
+def _key(cell: Cell) -> str:
+    before = cell.pretraining.file_name if cell.pretraining else "none"
+    return f"{before}_{cell.fine_tuning.file_name}".replace("-", "_")
+
+
+def confusions(run: Matrix, number: int) -> Iterator[Block]:
+    """The compared cells and the best classifier; the others folded away. Recalls with intervals in a table."""
+    compared_names = {(cell.fine_tuning.corpus, cell_name(cell)) for cell in compared(run)}
+    for corpus in run.described:
+        rows = run.chosen(corpus)
+        beside = [row for row in rows if row.system != "facenet" and row.learnt_from == "folds"]
+        best = max(beside, key=lambda row: row.uar or 0.0, default=None)
+        shown = [row for row in rows if (corpus, row.name) in compared_names or row is best]
+        others = [row for row in rows if row not in shown]
+        pictures = {row.name: _confusion(run, row, f"confusion_{number}_{corpus}_{i}") for i, row in enumerate(rows)}
+        yield Gallery([pictures[row.name] for row in shown])
+        yield Table(
+            f"Recall in per cent on {corpus}; {rows[0].interval}, n = {words.plural(rows[0].n_speakers, 'speaker')}.",
+            ("system", *run.emotions),
+            [(row.name, *(score(value, low, high) for value, low, high in row.recalls)) for row in rows],
+        )
+        if others:
+            yield Fold(f"{corpus}: the other systems", [Gallery([pictures[row.name] for row in others])])
+
+
+def _confusion(run: Matrix, row: Row, name: str) -> Picture:
+    total = np.array(row.confusion, float)
+    clips = total.sum(axis=1, keepdims=True)
+    share = np.divide(100 * total, clips, out=np.full_like(total, np.nan), where=clips > 0)
+    pooled = f"n = {row.n_clips:,} clips of {row.corpus}"
+    if row.n_runs > 1:
+        pooled += f", {row.n_runs} seeds pooled"
+    return confusion.matrix_picture(name, row.name, run.emotions, share, pooled)
+
+
+def curves(run: Matrix, number: int) -> Iterator[Block]:
+    """Curves of the compared cells; a line a fold."""
+    for cell in compared(run):
+        folds = [run.arrays(fold_name(cell, i)) for i in range(_n_folds(run, cell))]
+        shown = [(name, title) for name, title in CURVES if name in folds[0]]
+        yield Paragraph(f"{cell_name(cell)} ({cell.fine_tuning.corpus}), fine-tuning:")
+        yield Gallery([
+            _curve(folds, name, title, f"curve_{number}_{_key(cell)}_{name}", f"{cell}: {title}")
+            for name, title in shown
+        ])  # fmt: skip
+
+
+def _n_folds(run: Matrix, cell: Cell) -> int:
+    return len(run.described[cell.fine_tuning.corpus]["folds"])
+
+
+def _curve(folds: list[xr.Dataset], quantity: str, y_label: str, name: str, title: str) -> Picture:
+    values = [fold[quantity].values for fold in folds]
+    best = [int(fold.attrs["best_epoch"]) for fold in folds]
+
+    def draw() -> drawing.Figure:
+        figure, axis = drawing.panel(2.5)
+        for curve, at in zip(values, best):
+            axis.plot(np.arange(1, len(curve) + 1), curve, color="#0072B2", linewidth=0.8, alpha=0.7)
+            axis.plot([at + 1], [curve[at]], color="#D55E00", marker="o", markersize=3.5, linestyle="")
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(y_label)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(axis="y", linewidth=0.3)
+        return figure
+
+    ends = "; ".join(
+        f"fold {i}: {c[0]:.3f} to {c[-1]:.3f}, best epoch {at + 1}" for i, (c, at) in enumerate(zip(values, best))
+    )
+    return Picture(
+        name, drawing.png(draw), f"{title} by epoch. {ends}.",
+        f"{y_label} by epoch, a line each of {len(values)} folds; the dot is the epoch that was kept.",
+    )  # fmt: skip
+
+
+def embeddings(run: Matrix, number: int) -> Iterator[Block]:
+    """The clips of fold 0 of the compared cells in the plane."""
+    method = run.config["projection"]
+    what = "t-SNE (perplexity 30 or a quarter of the clips, scikit-learn, from principal components)"
+    yield Paragraph(
+        "Fold 0 of each cell: the mean embedding of each clip's segments, in the plane of "
+        + (what if method == "tsne" else "the first two principal components")
+        + ". Hollow marks were trained on, filled marks are test clips of other people. Distances between far groups "
+        "mean little in t-SNE; a plane shows how an embedding looks, not whether a method is better."
+    )
+    yield Gallery([_plane(run, cell, f"embedding_{number}_{_key(cell)}") for cell in compared(run)])
+
+
+def _plane(run: Matrix, cell: Cell, name: str) -> Picture:
+    kept = run.arrays(fold_name(cell, 0))
+    part = kept.part.values
+    rows = np.flatnonzero(np.isin(part, (PARTS.index("train"), PARTS.index("test"))))
+    plane = projected(run, kept.embedding.values[rows], name)
+    emotion, tested = kept.emotion.values[rows], part[rows] == PARTS.index("test")
+
+    def draw() -> drawing.Figure:
+        figure, axis = drawing.panel(3.7)
+        for noun, (color, marker) in zip(run.emotions, drawing.EMOTION_STYLES):
+            for which, face, text in ((~tested, "none", None), (tested, color, noun)):
+                at = which & (emotion == noun)
+                axis.scatter(plane[at, 0], plane[at, 1], s=14 if face != "none" else 8, facecolors=face,
+                             edgecolors=color, linewidths=0.5, marker=marker, label=text,
+                             alpha=1 if face != "none" else 0.45)  # fmt: skip
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.set_title(drawing.literal(str(cell)))
+        drawing.legend_below(figure, axis, 4, markerscale=1.6)
+        return figure
+
+    n_test = int(tested.sum())
+    return Picture(
+        name, drawing.png(draw),
+        f"Embeddings of {len(rows)} clips under {cell}, fold 0, marked by emotion; {n_test} of them are test clips.",
+        f"{cell}, fold 0: {words.plural(n_test, 'test clip')} (filled) and {len(rows) - n_test} training clips (hollow)"
+        "; one network, no interval.",
+    )  # fmt: skip
+
+
+def projected(run: Matrix, emb_NxE: np.ndarray, name: str) -> np.ndarray:
+    """Embeddings in the plane [N, 2], kept in the work directory, since t-SNE takes seconds."""
+    method = run.config["projection"]
+    made_from = hashlib.sha256(method.encode() + np.ascontiguousarray(emb_NxE).tobytes()).hexdigest()
+    file = run.path / "report" / f"{name}.nc"
+    if file.exists():
+        try:
+            with xr.open_dataset(file, engine="h5netcdf") as kept:
+                if kept.attrs.get("made_from") == made_from:
+                    return np.asarray(kept.plane.values)
+        except (OSError, ValueError, KeyError) as error:
+            logging.warning("%s cannot be read (%s); computed again", file, error)
+    if method == "pca" or len(emb_NxE) < 8:
+        plane = principal_plane(emb_NxE)[0]
+    else:
+        perplexity = min(30.0, len(emb_NxE) / 4)
+        plane = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(emb_NxE)
+    try:
+        with atomic_path(file) as temporary:
+            kept = xr.Dataset({"plane": (("clip", "axis"), plane)}, attrs={"made_from": made_from})
+            kept.to_netcdf(temporary, engine="h5netcdf")
+    except OSError as error:
+        # A folder that may only be read still gets its report.
+        logging.warning("%s cannot be written (%s); computed for each report", file, error)
+    return np.asarray(plane)
