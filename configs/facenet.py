@@ -2,7 +2,7 @@
 
     python -m launch.facenet --workdir=results/facenet --audio=ravdess=FOLDER --audio=emodb=FOLDER
 
-The comparison comes first: the waveform of the first corpus, from scratch and after the spectrogram of the other; then
+The comparison comes first: the waveform of the target, from scratch and after the spectrogram of the other corpus; then
 the rest of the matrix. Stop it whenever you like: it writes what it knows after every cell, and goes on where it was.
 Only the comparison: `--config.cells="('comparison',)"`. Your own recordings: `--audio=mine=clips.csv`, columns file,
 emotion, speaker. The paper's own size: `--config.images.size=160 --config.network.width=1.0` and an accelerator.
@@ -27,6 +27,7 @@ def get_config() -> ConfigDict:
                 "ravdess": {"audio": "", "folds": 6, "options": (), "relabel": ()},
                 "emodb": {"audio": "", "folds": 5, "options": (), "relabel": ()},
             },
+            "target": "ravdess",
             "new_corpus": {"audio": "", "folds": 5, "options": (), "relabel": ()},
             "emotions": ("anger", "happiness", "sadness", "fear"),
             "views": ("waveform", "spectrogram"),

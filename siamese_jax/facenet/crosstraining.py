@@ -34,7 +34,7 @@ from siamese_jax.report import crosstraining as report
 from siamese_jax.workdir import WorkDir
 
 KIND = "facenet"
-MAY_CHANGE = ("corpora", "new_corpus", "cells", "decision", "level", "keep_weights")
+MAY_CHANGE = ("corpora", "target", "new_corpus", "cells", "decision", "level", "keep_weights")
 """Settings that leave finished arrays as they are: where audio lies, what else is to be run, how it is told. What
 identifies a corpus, its folds among it, stands in the work directory's digests."""
 
@@ -54,8 +54,7 @@ def run(e: CrossTraining, workdir: str | Path) -> None:
     found = corpora.manifests(e)
     emotions = corpora.common_emotions(found, e.emotions)
     digests = {name: f"{corpora.digest(one)}, {e.corpora[name].folds} folds" for name, one in found.items()}
-    work = WorkDir(workdir, e, digests, KIND, MAY_CHANGE)
-    with bars() as shown:
+    with WorkDir(workdir, e, digests, KIND, may_change=MAY_CHANGE) as work, bars() as shown:
         plan = Plan(e, emotions, corpora.load(e, found, emotions, work, shown))
         cells = e.cell_list()
         plan.check(cells)
@@ -82,17 +81,21 @@ def run_cell(plan: Plan, work: WorkDir, shown: Bars, cell: Cell) -> None:
         if not work.has(name):
             interrupt.check()
             logging.info("%s, fold %d", cell, fold)
-            work.arrays(name, functools.partial(_fold, plan, work, shown, cell, fold))
+            start = _start(plan, work, shown, cell, fold)
+            work.arrays(name, functools.partial(_fold, plan, work, shown, cell, fold, start))
 
 
-def _fold(plan: Plan, work: WorkDir, shown: Bars, cell: Cell, fold: int) -> xr.Dataset:
+def _start(plan: Plan, work: WorkDir, shown: Bars, cell: Cell, fold: int) -> facenet.Variables:
+    """Where a fold's fine-tuning starts: fresh, or pre-trained."""
+    if cell.pretraining is None:
+        return facenet.init(plan.key(f"init of {cell.fine_tuning}", fold), plan.settings.network)
+    return _pretrained(plan, work, shown, cell, fold)
+
+
+def _fold(plan: Plan, work: WorkDir, shown: Bars, cell: Cell, fold: int, start: facenet.Variables) -> xr.Dataset:
     """Trains, embeds and decides; see `labelled`."""
     e, material, corpus = plan.settings, cell.fine_tuning, plan.corpora[cell.fine_tuning.corpus]
     part = plan.fine_tuning_part(material, fold)
-    if cell.pretraining is None:
-        start = facenet.init(plan.key(f"init of {material}", fold), e.network)
-    else:
-        start = _pretrained(plan, work, shown, cell, fold)
     config = e.train_config("fine_tuning", material.view)
     key = plan.key(f"fine-tuning on {material}", fold)
     trained, cost = _train(plan, work, shown, config, f"{cell}, fold {fold}", material, part, start, key)
@@ -157,7 +160,7 @@ def _train(
 
 
 def _checkpoints(work: WorkDir, title: str) -> Path:
-    return work.path / "checkpoints" / "".join(c if c.isalnum() else "_" for c in title)
+    return work.path / "training" / "".join(c if c.isalnum() else "_" for c in title)
 
 
 def _forget_checkpoints(work: WorkDir, title: str) -> None:

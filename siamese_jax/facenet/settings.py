@@ -67,6 +67,7 @@ class CrossTraining:
 
     Fields:
       corpora: by name; those without audio take no part.
+      target: the corpus that the comparison is about, first in every order; the others follow by name.
       new_corpus: the settings of a corpus that is named on the command line alone.
       emotions: the classes, in order; clips of others are left out, and counted. Empty: all that the corpora hold,
         which must be the same.
@@ -85,6 +86,7 @@ class CrossTraining:
     """
 
     corpora: dict[str, CorpusSettings]
+    target: str
     new_corpus: CorpusSettings
     emotions: tuple[str, ...]
     views: tuple[str, ...]
@@ -107,8 +109,9 @@ class CrossTraining:
 
     @property
     def used(self) -> dict[str, CorpusSettings]:
-        """The corpora that take part."""
-        return {name: one for name, one in self.corpora.items() if one.audio}
+        """The corpora that take part, the target first."""
+        names = sorted((name for name, one in self.corpora.items() if one.audio), key=lambda n: (n != self.target, n))
+        return {name: self.corpora[name] for name in names}
 
     def cell_list(self) -> list[Cell]:
         """The cells to run, in order; raises InputError for names that are none."""
@@ -135,7 +138,7 @@ class CrossTraining:
 def with_audio(given: ConfigDict, places: Sequence[str]) -> ConfigDict:
     """The configuration with corpora from the command line, "ravdess=FOLDER" or "mine=clips.csv", and no others.
 
-    Raises InputError where a place is not of this form, or a name is given twice.
+    Where the configured target is not among them, the first one is the target. Raises InputError where a place is not of this form, or a name is given twice.
     """
     changed = ConfigDict(given.to_dict(), convert_dict=True)
     if not places:
@@ -148,6 +151,8 @@ def with_audio(given: ConfigDict, places: Sequence[str]) -> ConfigDict:
         settings = given.corpora.get(name, given.new_corpus)
         named[name] = {**settings.to_dict(), "audio": str(Path(audio).expanduser())}
     changed.corpora = ConfigDict(named)
+    if changed.target not in named:
+        changed.target = next(iter(named))
     return changed
 
 
@@ -183,6 +188,8 @@ def _check(e: CrossTraining) -> None:
             "no corpus has audio; give folders or CSV manifests, for instance --audio=ravdess=RAVDESS "
             "--audio=emodb=EMO-DB --audio=mine=clips.csv"
         )
+    if e.target not in e.used:
+        raise InputError(f"config.target is {e.target!r}, which has no audio; expected one of {', '.join(e.used)}")
     e.cell_list()
     for stage in ("pretraining", "fine_tuning"):
         for view in e.views:
