@@ -138,7 +138,9 @@ class CrossTraining:
 def with_audio(given: ConfigDict, places: Sequence[str]) -> ConfigDict:
     """The configuration with corpora from the command line, "ravdess=FOLDER" or "mine=clips.csv", and no others.
 
-    Where the configured target is not among them, the first one is the target. Raises InputError where a place is not of this form, or a name is given twice.
+    Where the configured target is not among them, the first one is the target.
+
+    Raises InputError where a place is not of this form, or a name is given twice.
     """
     changed = ConfigDict(given.to_dict(), convert_dict=True)
     if not places:
