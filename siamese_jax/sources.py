@@ -61,7 +61,7 @@ def read(workdir: str | Path, head: str, scope: str, loss: str, steps: int) -> S
         scores.append(found)
     n_speakers = tuple(int(file.stem.rpartition("_")[2]) for file in files)
     return SpeakerScores(
-        f"{e['source']} ({workdir.name})", speakers, np.stack(scores, axis=1), tuple(e["frozen"]), n_speakers
+        f"{Path(e['source']).stem} ({workdir.name})", speakers, np.stack(scores, axis=1), tuple(e["frozen"]), n_speakers
     )
 
 

@@ -39,10 +39,12 @@ def section(runs: list[Loaded]) -> Section | None:
 
 def _tables(found: dict[str, Any]) -> Iterator[Block]:
     means = [(f"source {name}", words.number(value)) for name, value in found["source_means"].items()]
-    means += [(f"{name} frozen layers", words.number(value)) for name, value in found["frozen_means"].items()]
+    means += [
+        (words.plural(int(name), "frozen layer"), words.number(value)) for name, value in found["frozen_means"].items()
+    ]
     yield Table(f"Mean UAR (%) over {words.plural(found['speakers'], 'target speaker')}.", ("level", "UAR %"), means)
     first = found["source_contrasts"][0]
-    rows = [(f"{one['second']} minus {one['first']}", _estimate(one)) for one in found["source_contrasts"]]
+    rows = [(f"{one['first']} minus {one['second']}", _estimate(one)) for one in found["source_contrasts"]]
     caption = f"Contrasts between sources, points of UAR; {first['kind']} (Bonferroni over the contrasts)."
     yield Table(caption, ("contrast", "points"), rows)
     both = found.get("source_variance_minus_frozen_variance")

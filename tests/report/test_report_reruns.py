@@ -88,6 +88,12 @@ def test_two_sources_are_compared_with_the_frozen_layers(workdir, table_folder, 
     experiment.run(other, table_folder / "second_source")
     document = page.write([workdir, table_folder / "second_source"], tmp_path / "both.html", [])
     section = next(s for s in document.sections if s.title.startswith("The source, or"))
-    captions = [t.caption for t in tables_of(document) if t in section.blocks]
+    tables = [t for t in tables_of(document) if t in section.blocks]
+    captions = [t.caption for t in tables]
+    # The contrast is that of the means above it, its sign included.
+    means = {name: float(value) for name, value in tables[0].rows}
+    first, second = (f"source {name}" for name in tables[1].rows[0][0].split(" minus "))
+    contrast = float(tables[1].rows[0][1].split(" [")[0])
+    assert abs(means[first] - means[second] - contrast) < 0.11
     assert any("Contrasts between sources" in caption for caption in captions)
     assert any("minus that between the depths" in caption for caption in captions)
