@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 """Of what this module writes; to be raised when older checkpoints can no longer be read."""
 
+COST = 0.05
+"""Most of the work's time that saving may take: where a save is slow, the next one comes later."""
+
 SAVE_SECONDS = float(os.environ.get("SIAMESE_JAX_SAVE_SECONDS", "10"))
 """How much work a process that is killed may lose, beside the chunk that is under way."""
 
@@ -222,7 +225,7 @@ class Checkpoint:
 
     Args:
       identity: names the stage and all that its trials depend on.
-      every: seconds of work after which finished trials are saved.
+      every: seconds of work after which finished trials are saved; 0 for every chunk.
       check: called before anything is written; raises where the place is not fit for it any more.
 
     Raises InputError, on entry, as `load`; when saving, as `save`.
@@ -236,6 +239,7 @@ class Checkpoint:
         self._unsaved: dict[str, list[Kept]] = {}
         self._earlier_seconds, self._n_parts, self._n_calls = 0.0, 0, 0
         self._failed = False
+        self._wait = every
         self._begun = self._saved_at = time.perf_counter()
 
     def __enter__(self) -> Self:
@@ -280,13 +284,14 @@ class Checkpoint:
             self._n_parts += 1
             self._unsaved = {}
         self._saved_at = time.perf_counter()
+        self._wait = max(self._every, (self._saved_at - now) / COST if self._every else 0.0)
 
     def _take(self, call: str) -> list[Kept]:
         return self._found.pop(call, [])
 
     def _add(self, call: str, rows: np.ndarray, leaves: list[np.ndarray]) -> None:
         self._unsaved.setdefault(call, []).append((rows, leaves))
-        if time.perf_counter() - self._saved_at >= self._every:
+        if time.perf_counter() - self._saved_at >= self._wait:
             self.save()
 
 

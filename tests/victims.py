@@ -1,0 +1,169 @@
+"""Runs that are there to be killed: small experiments and extractions in processes of their own.
+
+Each process is forked from one that has imported everything and started nothing, so that a kill costs the run itself
+and not the import of JAX.
+"""
+
+import json
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+ROOT = Path(__file__).resolve().parents[1]
+IMPORTS = ["victims", "siamese_jax.experiment", "siamese_jax.rerun", "siamese_jax.features.extract", "orbax.checkpoint"]
+
+
+def context():
+    """Where victims are started from."""
+    sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "tests")) if path not in sys.path]
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(IMPORTS)
+    return found
+
+
+def start(kind, *arguments):
+    """A process that runs `kind`; its exit code is the launchers'."""
+    process = context().Process(target=_run, args=(kind, *arguments), daemon=True)
+    process.start()
+    return process
+
+
+def _run(kind, *arguments):
+    import jax
+
+    from siamese_jax import checkpoints, launching, trials
+    from siamese_jax.features import extract, parts
+
+    # Every chunk and every part is written, so that there is much to hit.
+    checkpoints.SAVE_SECONDS = parts.SAVE_SECONDS = 0.0
+    trials.chunk_size = lambda n_trials, floats_per_trial: 2
+    extract.GROUP = 4
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    jax.config.update("jax_num_cpu_devices", 2)
+    jax.config.update("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    with launching.exit_codes():
+        {"reproduce": _reproduce, "rerun": _rerun, "stages": _stages, "extract": _extract}[kind](*arguments)
+
+
+def _settings(folder, **changes):
+    from tables_for_tests import make_table
+
+    from configs import smoke
+    from siamese_jax import config
+    from siamese_jax.corpora.tables import write_table
+
+    given = smoke.get_config()
+    for role, seed in (("source", 1), ("target", 2)):
+        table = Path(folder) / f"{role}.npz"
+        if not table.exists():
+            write_table(table, make_table(role, seed=seed, n_speakers=5))
+        given[role] = str(table)
+    given.update({"n_speakers": (2, 3), "steps": (0, 3), "fixed_steps": 3, "fixed_n_speakers": 2, "n_draws": 2})
+    given.update({"source_steps": 30, "in_domain_steps": 20, "encoder_widths": (8, 6, 4), "pad_speakers": 4})
+    given.update({"losses": ("none", "ratio"), "alternatives": ("logistic_regression",), **changes})
+    return config.resolve(given)
+
+
+def _reproduce(folder, output):
+    from siamese_jax import experiment
+
+    experiment.run(_settings(folder), output)
+
+
+def _rerun(folder, output):
+    from siamese_jax import rerun
+
+    settings = _settings(folder, n_draws=3, n_seeds=3, frozen=(0,), n_speakers=(2,))
+    rerun.run(settings, output, 6, 3)
+
+
+def _stages(folder, output):
+    """The trials of an experiment alone, without its statistics and figures."""
+    from siamese_jax import experiment, interrupt, stages
+    from siamese_jax.workdir import WorkDir
+
+    e = _settings(folder)
+    source, target = experiment.load(e)
+    plan = stages.Plan.make(e, source, target)
+    with WorkDir(output, e, experiment.digests(source, target), "stages") as work, interrupt.threads(2) as executor:
+        tuning = stages.FineTuning(plan, "abs_difference", e.n_speakers, executor)
+        trained = work.arrays(
+            "source", lambda: stages.source_training(plan, "abs_difference", "corpus", lambda _: None)
+        )
+        params = stages.params_from_arrays(trained)
+        for k in e.n_speakers:
+            work.arrays(f"tuned_{k}", lambda k=k: tuning.run(plan, k, "corpus", params, lambda _: None))
+
+
+def _extract(folder, output):
+    from siamese_jax.corpora.manifest import Clip, Manifest
+    from siamese_jax.features import extract
+
+    Path(output).mkdir(exist_ok=True)
+    clips = [Clip(path.name, path.stem, "fear", "c_1", "c") for path in sorted(Path(folder).glob("*.wav"))]
+    extract.extract(Manifest(Path(folder), tuple(clips)), Path(output) / "table.npz", extract.Options(2, True))
+
+
+def write_sounds(folder, count):
+    """Clips of a quarter of a second to two and a half."""
+    import soundfile
+
+    rng = np.random.default_rng(3)
+    for number in range(count):
+        samples = rng.integers(-6000, 6000, 4000 + 9000 * (number % 5) + 31 * number)
+        soundfile.write(folder / f"{number:03d}.wav", samples.astype(np.int16), 16000, subtype="PCM_16")
+
+
+TIMES = ("seconds", "fit_seconds")
+
+
+def _without_times(value):
+    if isinstance(value, dict):
+        return {key: _without_times(item) for key, item in value.items() if key not in TIMES}
+    return [_without_times(item) for item in value] if isinstance(value, list) else value
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_same_results(folder, expected):
+    """Every file of one run is there in the other, with the same bits, but for times; and nothing is left behind."""
+    names, wanted = ({name.split(".out.")[0] for name in files(path)} for path in (folder, expected))
+    assert names == wanted
+    for name in sorted(wanted):
+        mine, theirs = folder / name, expected / name
+        if name.endswith(".nc"):
+            with xr.open_dataset(mine) as a, xr.open_dataset(theirs) as b:
+                drop = [key for key in TIMES if key in a]
+                a, b = a.drop_vars(drop).load(), b.drop_vars(drop).load()
+                a.attrs, b.attrs = _without_times(a.attrs), _without_times(b.attrs)
+                xr.testing.assert_identical(a, b)
+        elif name == "provenance.json" or "/events" in name:
+            continue
+        elif name.endswith(".json"):
+            assert _without_times(json.loads(mine.read_text())) == _without_times(json.loads(theirs.read_text())), name
+        elif name.endswith(".npz"):
+            with np.load(mine) as a, np.load(theirs) as b:
+                assert set(a) == set(b)
+                for key in b:
+                    np.testing.assert_array_equal(a[key], b[key])
+        elif name.endswith(".md"):
+            assert mine.read_text() == theirs.read_text(), name
+
+
+def wait_for_write(folder, process, number, limit):
+    """Waits until the `number`th file or folder is seen being written below `folder`, or the run ends."""
+    seen, deadline = set(), time.monotonic() + limit
+    while process.is_alive() and time.monotonic() < deadline:
+        for place, folders, names in os.walk(folder):
+            seen.update((place, name) for name in (*folders, *names) if name.startswith(".unfinished-"))
+        if len(seen) >= number:
+            return
+        time.sleep(0.0005)
