@@ -6,13 +6,10 @@ python -m launch.facenet --workdir=results/mine --audio=mine=clips.csv
 A folder is for a corpus that the package knows by that name; anything else is a CSV with file, emotion, speaker.
 """
 
-import sys
-
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import config_flags
 
-from siamese_jax import trials
-from siamese_jax.errors import InputError
+from siamese_jax import launching, trials
 from siamese_jax.facenet import crosstraining, settings
 from siamese_jax.report import crosstraining as report
 
@@ -25,11 +22,8 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     trials.use_all_cores()
-    try:
+    with launching.exit_codes():
         crosstraining.run(settings.resolve(settings.with_audio(CONFIG.value, AUDIO.value)), WORKDIR.value)
-    except InputError as error:
-        logging.error("%s", error)
-        sys.exit(2)
     print(report.short(WORKDIR.value))
     print(f"Results, figures and every fold: {WORKDIR.value}")
 
