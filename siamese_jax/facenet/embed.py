@@ -4,7 +4,7 @@ import numpy as np
 
 from siamese_jax.facenet.config import TrainConfig
 from siamese_jax.facenet.source import SegmentSource
-from siamese_jax.facenet.steps import programs
+from siamese_jax.facenet.steps import Programs
 from siamese_jax.models.facenet import Variables
 
 
@@ -16,7 +16,7 @@ def embed_all(
     Batches of `config.embed_batch`, the last one filled up with silence, so that one program serves; what comes out
     for a segment depends on that segment alone.
     """
-    program = programs(config)
+    program = Programs(config)
     rows = np.arange(len(source)) if rows is None else np.asarray(rows)
     variables = program.place(variables)
     out_NxD = np.zeros((len(rows), config.network.embedding), np.float32)

@@ -6,6 +6,7 @@ devices, batch norm, mining and loss still see all of it: the program is that of
 exchange.
 """
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -16,10 +17,10 @@ import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.config import TrainConfig
+from siamese_jax.facenet.config import SCHEDULES, TrainConfig
 from siamese_jax.features.augment import augment_images, augment_segments
 from siamese_jax.features.images import view_images
-from siamese_jax.mining import triplet_loss
+from siamese_jax.mining import MININGS, triplet_loss
 from siamese_jax.models import facenet
 from siamese_jax.models.convolution import compile_options
 
@@ -49,39 +50,32 @@ class StepResult(NamedTuple):
 
 
 class Programs:
-    """The compiled programs of one config; get them from `programs`."""
+    """The compiled programs that a config needs, on its devices; configs that differ in no more than the length of
+    training, its learning rates or its validation share them."""
 
     def __init__(self, config: TrainConfig):
-        self.config = config
-        self.optimizer = optax.chain(
-            optax.clip_by_global_norm(config.clip_norm),
-            optax.scale_by_adam(),
-            optax.add_decayed_weights(config.weight_decay, mask=_kernels),
-        )
-        devices = local_devices(config.devices)
-        mesh = jax.make_mesh((len(devices),), (BATCH_AXIS,), axis_types=(AxisType.Auto,), devices=devices)
-        self.everywhere = NamedSharding(mesh, PartitionSpec())
-        self.spread = NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
-        options = compile_options(devices[0].platform)
-        whole, spread = self.everywhere, self.spread
-        self._step = jax.jit(
-            functools.partial(_train_step, config, self.optimizer),
-            in_shardings=(whole, spread, spread, whole, whole),
-            out_shardings=whole,
-            donate_argnums=0,
-            compiler_options=options,
-        )
-        self._embed = jax.jit(
-            functools.partial(_embed_step, config),
-            in_shardings=(whole, spread),
-            out_shardings=whole,
-            compiler_options=options,
-        )
+        self.everywhere, self.spread = _placements(config.devices)
+        self.optimizer = _optimizer(config.clip_norm)
+        # What a program does not depend on has one value in the config that it is found again by.
+        shared = dataclasses.replace(
+            config, learning_rate=1.0, warmup=0.0, schedule=SCHEDULES[0], epochs=1, patience=1, validation_segments=2,
+            embed_batch=config.devices,
+        )  # fmt: skip
+        self._step = _step_program(shared)
+        self._embed = _embed_program(
+            dataclasses.replace(
+                shared, margin=1.0, mining=MININGS[0], weight_decay=0.0, clip_norm=1.0, frozen=(), classes_per_batch=2,
+                segments_per_class=2 * config.devices,
+            )
+        )  # fmt: skip
 
     def start(self, variables: facenet.Variables) -> State:
         """A state of its own with a fresh optimiser."""
         own = jax.tree.map(lambda leaf: np.array(leaf, np.float32), dict(variables))
-        state = State(own["params"], own["batch_stats"], self.optimizer.init(own["params"]))
+        return self.resume(State(own["params"], own["batch_stats"], self.optimizer.init(own["params"])))
+
+    def resume(self, state: State) -> State:
+        """A state on the devices of this config; a step uses it up, so it must be nobody else's."""
         return jax.device_put(state, self.everywhere)
 
     def place(self, variables: facenet.Variables) -> dict[str, Any]:
@@ -99,10 +93,39 @@ class Programs:
         return self._embed(variables, segments_BxL)
 
 
+def _placements(devices: int) -> tuple[NamedSharding, NamedSharding]:
+    """Copied to every device, and spread over them by the batch."""
+    found = local_devices(devices)
+    mesh = jax.make_mesh((len(found),), (BATCH_AXIS,), axis_types=(AxisType.Auto,), devices=found)
+    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
+
+
+def _optimizer(clip_norm: float) -> optax.GradientTransformation:
+    # One long vector: a hundred arrays updated one by one take longer, to compile as well.
+    return optax.flatten(optax.chain(optax.clip_by_global_norm(clip_norm), optax.scale_by_adam()))
+
+
 @functools.cache
-def programs(config: TrainConfig) -> Programs:
-    """The programs of a config, made once, so that trainings with the same config compile once."""
-    return Programs(config)
+def _step_program(config: TrainConfig) -> Any:
+    whole, spread = _placements(config.devices)
+    return jax.jit(
+        functools.partial(_train_step, config),
+        in_shardings=(whole, spread, spread, whole, whole),
+        out_shardings=whole,
+        donate_argnums=0,
+        compiler_options=compile_options(jax.default_backend()),
+    )
+
+
+@functools.cache
+def _embed_program(config: TrainConfig) -> Any:
+    whole, spread = _placements(config.devices)
+    return jax.jit(
+        functools.partial(_embed_step, config),
+        in_shardings=(whole, spread),
+        out_shardings=whole,
+        compiler_options=compile_options(jax.default_backend()),
+    )
 
 
 def local_devices(count: int) -> list[jax.Device]:
@@ -116,19 +139,20 @@ def local_devices(count: int) -> list[jax.Device]:
     return found[:count]
 
 
-def _kernels(params: Any) -> Any:
-    """True where weights decay: kernels, not biases nor batch norm."""
-    return jax.tree.map_with_path(lambda path, _: path[-1].key == "kernel", params)
+def _moved(config: TrainConfig, params: Any, updates: Any, learning_rate: jax.Array) -> Any:
+    """Parameters after AdamW's update: kernels decay, biases and batch norm do not, frozen modules stay."""
 
+    def move(path: Any, param: jax.Array, update: jax.Array) -> jax.Array:
+        if any(path[0].key.startswith(name) for name in config.frozen):
+            return param
+        decay = config.weight_decay if path[-1].key == "kernel" else 0.0
+        return param - learning_rate * (update + decay * param)
 
-def _trained(config: TrainConfig, params: Any) -> Any:
-    """1 where a parameter is trained, 0 where its module is frozen."""
-    return jax.tree.map_with_path(lambda path, _: float(not path[0].key.startswith(config.frozen or ("\0",))), params)
+    return jax.tree.map_with_path(move, params, updates)
 
 
 def _train_step(
     config: TrainConfig,
-    optimizer: optax.GradientTransformation,
     state: State,
     segments_BxL: jax.Array,
     class_B: jax.Array,
@@ -146,9 +170,8 @@ def _train_step(
         return found.loss, (batch_stats, found.triplets / jnp.maximum(found.pairs, 1))
 
     (loss, (batch_stats, triplets)), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-    updates, moments = optimizer.update(grads, state.moments, state.params)
-    moved = jax.tree.map(lambda u, mask: -learning_rate * mask * u, updates, _trained(config, updates))
-    params = optax.apply_updates(state.params, moved)
+    updates, moments = _optimizer(config.clip_norm).update(grads, state.moments, state.params)
+    params = _moved(config, state.params, updates, learning_rate)
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(grads)))
     return State(params, batch_stats, moments), StepResult(loss, triplets, norm)
 

@@ -10,18 +10,21 @@ from typing import Any
 import jax
 import numpy as np
 
+from siamese_jax import interrupt
 from siamese_jax.batches import BatchPlan, draw_batch, plan_batches
 from siamese_jax.errors import InputError
+from siamese_jax.facenet import saved
 from siamese_jax.facenet import validation as validating
 from siamese_jax.facenet.config import TrainConfig as TrainConfig
+from siamese_jax.facenet.saved import Progress
 from siamese_jax.facenet.source import SegmentSource
-from siamese_jax.facenet.steps import Programs, State, StepResult, programs
+from siamese_jax.facenet.steps import Programs, State, StepResult
 from siamese_jax.models import facenet
 
 log = logging.getLogger(__name__)
 
 CURVES = ("loss", "triplets", "gradient_norm", "learning_rate")
-VALIDATION_CURVES = ("validation_loss", "segment_uar", "clip_uar")
+VALIDATION_CURVES = ("validation_loss", "segment_uar", "clip_uar", "training_uar")
 SCORE = "segment_uar"
 """What the best epoch is chosen by."""
 
@@ -80,62 +83,86 @@ def train(
         and the running batch-norm statistics move on from where they are). They are left as they are.
       train, validation: segments; no speaker may be in both. None trains for all epochs.
       key: of batches, augmentation and dropout, folded by epoch and step: a step's draws depend on nothing else.
-      checkpoint_dir: where the state is kept at each epoch's end, and found again; None keeps none.
+      checkpoint_dir: a folder of this training's own, where its state is kept at each epoch's end and when it is
+        stopped (`interrupt`), and found again: it then ends with the same bits as one that was never stopped. None
+        keeps nothing.
       on_progress: called with the number of steps done since the last call.
 
-    Raises: InputError where variables and config, or train and validation, do not fit together; where a class has one
-      speaker or clip or too few segments; or where the loss is no longer finite.
+    Raises:
+      InputError: variables and config, or train and validation, do not fit together; a class has one speaker or clip
+        or too few segments; the checkpoint is of another training, or damaged; the loss is no longer finite.
+      interrupt.Stopped: a signal has come.
     """
     check_variables(config, variables0)
-    program = programs(config)
+    program = Programs(config)
     labels = (train.emotion.tolist(), train.speaker.tolist(), train.clip.tolist())
     batches = plan_batches(*labels, config.classes_per_batch, config.segments_per_class)
     drawing, watching = jax.random.split(key)
     watch = validating.plan(config, train, validation, watching) if validation is not None else None
+    keeper = saved.Keeper(checkpoint_dir, saved.identity(config, variables0, train, validation, key))
     state = program.start(variables0)
-    history: list[dict[str, float]] = []
-    best, best_epoch = state.variables, 0
-    for epoch in range(config.epochs):
-        state, row = _epoch(program, state, train, batches, epoch, jax.random.fold_in(drawing, epoch), on_progress)
-        if watch is not None:
-            row |= validating.score(config, state.variables, watch)
-        history.append(row)
-        log.info("epoch %d: %s", epoch + 1, ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
-        if watch is None or row[SCORE] > history[best_epoch][SCORE] or epoch == 0:
-            best, best_epoch = jax.tree.map(np.array, state.variables), epoch
-        if epoch - best_epoch >= config.patience:
-            break
-    curves = {name: np.array([row[name] for row in history]) for name in history[0]}
-    return Trained(best, curves, best_epoch)
+    best: facenet.Variables = jax.tree.map(np.array, state.variables)
+    at = saved.START
+    if found := keeper.find(state):
+        state, best, at = program.resume(found[0]), found[1], found[2]
+        on_progress(at.epoch * batches.steps + len(at.steps))
+    while not _over(config, at):
+        state, at = _epoch(config, program, state, train, batches, at, drawing, on_progress)
+        if len(at.steps) == batches.steps:
+            at = _judge(config, state, at, watch)
+            if at.best_epoch == at.epoch - 1:
+                best = jax.tree.map(np.array, state.variables)
+        keeper.keep(state, best, at)
+        interrupt.check()
+    curves = {name: np.array([row[name] for row in at.history]) for name in at.history[0]}
+    return Trained(dict(best), curves, at.best_epoch)
+
+
+def _over(config: TrainConfig, at: Progress) -> bool:
+    return at.epoch == config.epochs or at.epoch - 1 - at.best_epoch >= config.patience
 
 
 def _epoch(
+    config: TrainConfig,
     program: Programs,
     state: State,
     source: SegmentSource,
     batches: BatchPlan,
-    epoch: int,
+    at: Progress,
     key: jax.Array,
     on_progress: Callable[[int], None],
-) -> tuple[State, dict[str, float]]:
-    """All steps of an epoch, and the means of their results."""
-    config = program.config
+) -> tuple[State, Progress]:
+    """The rest of the epoch's steps, or those until a stop is asked for."""
     classes = np.array(batches.classes)
-    results: list[StepResult] = []
-    rates = []
-    for step in range(batches.steps):
-        drawing, changing = jax.random.split(jax.random.fold_in(key, step))
+    results: list[tuple[StepResult, float]] = []
+    for step in range(len(at.steps), batches.steps):
+        if interrupt.requested():
+            break
+        of_step = jax.random.fold_in(jax.random.fold_in(key, at.epoch), step)
+        drawing, changing = jax.random.split(of_step)
         rows = draw_batch(drawing, batches)
         class_B = (source.emotion[rows][:, None] == classes[None]).argmax(axis=1)
-        rates.append(learning_rate(config, epoch + (step + 1) / batches.steps))
+        rate = learning_rate(config, at.epoch + (step + 1) / batches.steps)
         if results:  # one step ahead of the device and no more, so that a stop is heard within a step
-            results[-1].loss.block_until_ready()
-        state, result = program.step(state, source.segments(rows), class_B, rates[-1], changing)
-        results.append(result)
+            results[-1][0].loss.block_until_ready()
+        state, result = program.step(state, source.segments(rows), class_B, rate, changing)
+        results.append((result, rate))
         on_progress(1)
-    means = {name: float(np.mean([getattr(r, name) for r in results])) for name in StepResult._fields}
-    if not all(map(math.isfinite, means.values())):
+    steps = tuple(
+        dict(zip(CURVES, (float(r.loss), float(r.triplets), float(r.gradient_norm), rate))) for r, rate in results
+    )
+    if not all(math.isfinite(value) for row in steps for value in row.values()):
         raise InputError(
-            f"epoch {epoch + 1}: the loss or its gradient is not finite any more; lower TrainConfig.learning_rate"
+            f"epoch {at.epoch + 1}: the loss or its gradient is not finite any more; lower TrainConfig.learning_rate"
         )
-    return state, means | {"learning_rate": float(np.mean(rates))}
+    return state, dataclasses.replace(at, steps=at.steps + steps)
+
+
+def _judge(config: TrainConfig, state: State, at: Progress, watch: validating.Validation | None) -> Progress:
+    """The progress after an epoch whose steps are done: its row of curves, and whether it is the best one."""
+    row = {name: float(np.mean([step[name] for step in at.steps])) for name in CURVES}
+    if watch is not None:
+        row |= validating.score(config, state.variables, watch)
+    log.info("epoch %d: %s", at.epoch + 1, ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+    better = watch is None or not at.history or row[SCORE] > at.history[at.best_epoch][SCORE]
+    return Progress((), (*at.history, row), at.epoch if better else at.best_epoch)

@@ -68,15 +68,17 @@ def _rng(key: jax.Array) -> np.random.Generator:
 def score(config: TrainConfig, variables: Variables, validation: Validation) -> dict[str, float]:
     """The triplet loss over `loss_rows` and two unweighted average recalls on the held-out speakers.
 
-    Returns {"validation_loss", "segment_uar", "clip_uar"}: recalls of single segments, and of clips by the mean of
-    their segments' squared distances to the centres; shares, over the emotions that are held out.
+    Returns {"validation_loss", "segment_uar", "clip_uar", "training_uar"}: recalls of single held-out segments, of
+    held-out clips by the mean of their segments' squared distances to the centres, and of the training segments that
+    the centres are made of; shares, over the emotions that there are.
     """
     train_emb = embed_all(config, variables, validation.train, validation.train_rows)
     held_emb = embed_all(config, variables, validation.held_out)
     emotion = validation.train.emotion[validation.train_rows]
     names = np.unique(emotion)
     centres_CxD = np.stack([train_emb[emotion == name].mean(axis=0) for name in names])
-    distance_NxC = np.square(held_emb[:, None] - centres_CxD[None]).sum(axis=2)
+    distance_NxC = _squared_distances(held_emb, centres_CxD)
+    training_N = _squared_distances(train_emb, centres_CxD).argmin(axis=1)
     true_N = np.searchsorted(names, validation.held_out.emotion)
     clips, first, which_N = np.unique(validation.held_out.clip, return_index=True, return_inverse=True)
     clip_distance = np.zeros((len(clips), len(names)))
@@ -89,7 +91,12 @@ def score(config: TrainConfig, variables: Variables, validation: Validation) -> 
         "validation_loss": float(loss),
         "segment_uar": average_recall(true_N, distance_NxC.argmin(axis=1)),
         "clip_uar": average_recall(true_N[first], clip_distance.argmin(axis=1)),
+        "training_uar": average_recall(np.searchsorted(names, emotion), training_N),
     }
+
+
+def _squared_distances(emb_NxD: np.ndarray, centres_CxD: np.ndarray) -> np.ndarray:
+    return np.square(emb_NxD[:, None] - centres_CxD[None]).sum(axis=2)
 
 
 def average_recall(true_N: np.ndarray, predicted_N: np.ndarray) -> float:

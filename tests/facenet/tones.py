@@ -41,9 +41,9 @@ def tone(emotion: str, speaker: int, take: int, seconds: float = 1.0) -> np.ndar
     return np.clip(np.rint(sound * 32767), -32768, 32767).astype(np.int16)
 
 
-def tones(speakers: range, takes: int) -> SegmentSource:
+def tones(speakers: range, takes: int, seconds: float = 1.0) -> SegmentSource:
     """`takes` clips of each emotion by each speaker."""
     rows = [(e, s, k) for s in speakers for e in EMOTIONS for k in range(takes)]
     return from_arrays(
-        [tone(*row) for row in rows], [r[0] for r in rows], [f"tones_{r[1]:02d}" for r in rows], SEGMENTS
+        [tone(*row, seconds) for row in rows], [r[0] for r in rows], [f"tones_{r[1]:02d}" for r in rows], SEGMENTS
     )
