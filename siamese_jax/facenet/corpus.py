@@ -22,10 +22,11 @@ from siamese_jax.facenet.folds import Fold, check_folds, random_folds, speaker_f
 from siamese_jax.facenet.settings import CorpusSettings, CrossTraining, relabelling
 from siamese_jax.facenet.source import SegmentSource
 from siamese_jax.features import extract
+from siamese_jax.features.parts import Parts
 from siamese_jax.machine import available_cores
 from siamese_jax.progress import Bars
 from siamese_jax.types import FeatureTable
-from siamese_jax.workdir import WorkDir
+from siamese_jax.workdir import CHECKPOINTS, WorkDir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +133,7 @@ def _load(
     segments = sources.load(
         wanted, e.segments, work.path / "samples", e.strict, shown.start(f"decoding {name}", len(wanted))
     )
-    kept = work.arrays(f"features/{name}", lambda: table_arrays(_extract(e, manifest)))
+    kept = work.arrays(f"features/{name}", lambda: table_arrays(_extract(e, manifest, work, name)))
     table = arrays_table(kept)
     with_features = set(zip(table.corpus.tolist(), table.clip.tolist()))
     row = np.array([
@@ -193,8 +194,10 @@ def check_disjoint(loaded: Sequence[Corpus]) -> None:
                 )
 
 
-def _extract(e: CrossTraining, manifest: Manifest) -> FeatureTable:
-    return extract.compute_table(manifest, extract.Options(available_cores(), e.strict))
+def _extract(e: CrossTraining, manifest: Manifest, work: WorkDir, name: str) -> FeatureTable:
+    # Finished clips lie where the stage's checkpoint does, and go with it once its arrays are written.
+    with Parts(work.path / CHECKPOINTS / "features" / name, f"{work.path}, features of {name}") as parts:
+        return extract.compute_table(manifest, extract.Options(available_cores(), e.strict), parts)
 
 
 def table_arrays(table: FeatureTable) -> xr.Dataset:
