@@ -16,6 +16,9 @@ from siamese_jax.report import crosstraining as report
 CONFIG = config_flags.DEFINE_config_file("config", "configs/facenet.py", "The cross-training.")
 WORKDIR = flags.DEFINE_string("workdir", "results/facenet", "Where results go; a run that was stopped goes on there.")
 AUDIO = flags.DEFINE_multi_string("audio", [], "A corpus, NAME=FOLDER or NAME=MANIFEST.csv; those named take part.")
+CACHE = flags.DEFINE_string(
+    "cache", "results/audio_cache", "Decoded samples and features; shared by runs, made anew where it is removed."
+)
 
 
 def main(argv: list[str]) -> None:
@@ -23,8 +26,9 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     trials.use_all_cores()
     with launching.exit_codes():
-        crosstraining.run(settings.resolve(settings.with_audio(CONFIG.value, AUDIO.value)), WORKDIR.value)
-    print(report.short(WORKDIR.value))
+        chosen = settings.resolve(settings.with_audio(CONFIG.value, AUDIO.value))
+        crosstraining.run(chosen, WORKDIR.value, CACHE.value)
+        print(report.short(WORKDIR.value))
     print(f"Results, figures and every fold: {WORKDIR.value}")
 
 

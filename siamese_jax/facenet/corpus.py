@@ -5,15 +5,16 @@ Whatever can be wrong with them is found here, before anything is trained.
 
 import dataclasses
 import hashlib
-import json
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
-import xarray as xr
 from absl import logging
 
 from siamese_jax import corpora, datasets
+from siamese_jax.corpora import tables
 from siamese_jax.corpora.manifest import Manifest, read_manifest
 from siamese_jax.datasets import Dataset
 from siamese_jax.errors import InputError
@@ -21,12 +22,13 @@ from siamese_jax.facenet import source as sources
 from siamese_jax.facenet.folds import Fold, check_folds, random_folds, speaker_folds
 from siamese_jax.facenet.settings import CorpusSettings, CrossTraining, relabelling
 from siamese_jax.facenet.source import SegmentSource
-from siamese_jax.features import extract
-from siamese_jax.features.parts import Parts
+from siamese_jax.features import extract, is09
 from siamese_jax.machine import available_cores
 from siamese_jax.progress import Bars
 from siamese_jax.types import FeatureTable
-from siamese_jax.workdir import CHECKPOINTS, WorkDir
+
+TIMED = 128
+"""Clips that the extraction of features is timed on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Corpus:
       folds: by place 0..N-1 of the clips.
       left_out: (file, reason) of clips of the wanted emotions that are not used.
       others: clips of other emotions, by emotion.
-      extraction_seconds: of decoding all clips and computing their features, and how many clips that were.
+      extraction_seconds: to decode a clip and compute its features, on the clips' average.
     """
 
     name: str
@@ -51,7 +53,7 @@ class Corpus:
     folds: tuple[Fold, ...]
     left_out: tuple[tuple[str, str], ...]
     others: Mapping[str, int]
-    extraction_seconds: tuple[float, int]
+    extraction_seconds: float
 
     def segments_of(self, clips: np.ndarray) -> SegmentSource:
         """The segments of clips by their places 0..N-1."""
@@ -80,10 +82,12 @@ def _manifest(name: str, one: CorpusSettings) -> Manifest:
 
 def digest(manifest: Manifest) -> str:
     """What identifies a corpus: every clip's file, size, emotion and speaker."""
-    lines = [
-        f"{c.file}\t{manifest.path(c).stat().st_size}\t{c.emotion}\t{c.speaker}\t{c.start}\t{c.end}" for c in manifest
-    ]
+    lines = [f"{c.file}\t{_size(manifest.path(c))}\t{c.emotion}\t{c.speaker}\t{c.start}\t{c.end}" for c in manifest]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else -1  # the decoder will say that it is missing
 
 
 def common_emotions(found: Mapping[str, Manifest], wanted: Sequence[str]) -> tuple[str, ...]:
@@ -114,27 +118,27 @@ def common_emotions(found: Mapping[str, Manifest], wanted: Sequence[str]) -> tup
 
 
 def load(
-    e: CrossTraining, found: Mapping[str, Manifest], emotions: Sequence[str], work: WorkDir, shown: Bars
+    e: CrossTraining, found: Mapping[str, Manifest], emotions: Sequence[str], cache: str | Path, shown: Bars
 ) -> dict[str, Corpus]:
     """Decodes the corpora, computes their 64 features, lays out their folds, and checks all.
+
+    Args:
+      cache: folder where decoded samples and tables of features are kept for later runs.
 
     Raises:
       InputError: a corpus cannot be used, or two of them hold the same recordings.
     """
-    loaded = {name: _load(e, name, manifest, tuple(emotions), work, shown) for name, manifest in found.items()}
+    loaded = {name: _load(e, name, manifest, tuple(emotions), Path(cache), shown) for name, manifest in found.items()}
     check_disjoint(list(loaded.values()))
     return loaded
 
 
 def _load(
-    e: CrossTraining, name: str, manifest: Manifest, emotions: tuple[str, ...], work: WorkDir, shown: Bars
+    e: CrossTraining, name: str, manifest: Manifest, emotions: tuple[str, ...], cache: Path, shown: Bars
 ) -> Corpus:
     wanted = manifest.only(emotions)
-    segments = sources.load(
-        wanted, e.segments, work.path / "samples", e.strict, shown.start(f"decoding {name}", len(wanted))
-    )
-    kept = work.arrays(f"features/{name}", lambda: table_arrays(_extract(e, manifest, work, name)))
-    table = arrays_table(kept)
+    segments = sources.load(wanted, e.segments, cache, e.strict, shown.start(f"decoding {name}", len(wanted)))
+    table = _features(name, manifest, cache)
     with_features = set(zip(table.corpus.tolist(), table.clip.tolist()))
     row = np.array([
         i for i in np.unique(segments.clip).tolist() if (wanted.clips[i].corpus, wanted.clips[i].name) in with_features
@@ -155,7 +159,7 @@ def _load(
     )  # fmt: skip
     return Corpus(
         name, dataset, segments, row, folds, tuple(left_out.items()), dict(others),
-        (float(kept.attrs["seconds"]), len(table)),
+        _seconds_per_clip(wanted, row),
     )  # fmt: skip
 
 
@@ -194,32 +198,20 @@ def check_disjoint(loaded: Sequence[Corpus]) -> None:
                 )
 
 
-def _extract(e: CrossTraining, manifest: Manifest, work: WorkDir, name: str) -> FeatureTable:
-    # Finished clips lie where the stage's checkpoint does, and go with it once its arrays are written.
-    with Parts(work.path / CHECKPOINTS / "features" / name, f"{work.path}, features of {name}") as parts:
-        return extract.compute_table(manifest, extract.Options(available_cores(), e.strict), parts)
+def _features(name: str, manifest: Manifest, cache: Path) -> FeatureTable:
+    """The 64 features of every clip, whatever its emotion; computed once for a corpus as it is."""
+    file = cache / f"features-{name}-{is09.VERSION}-{digest(manifest)[:16]}.npz"
+    if file.exists():
+        return tables.read_table(file)
+    return extract.extract(manifest, file, extract.Options(available_cores(), strict=False))
 
 
-def table_arrays(table: FeatureTable) -> xr.Dataset:
-    """A feature table as labelled arrays."""
-    columns = ("emotion", "speaker", "corpus", "sex", "audio_hash")
-    return xr.Dataset(
-        {"features": (("clip", "feature"), table.features)},
-        coords={
-            "clip": table.clip.astype(object),
-            "feature": list(table.feature_names),
-            **{name: ("clip", getattr(table, name).astype(object)) for name in columns},
-        },
-        attrs={"made": json.dumps(table.made)},
-    )
-
-
-def arrays_table(arrays: xr.Dataset) -> FeatureTable:
-    """The inverse of `table_arrays`."""
-    columns = ("clip", "emotion", "speaker", "corpus", "sex", "audio_hash")
-    return FeatureTable(
-        features=arrays.features.values,
-        feature_names=tuple(arrays.feature.values.tolist()),
-        made=json.loads(arrays.attrs["made"]),
-        **{name: arrays[name].values.astype(str) for name in columns},
-    )
+def _seconds_per_clip(manifest: Manifest, rows: np.ndarray) -> float:
+    """Seconds to decode a clip and compute its features, on all cores: the second time, so that nothing compiles."""
+    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(TIMED, len(rows))).astype(int))]
+    clips = dataclasses.replace(manifest, clips=tuple(manifest.clips[i] for i in some.tolist()))
+    options = extract.Options(available_cores(), strict=False)
+    extract.compute_table(clips, options)
+    start = time.perf_counter()
+    extract.compute_table(clips, options)
+    return (time.perf_counter() - start) / len(clips)

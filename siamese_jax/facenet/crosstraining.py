@@ -39,12 +39,15 @@ MAY_CHANGE = ("corpora", "target", "new_corpus", "cells", "decision", "level", "
 identifies a corpus, its folds among it, stands in the work directory's digests."""
 
 
-def run(e: CrossTraining, workdir: str | Path) -> None:
+def run(e: CrossTraining, workdir: str | Path, cache: str | Path) -> None:
     """Runs what is not there yet of the systems on features and of the cells, in order.
 
     Writes config.json, corpora.json, arrays/ (netCDF, a file for each system, cell and fold) and weights/; and after
     each cell what is known by then: summary.json (`results.Row`), differences.json, facenet.md with figures/, and
     provenance.json.
+
+    Args:
+      cache: folder of decoded samples and features, which work directories may share and which may be removed.
 
     Raises:
       InputError: a corpus, its folds or the configuration cannot be used (before anything is trained), the folder
@@ -54,10 +57,12 @@ def run(e: CrossTraining, workdir: str | Path) -> None:
     found = corpora.manifests(e)
     emotions = corpora.common_emotions(found, e.emotions)
     digests = {name: f"{corpora.digest(one)}, {e.corpora[name].folds} folds" for name, one in found.items()}
-    with WorkDir(workdir, e, digests, KIND, may_change=MAY_CHANGE) as work, bars() as shown:
-        plan = Plan(e, emotions, corpora.load(e, found, emotions, work, shown))
-        cells = e.cell_list()
+    cells = e.cell_list()
+    with bars() as shown:
+        plan = Plan(e, emotions, corpora.load(e, found, emotions, cache, shown))
         plan.check(cells)
+    # The folder comes after the checks: what was refused leaves nothing that a mended configuration would differ from.
+    with WorkDir(workdir, e, digests, KIND, may_change=MAY_CHANGE) as work, bars() as shown:
         write_json(work.path / "corpora.json", results.described(plan))
         systems.run(e, emotions, plan.corpora, work, shown)
         for cell in cells:
@@ -148,12 +153,11 @@ def _train(
         times.append(time.perf_counter())
         advance(done)
 
-    before = time.perf_counter()
     trained = train(config, start, segments, validation, key, _checkpoints(work, title), on_progress)
-    # The median step knows nothing of compiling and validating.
+    # The median step knows nothing of compiling, of validating, and of when the training was stopped and went on.
     step = float(np.median(np.diff(times))) if len(times) > 1 else float("nan")
     return trained, {
-        "training_seconds": time.perf_counter() - before,
+        "training_seconds": step * steps * len(trained.history["loss"]),
         "training_images_per_second": config.batch / step,
         "training_segments": len(segments),
     }

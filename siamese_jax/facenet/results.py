@@ -132,13 +132,12 @@ def _of_system(plan: Plan, work: WorkDir, one: systems.System) -> Counted:
     words = {"siamese": "Siamese", "logistic_regression": "logistic regression", "svm": "RBF SVM"}[one.method]
     head = f", head {one.head}" if one.head else ""
     learnt = "in domain" if one.in_domain else f"from {one.source} alone"
-    seconds, clips = corpus.extraction_seconds
     cost = {
         "parameters": int(kept.attrs["parameters"]),
         "training_seconds": float(kept.attrs["training_seconds"]),
         "pretraining_seconds": 0.0,
         "images_per_second": None,
-        "ms_per_clip": 1000 * (float(kept.attrs["seconds_per_clip"]) + seconds / clips),
+        "ms_per_clip": 1000 * (float(kept.attrs["seconds_per_clip"]) + corpus.extraction_seconds),
     }
     return _counted(
         plan, corpus, counts, kept.sizes["run"], cost, name=f"{words} {learnt}{head}, scaled by {scaling}",

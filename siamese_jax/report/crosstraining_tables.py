@@ -85,9 +85,10 @@ def systems(run: Matrix, number: int) -> Iterator[Block]:
     yield Paragraph(
         "In domain, all systems are trained and tested on the same folds; those on features, which need no early "
         "stopping, train on the validation speakers too. Features scaled by corpus saw the unlabelled test clips "
-        "(transductive); by train, source or speaker otherwise as named. Training is the wall time of one training in "
-        "each fold, all folds together, compiling included; pre-training stands after a plus sign. Classifying counts "
-        "what a decoded clip takes: images and network, or (decoding and) 64 features and classifier."
+        "(transductive); by train, source or speaker otherwise as named. Training is the time of one training in each "
+        "fold, all folds together: for FaceNet all its steps at the median step's time, pre-training after a plus "
+        "sign; for the others the wall time. Classifying a clip: images and network from decoded samples for FaceNet; "
+        "decoding, 64 features and classifier for the others."
     )
     for corpus in run.described:
         rows = sorted(run.chosen(corpus), key=lambda row: -(row.uar or 0.0))
