@@ -260,7 +260,13 @@ class Checkpoint:
         if kind is None:
             shutil.rmtree(self.folder, ignore_errors=True)
         elif not self._failed:
-            self.save()
+            try:
+                self.save()
+            except InputError as failure:
+                # After a stop this is what the user has to hear of; after an error, that error is.
+                if not isinstance(error, Exception):
+                    raise
+                log.warning("%s", failure)
 
     @property
     def seconds(self) -> float:

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import time
 from typing import NamedTuple
 
 import jax
@@ -206,3 +207,27 @@ def test_without_an_open_checkpoint_nothing_is_kept(tmp_path):
     with Checkpoint(tmp_path / "a", IDENTITY, 10):
         assert checkpoints.next_call() is not None
     assert checkpoints.next_call() is None
+
+
+@pytest.mark.parametrize(("error", "heard"), [(interrupt.Stopped(15), InputError), (KeyError("mine"), KeyError)])
+def test_what_fails_on_the_way_out_hides_no_other_error(tmp_path, error, heard, caplog):
+    def fail():
+        raise InputError("x: cannot be written")
+
+    def work():
+        with Checkpoint(tmp_path / "a", IDENTITY, 1e9, fail):
+            Counted()(X)
+            raise error
+
+    with pytest.raises(heard):
+        work()
+    assert ("x: cannot be written" in caplog.text) == (heard is KeyError)
+
+
+def test_a_slow_save_makes_the_next_one_later(tmp_path, monkeypatch):
+    real = checkpoints.save
+    monkeypatch.setattr(checkpoints, "save", lambda *given: (time.sleep(0.05), real(*given)))
+    with pytest.raises(interrupt.Stopped):
+        run(tmp_path, 1e-6, Counted(stop_after=5), X)
+    # The second chunk and those after it come within twenty times what the first save took.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["part_00000", "part_00001"]
