@@ -79,7 +79,7 @@ def watch() -> Iterator[None]:
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    former = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    former = {number: signal.signal(number, _heard) for number in SIGNALS}
     former_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     thread = threading.Thread(target=_listen, args=(reading,), name="signals", daemon=True)
     thread.start()
@@ -95,14 +95,22 @@ def watch() -> Iterator[None]:
         _requested.clear()
 
 
+def _heard(number: int, frame: object) -> None:
+    """Python's own handler: for a signal whose byte went to an event loop that was running meanwhile (orbax's)."""
+    if not _requested:
+        _requested.append(number)
+
+
 def _listen(reading: int) -> None:
     """Takes the signals' numbers, a byte each, until the pipe is closed at its other end."""
+    received = False
     while byte := os.read(reading, 1):
         if byte[0] not in SIGNALS:
             continue
         name = signal.Signals(byte[0]).name
-        if _requested:
+        if received:
             os.write(2, f"\n{name} again: ending at once\n".encode())
             os._exit(128 + byte[0])
         os.write(2, f"\n{name}: stopping as soon as what is under way can be kept; once more ends at once\n".encode())
+        received = True
         _requested.append(byte[0])

@@ -1,5 +1,6 @@
 """A clean stop by signals, in processes of their own."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -110,3 +111,17 @@ def test_a_threads_own_error_comes_through():
 
     with interrupt.threads(1) as executor, pytest.raises(TimeoutError, match="mine"):
         interrupt.result(executor.submit(fail))
+
+
+def test_a_signal_that_an_event_loop_takes_is_heard_all_the_same():
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with interrupt.watch():
+        ours = signal.set_wakeup_fd(writing)
+        signal.raise_signal(signal.SIGTERM)
+        signal.set_wakeup_fd(ours)
+        assert os.read(reading, 1) == bytes([signal.SIGTERM])
+        assert interrupt.requested()
+    os.close(reading)
+    os.close(writing)
+    assert not interrupt.requested()
