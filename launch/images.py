@@ -7,7 +7,7 @@ python -m launch.images --output=sheet.png --corpus=emodb --root=~/emodb    a co
 
 from absl import app, flags, logging
 
-from siamese_jax import corpora, launching
+from siamese_jax import corpora, launching, trials
 from siamese_jax.corpora.manifest import read_manifest
 from siamese_jax.features.images import ImageConfig
 from siamese_jax.features.segments import SegmentConfig
@@ -38,6 +38,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     if bool(_CORPUS.value) != bool(_ROOT.value and not _MANIFEST.value):
         raise app.UsageError("give --manifest, or --corpus with --root, or neither")
+    trials.use_all_cores()
     with launching.exit_codes():
         segments = SegmentConfig(_RATE.value, _SECONDS.value, _HOP.value, _SHORTEST.value)
         images = ImageConfig(

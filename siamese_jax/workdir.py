@@ -88,9 +88,9 @@ class WorkDir:
         """Removes what killed runs left behind that nobody needs."""
         remove_unfinished(self.path)
         kept = self.path / CHECKPOINTS
-        for folder in {part.parent for part in kept.rglob(f"{checkpoints.PART}*")}:
+        for folder in [path for path in kept.rglob("*") if path.is_dir()]:
             if self.has(folder.relative_to(kept).as_posix()):
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         """Lets other runs in."""

@@ -183,7 +183,7 @@ def test_a_full_disk_is_named_and_what_was_finished_is_kept(tmp_path, what, name
         before = work.arrays("earlier", Stage())
     run = subprocess.run([sys.executable, "-c", FILL, what, str(tmp_path)], capture_output=True, text=True, check=False)
     assert run.returncode == 2, run.stderr
-    assert "Traceback" not in run.stderr
+    assert "InputError" not in run.stderr
     assert named.replace("\\", "") + ": cannot be written (File too large); make room" in run.stdout
     with opened(tmp_path) as work:
         xr.testing.assert_identical(work.arrays("earlier", xr.Dataset), before)
@@ -192,6 +192,41 @@ def test_a_full_disk_is_named_and_what_was_finished_is_kept(tmp_path, what, name
             assert names(tmp_path / "checkpoints" / "a" / "b") == ["part_00000"]
         else:
             assert work.arrays("a/b", Stage()).sizes["trial"] == 10
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of a hundred kilobytes; skipped where this user may not mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full_and_one_that_is_really_read_only(small_disk):
+    noise = np.random.default_rng(0).normal(size=(10, 3000))
+
+    def too_much():
+        program = trials.TrialProgram(lambda x: x, (0,), 2)
+        return xr.Dataset({"y": (("trial", "z"), program(noise.astype(np.float32)))})
+
+    with opened(small_disk / "run") as work:
+        first = work.arrays("first", Stage())
+        # The stage's file does not fit, and neither does what would be kept of it.
+        with pytest.raises(InputError, match=r": cannot be written \(No space left on device\); make room"):
+            work.arrays("second", too_much)
+        assert not work.has("second")
+    subprocess.run(["mount", "-o", "remount,size=2m", str(small_disk)], check=True)
+    with opened(small_disk / "run") as work:
+        xr.testing.assert_identical(work.arrays("first", xr.Dataset), first)
+        np.testing.assert_array_equal(work.arrays("second", too_much).y, noise.astype(np.float32))
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(InputError, match=r"run: cannot be written \(Read-only file system\)"):
+        opened(small_disk / "run")
+    xr.testing.assert_identical(opened(small_disk / "run", reading=True).arrays("first", xr.Dataset), first)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to the superuser")
