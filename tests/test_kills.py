@@ -57,7 +57,7 @@ def kill_until_done(kind, folder, output, seconds, rng, kills, stop_signal=signa
                 process.join(rng.uniform(0.1, 0.9) * seconds)
                 how = "clock"
             else:
-                victims.wait_for_write(output, process, rng.randint(1, WRITES[kind]), LIMIT)
+                victims.wait_for_write(output, process, rng.randint(1, WRITES[kind] // 2), LIMIT)
                 how = "write"
                 time.sleep(rng.choice((0.0, 0.001, 0.01, 0.05)))
             if process.is_alive():
