@@ -41,7 +41,7 @@ def config(form: str) -> TrainConfig:
     convolution, sums, devices = form.split("/")
     return TrainConfig(
         view=_VIEW.value,
-        segments=SegmentConfig(16000, 1.0, 0.5, 0.25),
+        segments=SegmentConfig(16000, 1.0, 0.5, 0.25, 25.0),
         images=ImageConfig(16000, _SIZE.value, 1.0, 0.025, 1024 if _SIZE.value <= 80 else 2048, 0, 8000, -100, -10),
         network=FaceNetConfig(
             1, 128, _WIDTH.value, 1.0, 0.4, 0.9, _PADDING.value, _STRIDE.value, convolution, sums, _DTYPE.value

@@ -34,7 +34,7 @@ def get_config() -> ConfigDict:
             "cells": ("comparison", "matrix"),
             "split": "speakers",
             "strict": False,
-            "segments": {"rate": 16000, "seconds": 1.0, "hop_seconds": 0.5, "shortest_seconds": 0.25},
+            "segments": {"rate": 16000, "seconds": 1.0, "hop_seconds": 0.5, "shortest_seconds": 0.25, "quiet_db": 25.0},
             "images": {
                 "rate": 16000,
                 "size": 64,

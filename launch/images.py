@@ -24,6 +24,7 @@ _SIZE = flags.DEFINE_integer("size", 160, "pixels a side")
 _SECONDS = flags.DEFINE_float("seconds", 1.0, "length of a segment")
 _HOP = flags.DEFINE_float("hop", 0.5, "seconds from segment to segment")
 _SHORTEST = flags.DEFINE_float("shortest", 0.25, "seconds below which a clip is left out")
+_QUIET = flags.DEFINE_float("quiet_db", 25.0, "segments this far below their clip's loudest one are left out")
 _PEAK = flags.DEFINE_float("peak", 1.0, "amplitude at the waveform's top row")
 _WINDOW = flags.DEFINE_float("window", 0.025, "seconds of the spectrogram's window")
 _FFT = flags.DEFINE_integer("fft", 2048, "points of the transform")
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError("give --manifest, or --corpus with --root, or neither")
     trials.use_all_cores()
     with launching.exit_codes():
-        segments = SegmentConfig(_RATE.value, _SECONDS.value, _HOP.value, _SHORTEST.value)
+        segments = SegmentConfig(_RATE.value, _SECONDS.value, _HOP.value, _SHORTEST.value, _QUIET.value)
         images = ImageConfig(
             _RATE.value, _SIZE.value, _PEAK.value, _WINDOW.value, _FFT.value, _LOW.value, _HIGH.value,
             _FLOOR.value, _CEILING.value,

@@ -5,7 +5,7 @@ which teaches the voice. Rows are drawn on the host, from a key: the same key gi
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
@@ -95,14 +95,25 @@ def draw_batch(key: jax.Array, plan: BatchPlan) -> np.ndarray:
     return np.concatenate([_draw_class(rng, plan.rows[c], plan.per_class) for c in chosen])
 
 
-def _draw_class(rng: np.random.Generator, by_speaker: tuple[tuple[np.ndarray, ...], ...], count: int) -> np.ndarray:
+def _draw_class(rng: np.random.Generator, by_speaker: tuple[tuple[np.ndarray, ...], ...], count: int) -> list[int]:
+    """Turn by turn: the first segment of every speaker, then the second, ..."""
     queues = [_speaker_queue(rng, by_speaker[s]) for s in rng.permutation(len(by_speaker))]
-    # Turn by turn: the first segment of every speaker, then the second, ...
-    turns = [row for turn in range(max(map(len, queues))) for queue in queues for row in queue[turn : turn + 1]]
-    return np.array(turns[:count])
+    drawn: list[int] = []
+    while len(drawn) < count:
+        turn = [next(queue, None) for queue in queues[: count - len(drawn)]]
+        drawn += [row for row in turn if row is not None]
+        queues = [queue for queue, row in zip(queues, turn) if row is not None] + queues[len(turn) :]
+    return drawn
 
 
-def _speaker_queue(rng: np.random.Generator, clips: tuple[np.ndarray, ...]) -> list[int]:
-    """All the speaker's segments in random order, one of each clip before a second of any."""
-    shuffled = [rng.permutation(clips[c]) for c in rng.permutation(len(clips))]
-    return [int(row) for turn in range(max(map(len, shuffled))) for clip in shuffled for row in clip[turn : turn + 1]]
+def _speaker_queue(rng: np.random.Generator, clips: tuple[np.ndarray, ...]) -> Iterator[int]:
+    """All the speaker's segments in random order, one of each clip before a second of any; drawn as they are asked
+    for, since a batch wants few of a large corpus."""
+    shuffled: dict[int, np.ndarray] = {}
+    order = rng.permutation(len(clips)).tolist()
+    for turn in range(max(map(len, clips))):
+        for c in order:
+            if turn == 0:
+                shuffled[c] = rng.permutation(clips[c])
+            if turn < len(shuffled[c]):
+                yield int(shuffled[c][turn])

@@ -15,7 +15,7 @@ import numpy as np
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.errors import ClipError, InputError
 from siamese_jax.facenet.samples import Samples, decode_all, join
-from siamese_jax.features.segments import SegmentConfig, SegmentIndex, gather_segments, segment_starts
+from siamese_jax.features.segments import SegmentConfig, SegmentIndex, gather_segments, sounding_starts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _cut(manifest: Manifest, samples: Samples, config: SegmentConfig, strict: bo
     for row, clip in enumerate(manifest):
         if row not in wrong:
             try:
-                starts[row] = segment_starts(len(samples[row]), config, clip.file)
+                starts[row] = sounding_starts(samples[row], config, clip.file)
             except ClipError as error:
                 wrong[row] = error.reason
         if strict and row in wrong:

@@ -22,15 +22,18 @@ class SegmentConfig:
       seconds: length of a segment.
       hop_seconds: from the start of a segment to the start of the next.
       shortest_seconds: a clip shorter than this is an error; one between this and a segment is padded.
+      quiet_db: segments whose level is more than this below that of their clip's loudest one are left out: silence
+        before and after speech says nothing of the emotion. 200 keeps all, 16 bits having 96 dB.
     """
 
     rate: int
     seconds: float
     hop_seconds: float
     shortest_seconds: float
+    quiet_db: float
 
     def __post_init__(self) -> None:
-        for name in ("rate", "seconds", "hop_seconds", "shortest_seconds"):
+        for name in ("rate", "seconds", "hop_seconds", "shortest_seconds", "quiet_db"):
             if not getattr(self, name) > 0:
                 raise InputError(f"SegmentConfig.{name} = {getattr(self, name)!r}: expected a number above 0")
         if self.length < 1 or not 1 <= self.hop <= self.length:
@@ -84,9 +87,19 @@ def segment_starts(samples: int, config: SegmentConfig, file: str) -> np.ndarray
     return np.arange(-(-beyond // config.hop) + 1) * config.hop
 
 
-def index_segments(lengths: Sequence[int], files: Sequence[str], config: SegmentConfig) -> SegmentIndex:
-    """The segments of clips with `lengths` samples. Raises ClipError for the first that is too short."""
-    starts = [segment_starts(samples, config, file) for samples, file in zip(lengths, files, strict=True)]
+def sounding_starts(samples: np.ndarray, config: SegmentConfig, file: str) -> np.ndarray:
+    """As `segment_starts`, of a clip's samples [n] (int16 or float): those of segments that are no more than `quiet_db`
+    below the loudest, by mean square; the loudest one is always there."""
+    starts_K = segment_starts(len(samples), config, file)
+    exact = np.int64 if samples.dtype == np.int16 else np.float64
+    energy = np.append(0, np.cumsum(np.square(samples.astype(exact)))).astype(np.float64)
+    energy_K = energy[np.minimum(starts_K + config.length, len(samples))] - energy[starts_K]
+    return starts_K[energy_K >= energy_K.max() * 10 ** (-config.quiet_db / 10)]
+
+
+def index_segments(clips: Sequence[np.ndarray], files: Sequence[str], config: SegmentConfig) -> SegmentIndex:
+    """The segments of clips, samples [n] each. Raises ClipError for the first that is too short."""
+    starts = [sounding_starts(samples, config, file) for samples, file in zip(clips, files, strict=True)]
     counts = [len(s) for s in starts]
     return SegmentIndex(
         clip=np.repeat(np.arange(len(starts)), counts),
@@ -110,6 +123,6 @@ def gather_segments(clips: Sequence[np.ndarray], index: SegmentIndex, rows: np.n
 
 
 def cut(samples: np.ndarray, config: SegmentConfig, file: str) -> np.ndarray:
-    """All segments [K, L] float32 of one clip's samples [n]. Raises as `segment_starts`."""
-    index = index_segments([len(samples)], [file], config)
+    """The segments [K, L] float32 of one clip's samples [n]. Raises as `segment_starts`."""
+    index = index_segments([samples], [file], config)
     return gather_segments([samples], index, np.arange(len(index)))

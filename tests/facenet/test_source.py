@@ -9,7 +9,7 @@ from siamese_jax.errors import ClipError, InputError
 from siamese_jax.facenet.source import from_arrays, load
 from siamese_jax.features.segments import SegmentConfig
 
-SEGMENTS = SegmentConfig(rate=8000, seconds=0.5, hop_seconds=0.25, shortest_seconds=0.2)
+SEGMENTS = SegmentConfig(rate=8000, seconds=0.5, hop_seconds=0.25, shortest_seconds=0.2, quiet_db=200.0)
 
 
 @pytest.fixture

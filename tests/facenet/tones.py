@@ -6,7 +6,7 @@ from siamese_jax.facenet.source import SegmentSource, from_arrays
 from siamese_jax.features.segments import SegmentConfig
 
 RATE = 8000
-SEGMENTS = SegmentConfig(rate=RATE, seconds=0.5, hop_seconds=0.25, shortest_seconds=0.2)
+SEGMENTS = SegmentConfig(rate=RATE, seconds=0.5, hop_seconds=0.25, shortest_seconds=0.2, quiet_db=200.0)
 
 # Pitch rise over the clip (octaves), pitch level (octaves), tremor (Hz, octaves), level (dB), tilt (dB an octave).
 EMOTIONS = {

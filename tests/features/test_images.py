@@ -178,7 +178,7 @@ def test_unknown_views_are_refused():
         view_images(jnp.zeros((1, 800)), "mfcc", CONFIG)
 
 
-SEGMENTS = SegmentConfig(rate=RATE, seconds=0.5, hop_seconds=0.25, shortest_seconds=0.2)
+SEGMENTS = SegmentConfig(rate=RATE, seconds=0.5, hop_seconds=0.25, shortest_seconds=0.2, quiet_db=200.0)
 
 
 def test_a_contact_sheet_of_a_manifest_leaves_bad_clips_out(tmp_path):
