@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from siamese_jax import config, crossing, launching, rerun, retraining, trials
+from siamese_jax import config, crossing, hosts, launching, rerun, retraining, trials
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/rerun.py", "The experiment; its n_draws is a block's size.")
 WORKDIR = flags.DEFINE_string("workdir", "results/rerun", "Where blocks are, and where new ones go.")
@@ -26,6 +26,7 @@ ALTERNATIVE_DRAWS = flags.DEFINE_integer(
 CROSSED = flags.DEFINE_bool(
     "crossed", False, "Run every draw of the config from every seed, for the shares of variance."
 )
+launching.define_hosts()
 
 
 def main(argv: list[str]) -> None:
@@ -33,6 +34,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     trials.use_all_cores()
     with launching.exit_codes():
+        launching.join_hosts()
         experiment = config.resolve(CONFIG.value)
         if CROSSED.value:
             crossing.run(experiment, WORKDIR.value)
@@ -40,8 +42,9 @@ def main(argv: list[str]) -> None:
             retraining.run(experiment, WORKDIR.value, PROTOCOL.value, DRAWS.value)
         else:
             rerun.run(experiment, WORKDIR.value, DRAWS.value, ALTERNATIVE_DRAWS.value)
-    report = "crossing.md" if CROSSED.value else "claims.md"
-    print((Path(WORKDIR.value) / report).read_text(encoding="utf-8"))
+        report = "crossing.md" if CROSSED.value else "claims.md"
+        if hosts.is_writer():
+            print((Path(WORKDIR.value) / report).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from siamese_jax import experiment, interrupt, rows, stages
+from siamese_jax import experiment, hosts, interrupt, rows, stages
 from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
 from siamese_jax.io import write_json, write_text
@@ -65,10 +65,11 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
                 total = len(e.n_speakers) * e.n_seeds * e.n_draws * len(e.losses) * len(e.frozen)
                 uar = _scores(work, plan, tuning, head, scope, shown.start(f"{head}, {scope}", total))
                 found.extend(_shares(plan, head, scope, uar))
-        write_json(work.path / "crossing.json", found)
-        title = f"What UAR varies with, {plan.source.name} to {plan.target.name}"
-        write_text(work.path / "crossing.md", markdown.page(title, list(crossing_report.blocks(found))))
-        work.write_provenance(time.perf_counter() - start)
+        if hosts.is_writer():
+            title = f"What UAR varies with, {plan.source.name} to {plan.target.name}"
+            write_json(work.path / "crossing.json", found)
+            write_text(work.path / "crossing.md", markdown.page(title, list(crossing_report.blocks(found))))
+            work.write_provenance(time.perf_counter() - start)
     return found
 
 

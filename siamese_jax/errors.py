@@ -15,3 +15,7 @@ class ClipError(InputError):
         super().__init__(f"{file}: {reason}")
         self.file = file
         self.reason = reason
+
+
+class LostError(Exception):
+    """Another process of a run of several was lost, or failed; nothing here is at fault."""

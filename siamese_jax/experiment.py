@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from absl import logging
 
-from siamese_jax import alternatives, datasets, interrupt, scaling, stages, summary
+from siamese_jax import alternatives, datasets, hosts, interrupt, scaling, stages, summary
 from siamese_jax.config import Experiment
 from siamese_jax.datasets import Dataset
 from siamese_jax.errors import InputError
@@ -55,7 +55,8 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
         for scope in experiment.scalings:
             arrays = _alternatives(plan, work, shown, scope)
             results.rows.extend(summary.alternative_rows(plan, scope, arrays))
-        _write(plan, work, results, time.perf_counter() - start)
+        if hosts.is_writer():
+            _write(plan, work, results, time.perf_counter() - start)
     return results
 
 
@@ -146,7 +147,8 @@ def _run_setting(
         k: stage(f"fine_tuning_{k:02d}", total, lambda on, k=k: tuning.run(plan, k, scope, params, on))
         for k in e.n_speakers
     }
-    scalars.write(work.path / "tensorboard" / folder, trained, tuned)
+    if hosts.is_writer():
+        scalars.write(work.path / "tensorboard" / folder, trained, tuned)
     grid = summary.score_grid(plan, tuned)
     results.rows.extend(summary.siamese_rows(plan, head, scope, ood, idt, grid))
     results.optimism.extend(summary.optimism(plan, head, scope, grid))
@@ -180,7 +182,7 @@ def _alternatives(plan: Plan, work: WorkDir, shown: Bars, scope: str) -> xr.Data
         on_done = shown.start(f"alternatives ({scope})", len(e.alternatives) * alternatives.n_fits(plan, scope, parts))
         return label(plan, alternatives.run(plan, scope, parts, on_done, available_cores()))
 
-    return work.arrays(f"alternatives/{scope}", make)
+    return work.arrays(f"alternatives/{scope}", make, alone=True)
 
 
 def _write(plan: Plan, work: WorkDir, results: Results, seconds: float) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from absl import logging
 
-from siamese_jax import alternatives, claims, experiment, interrupt, metrics, rows, stages, summary
+from siamese_jax import alternatives, claims, experiment, hosts, interrupt, metrics, rows, stages, summary
 from siamese_jax.claims import Beside
 from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
@@ -97,7 +97,8 @@ def run(e: Experiment, workdir: str | Path, n_draws: int, n_alternative_draws: i
                 total = len(e.n_speakers) * n_blocks * e.n_draws * len(e.losses) * len(e.frozen)
                 on_done = shown.start(f"{head}, {scope}", total)
                 found.append(_setting(work, plans, tuning, head, scope, beside[scope], on_done))
-        _write(work, found, time.perf_counter() - start)
+        if hosts.is_writer():
+            _write(work, found, time.perf_counter() - start)
     return found
 
 
@@ -223,7 +224,7 @@ def _classifiers(work: WorkDir, plans: list[Plan], scope: str, shown: Bars) -> _
         def make(plan: Plan = plan) -> xr.Dataset:
             return experiment.label(plan, alternatives.run(plan, scope, parts, on_done, available_cores()))
 
-        arrays = work.arrays(f"alternatives/{scope}/block_{b:05d}", make)
+        arrays = work.arrays(f"alternatives/{scope}/block_{b:05d}", make, alone=True)
         kept.append(_read_classifiers(plan, arrays))
         seconds.append(arrays.fit_seconds.values)
     counts = {split: np.sum([c[split] for _, c in kept], axis=0) for split in rows.SPLITS}

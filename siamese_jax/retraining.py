@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from siamese_jax import alternatives, claims, experiment, metrics, rows, scaling, stages, summary
+from siamese_jax import alternatives, claims, experiment, hosts, metrics, rows, scaling, stages, summary
 from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
 from siamese_jax.io import write_json, write_text
@@ -70,10 +70,12 @@ def run(e: Experiment, workdir: str | Path, protocol: str, n_trainings: int) -> 
                 results.extend(_rows(plans[0], protocol, head, scope, merged))
             if beside is not None:
                 results.extend(summary.alternative_rows(plans[0], scope, beside))
-        write_json(work.path / "summary.json", [dataclasses.asdict(row) for row in results])
-        write_json(work.path / "claims.json", found)
-        write_text(work.path / "claims.md", markdown.page("Repeated trainings", list(claims_report.trainings(found))))
-        work.write_provenance(time.perf_counter() - start)
+        if hosts.is_writer():
+            page = markdown.page("Repeated trainings", list(claims_report.trainings(found)))
+            write_json(work.path / "summary.json", [dataclasses.asdict(row) for row in results])
+            write_json(work.path / "claims.json", found)
+            write_text(work.path / "claims.md", page)
+            work.write_provenance(time.perf_counter() - start)
     return found
 
 
@@ -87,7 +89,7 @@ def _classifiers(work: WorkDir, plan: Plan, protocol: str, scope: str, shown: Ba
         on_done = shown.start(f"alternatives ({scope})", total)
         return experiment.label(plan, alternatives.run(plan, scope, parts, on_done, available_cores()))
 
-    return work.arrays(f"alternatives/{scope}", make)
+    return work.arrays(f"alternatives/{scope}", make, alone=True)
 
 
 def _trainings(work: WorkDir, plans: list[Plan], protocol: str, head: str, scope: str, shown: Bars) -> xr.Dataset:

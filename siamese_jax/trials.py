@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from siamese_jax import checkpoints, interrupt
+from siamese_jax import checkpoints, hosts
 from siamese_jax.errors import InputError
 from siamese_jax.machine import available_cores
 
@@ -28,11 +28,12 @@ def use_all_cores() -> None:
 
     One device a core runs whole trials side by side, without waiting for one another inside an operation. On GPU and
     TPU the devices are what they are. The cache's folder is JAX_COMPILATION_CACHE_DIR where that is set, else
-    siamese_jax in the user's cache folder.
+    siamese_jax in the user's cache folder. JAX_NUM_CPU_DEVICES sets another number.
     """
     # That an accelerator's library is absent is no news to a user without one.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
-    jax.config.update("jax_num_cpu_devices", available_cores())
+    if getattr(jax.config, "jax_num_cpu_devices") == -1:  # noqa: B009 - the stubs lack it
+        jax.config.update("jax_num_cpu_devices", available_cores())
     if getattr(jax.config, "jax_compilation_cache_dir") is None:  # noqa: B009 - the stubs lack it
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(home / "siamese_jax" / "xla"))
@@ -90,12 +91,14 @@ class TrialProgram:
     def prepare(self, *arguments: Any) -> "TrialProgram":
         """Compiles for arguments of these shapes (any number of trials); safe to call from a thread."""
         rows = np.zeros(self.chunk, int)
-        chunk = [_rows(a, rows) if axis == 0 else a for a, axis in zip(arguments, self.in_axes)]
-        self.compiled = self._program.lower(*chunk).compile()
+        self.compiled = self._program.lower(*self._placed(arguments, self._everywhere(arguments), rows)).compile()
         return self
 
     def __call__(self, *arguments: Any, on_chunk: Callable[[int], None] | None = None, kept: Kept | None = None) -> Any:
         """Runs all trials; the result has the trial axis [G] in front of every array, as NumPy arrays.
+
+        In a run of several processes (`siamese_jax.hosts`) each runs a chunk of its own at a time, and all get the
+        results of all; every process must make the same calls in the same order.
 
         `on_chunk` is called with the number of trials that each finished chunk held. Trials that are in `kept` (by
         default the checkpoint that is open, if one is) are not run; finished chunks are added to it. At equal chunk
@@ -113,26 +116,64 @@ class TrialProgram:
         if self.compiled is None:
             self.prepare(*arguments)
         n_trials = sizes.pop()
-        kept = checkpoints.next_call() if kept is None else kept
         results = jax.tree.map(lambda leaf: np.empty((n_trials, *leaf.shape[1:]), leaf.dtype), self.compiled.out_info)
-        done = np.zeros(n_trials, bool) if kept is None else kept.restore(results)
+        kept = (checkpoints.next_call() if kept is None else kept) if hosts.is_writer() else None
+        done = _restore(results, n_trials, kept)
         if on_chunk is not None and done.any():
             on_chunk(int(done.sum()))
-        shared = [None if axis == 0 else jax.device_put(a, self._shared) for a, axis in zip(arguments, self.in_axes)]
+        shared = self._everywhere(arguments)
         missing = np.flatnonzero(~done)
-        for start in range(0, len(missing), self.chunk):
-            interrupt.check()
-            held = missing[start : start + self.chunk]
-            rows = np.concatenate([held, np.repeat(held[-1:], self.chunk - len(held))])
-            chunk = [
-                jax.device_put(_rows(a, rows), self._mapped) if axis == 0 else s
-                for a, s, axis in zip(arguments, shared, self.in_axes)
-            ]
-            found = _rows(jax.device_get(self.compiled(*chunk)), np.arange(len(held)))
-            for into, leaf in zip(jax.tree.leaves(results), jax.tree.leaves(found)):
-                into[held] = leaf
-            if kept is not None:
-                kept.add(held, found)
-            if on_chunk is not None:
-                on_chunk(len(held))
+        chunks = [missing[start : start + self.chunk] for start in range(0, len(missing), self.chunk)]
+        for first in range(0, len(chunks), hosts.count()):
+            hosts.check()
+            at_once = chunks[first : first + hosts.count()]
+            mine = at_once[hosts.index()] if hosts.index() < len(at_once) else None
+            found = None if mine is None else self._run(arguments, shared, mine)
+            for held, leaves in zip(at_once, self._of_all(found)):
+                for into, leaf in zip(jax.tree.leaves(results), leaves):
+                    into[held] = leaf[: len(held)]
+                if kept is not None:
+                    kept.add(held, jax.tree.unflatten(jax.tree.structure(results), [x[: len(held)] for x in leaves]))
+                if on_chunk is not None:
+                    on_chunk(len(held))
         return results
+
+    def _everywhere(self, arguments: Sequence[Any]) -> list[Any]:
+        """The shared arguments on every local device; None in the places of the mapped ones."""
+        return [None if axis == 0 else jax.device_put(a, self._shared) for a, axis in zip(arguments, self.in_axes)]
+
+    def _placed(self, arguments: Sequence[Any], shared: Sequence[Any], rows: np.ndarray) -> list[Any]:
+        """The arguments of one compiled call for the trials `rows` [chunk], on the local devices."""
+        return [
+            jax.device_put(_rows(a, rows), self._mapped) if axis == 0 else s
+            for a, s, axis in zip(arguments, shared, self.in_axes)
+        ]
+
+    def _run(self, arguments: Sequence[Any], shared: Sequence[Any], held: np.ndarray) -> Any:
+        """The results of one chunk, padding included."""
+        rows = np.concatenate([held, np.repeat(held[-1:], self.chunk - len(held))])
+        return jax.device_get(self.compiled(*self._placed(arguments, shared, rows)))
+
+    def _of_all(self, found: Any | None) -> list[list[np.ndarray]]:
+        """The leaves of every process's chunk, in the order of the processes; None where this one has none."""
+        if hosts.count() == 1:
+            return [jax.tree.leaves(found)]
+        shapes = [(leaf.shape, np.dtype(leaf.dtype)) for leaf in jax.tree.leaves(self.compiled.out_info)]
+        leaves = [np.zeros(*shape) for shape in shapes] if found is None else jax.tree.leaves(found)
+        every = hosts.gather(np.concatenate([np.ascontiguousarray(leaf).reshape(-1).view(np.uint8) for leaf in leaves]))
+        ends = np.cumsum([leaf.nbytes for leaf in leaves])[:-1]
+        return [
+            [part.view(dtype).reshape(shape) for part, (shape, dtype) in zip(np.split(row, ends), shapes)]
+            for row in every
+        ]
+
+
+def _restore(results: Any, n_trials: int, kept: Kept | None) -> np.ndarray:
+    """Fills in the trials that are kept, which process 0 knows, on every process; which those are, [G] bool."""
+    done = np.zeros(n_trials, bool) if kept is None else kept.restore(results)
+    if hosts.count() == 1:
+        return done
+    done = np.frombuffer(hosts.broadcast(done.tobytes()), bool)
+    for leaf in jax.tree.leaves(results) if done.any() else ():
+        leaf[done] = np.frombuffer(hosts.broadcast(leaf[done].tobytes()), leaf.dtype).reshape(-1, *leaf.shape[1:])
+    return done

@@ -2,6 +2,8 @@
 
 A stage whose file is there is not run again, and of a stage that was under way the finished trials are kept
 (`checkpoints`), so a run that was stopped, or killed, goes on where it was. One run at a time: a second is refused.
+
+In a run of several processes (`hosts`) process 0 alone looks at the folder; the others are told what is there.
 """
 
 import contextlib
@@ -24,7 +26,7 @@ import jax
 import xarray as xr
 
 import siamese_jax
-from siamese_jax import checkpoints, interrupt
+from siamese_jax import checkpoints, hosts
 from siamese_jax.errors import InputError
 from siamese_jax.io import UNFINISHED, atomic_path, remove_unfinished, writable, write_json
 from siamese_jax.lock import Lock
@@ -38,7 +40,8 @@ LOCK, CHECKPOINTS = ".lock", "checkpoints"
 class WorkDir:
     """The folder of one experiment, locked from construction until `close`, or the end of its context.
 
-    Raises InputError where it holds another experiment's results, or another run is working in it.
+    Raises InputError where it holds another experiment's results, or another run is working in it; also where the
+    processes of a run differ in their experiment or tables.
     """
 
     def __init__(
@@ -61,14 +64,17 @@ class WorkDir:
         """
         self.path = Path(path)
         self._may_change = frozenset(may_change)
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{self.path}: is a file; give a folder for the results")
+        self._lock: Lock | None = None
         config = json.loads(json.dumps({**dataclasses.asdict(experiment), "tables": inputs}))
         config["kind"] = kind
         config["version"] = siamese_jax.__version__
         fixed = {key: value for key, value in config.items() if key not in self._may_change}
         self._digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
-        self._lock: Lock | None = None
+        hosts.same("digest of the configuration, tables and version", self._digest)
+        if not hosts.is_writer():
+            return
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path}: is a file; give a folder for the results")
         self._check(config)
         if reading:
             return
@@ -89,7 +95,7 @@ class WorkDir:
         remove_unfinished(self.path)
         kept = self.path / CHECKPOINTS
         for folder in [path for path in kept.rglob("*") if path.is_dir()]:
-            if self.has(folder.relative_to(kept).as_posix()):
+            if self._file(folder.relative_to(kept).as_posix()).exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
@@ -128,36 +134,47 @@ class WorkDir:
             )
 
     def has(self, name: str) -> bool:
-        """Whether the arrays of this name are there already."""
-        return self._file(name).exists()
+        """Whether the arrays of this name are there already, on every process; all must come here."""
+        return hosts.agree(str(hosts.is_writer() and self._file(name).exists())) == "True"
 
     def _file(self, name: str) -> Path:
         return self.path / "arrays" / f"{name}.nc"
 
-    def arrays(self, name: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
+    def arrays(self, name: str, make: Callable[[], xr.Dataset], alone: bool = False) -> xr.Dataset:
         """The arrays kept under `name`, made and written now where they are not there; `seconds` is added to them.
 
         What `make` runs through `trials.TrialProgram` is kept as it is finished, until the file is written.
+
+        Args:
+          alone: what `make` does is not shared out over the processes of a run; process 0 does it.
 
         Raises:
           InputError: the file there cannot be read, a new one cannot be written, or the folder is gone.
           interrupt.Stopped: a signal has come; what is finished is kept.
         """
         file = self._file(name)
-        if not file.exists():
-            interrupt.check()
-            identity = {"config": self._digest, "stage": name}
-            folder, every = self.path / CHECKPOINTS / name, checkpoints.SAVE_SECONDS
-            with checkpoints.Checkpoint(folder, identity, every, self.check) as kept:
-                made = make()
-                made.attrs["seconds"] = kept.seconds
-                self.check()
-                _write_arrays(file, made)
+        if not self.has(name):
+            hosts.check()
+            if hosts.is_writer():
+                self._make(name, file, make)
+            elif not alone:
+                make()
+        # The others may not see the folder, or not yet what has just been written there.
+        content = hosts.broadcast(_read(file) if hosts.is_writer() else b"")
         try:
-            with xr.open_dataset(file, engine="h5netcdf") as found:
+            with xr.open_dataset(io.BytesIO(content), engine="h5netcdf") as found:
                 return found.load()
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{file}: cannot be read ({error}); remove this file and run again") from error
+
+    def _make(self, name: str, file: Path, make: Callable[[], xr.Dataset]) -> None:
+        identity = {"config": self._digest, "stage": name}
+        folder, every = self.path / CHECKPOINTS / name, checkpoints.SAVE_SECONDS
+        with checkpoints.Checkpoint(folder, identity, every, self.check) as kept:
+            made = make()
+            made.attrs["seconds"] = kept.seconds
+            self.check()
+            _write_arrays(file, made)
 
     def check(self) -> None:
         """Raises InputError where the folder is not the one any more that was locked."""
@@ -165,9 +182,16 @@ class WorkDir:
             self._lock.check()
 
     def write_provenance(self, seconds: float) -> None:
-        """Writes where the numbers come from: versions, revision, devices, command and time."""
+        """Writes where the numbers come from: versions, revision, processes, devices, command and time."""
         self.check()
         write_json(self.path / "provenance.json", {**provenance(), "seconds": seconds})
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error}); remove this file and run again") from error
 
 
 def _write_arrays(file: Path, arrays: xr.Dataset) -> None:
@@ -188,6 +212,7 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "machine": {"system": platform.platform(terse=True), "processor": _processor()},
+        "processes": hosts.count(),
         "devices": [f"{device.platform}:{device.device_kind}" for device in devices],
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
