@@ -3,9 +3,12 @@
 python -m launch.extract --corpus=ravdess --root=DIR --output=TABLE.npz
 python -m launch.extract --manifest=FILE.csv --output=TABLE.npz
 
+Several processes share the clips, on hosts that see the same files: --num_processes=N --process_id=I, or
+--distributed=auto under a scheduler. Process 0 waits for the others and writes the table.
+
 A run that was stopped goes on where it stopped when it is started again with the same output. Exit status: 0 with
 a table (clips left out are named in the log and in the table), 2 without one, 143 or 130 where SIGTERM or SIGINT
-stopped the run.
+stopped the run, 3 where another process is not at work any more.
 """
 
 from absl import app, flags
@@ -22,6 +25,7 @@ ALIASES = flags.DEFINE_bool("common_aliases", False, "Accept other words for the
 OPTIONS = flags.DEFINE_multi_string("option", [], "Switches of the corpus' scan function, such as unsegmented.")
 STRICT = flags.DEFINE_bool("strict", False, "Stop at the first clip that cannot be used.")
 WORKERS = flags.DEFINE_integer("workers", extract.available_cores(), "Threads that decode and compute.", lower_bound=1)
+launching.define_hosts()
 
 
 def main(argv: list[str]) -> None:
@@ -35,9 +39,13 @@ def main(argv: list[str]) -> None:
             manifest = corpora.scan(CORPUS.value, ROOT.value, **dict.fromkeys(OPTIONS.value, True))
         else:
             raise app.UsageError("give either --corpus and --root, or --manifest")
-        table = extract.extract(manifest, OUTPUT.value, extract.Options(WORKERS.value, STRICT.value))
-    count = table.made["left_out_count"]
-    print(f"{OUTPUT.value}: {len(table)} clips, {len(table.feature_names)} features, {count} clips left out")
+        share = launching.share()
+        table = extract.extract_share(manifest, OUTPUT.value, extract.Options(WORKERS.value, STRICT.value), share)
+    if table is None:
+        print(f"{OUTPUT.value}: the clips of {share} are done; process 0 writes the table")
+    else:
+        count = table.made["left_out_count"]
+        print(f"{OUTPUT.value}: {len(table)} clips, {len(table.feature_names)} features, {count} clips left out")
 
 
 if __name__ == "__main__":

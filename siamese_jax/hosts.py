@@ -10,6 +10,7 @@ away is told apart by the others in time to end in good order.
 """
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -38,6 +39,51 @@ LOST = 3
 
 PIECE = 4 << 20
 """Bytes that process 0 sends at a time: one shape, so one program."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """One process's share of work that is known beforehand and needs no exchange: every `count`-th piece."""
+
+    index: int
+    count: int
+
+    def of(self, n: int) -> range:
+        """Which of `n` pieces are this process's."""
+        return range(self.index, n, self.count)
+
+    def __str__(self) -> str:
+        return f"process {self.index} of {self.count}"
+
+
+WHOLE = Share(0, 1)
+
+
+def share(detect: bool, processes: int | None, process: int | None) -> Share:
+    """The share of this process, which need not reach the others.
+
+    Args:
+      detect: have JAX find what is None (Slurm, Open MPI, Kubernetes, TPU pods).
+      processes: how many there are.
+      process: which this is, from 0.
+
+    Raises InputError where the numbers are not both there, or do not fit.
+    """
+    if detect:
+        # What `jax.distributed.initialize` asks, without the connection that it makes then.
+        from jax._src.clusters import ClusterEnv
+
+        _, processes, process, _ = ClusterEnv.auto_detect_unset_distributed_params(
+            "unused:0", processes, process, None, None, JOIN_SECONDS
+        )
+    elif processes is None and process is None:
+        return WHOLE
+    if processes is None or process is None or not 0 <= process < processes:
+        raise InputError(
+            f"num_processes {processes}, process_id {process}: expected their number and this one's, from 0; on a "
+            "cluster that JAX knows, start them by its launcher"
+        )
+    return Share(process, processes)
 
 
 class _Run:

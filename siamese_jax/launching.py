@@ -38,6 +38,11 @@ def join_hosts() -> None:
         hosts.join(given.coordinator, given.num_processes, given.process_id)
 
 
+def share() -> hosts.Share:
+    """This process's share by the flags of `define_hosts`, where none needs to reach another; as `hosts.share`."""
+    return hosts.share(flags.FLAGS.distributed == "auto", flags.FLAGS.num_processes, flags.FLAGS.process_id)
+
+
 @contextlib.contextmanager
 def exit_codes() -> Iterator[None]:
     """Exits with `FAILED` on an error that a user can mend, and with 143 or 130 when stopped by SIGTERM or SIGINT.

@@ -106,6 +106,19 @@ def _flock(file: FileIO, path: Path) -> None:
         logging.warning("%s: no locks on this file system; take care that no second run works here", path)
 
 
+def holder(file: Path) -> str | None:
+    """Who holds `file` locked, described; None where nobody does, or where it cannot be told (no locks, no file)."""
+    try:
+        with FileIO(file, "r+") as found:
+            try:
+                _flock(found, file)
+            except BlockingIOError:
+                return _described(found.read())
+    except OSError:
+        return None
+    return None
+
+
 def _this_process() -> dict[str, Any]:
     return {
         "process": os.getpid(),

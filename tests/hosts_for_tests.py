@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from absl import app, flags
+from absl import app
 
 from siamese_jax import config, hosts, launching, trials
 from siamese_jax.workdir import WorkDir

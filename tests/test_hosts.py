@@ -9,7 +9,6 @@ import pytest
 from hosts_for_tests import CHUNK, N_TRIALS, start
 
 from siamese_jax import hosts
-from siamese_jax.errors import InputError
 
 
 def free_port():
@@ -64,7 +63,7 @@ def interrupted(tmp_path, which, number):
     """Two processes, of which one gets a signal after its first chunks; how both ended, and how long it took."""
     processes = start("work", tmp_path / "w", 2, 2, seconds=1.0, port=free_port())
     for process in processes:
-        while not (line := process.stdout.readline()) == f"{CHUNK}\n":
+        while (line := process.stdout.readline()) != f"{CHUNK}\n":
             assert line.startswith("[Gloo]"), process.communicate()
     processes[which].send_signal(number)
     sent = time.monotonic()

@@ -27,6 +27,7 @@ from siamese_jax.features import is09
 from siamese_jax.features.audio import Decoded, audio_hash, decode
 from siamese_jax.features.batches import Engine
 from siamese_jax.features.parts import Parts, Row
+from siamese_jax.hosts import WHOLE, Share
 from siamese_jax.io import remove_unfinished_of, writable
 from siamese_jax.machine import available_cores as available_cores
 from siamese_jax.progress import bars
@@ -72,10 +73,32 @@ def extract(manifest: Manifest, output: str | Path, options: Options) -> Feature
       interrupt.Stopped: a signal has come; what was finished is kept for the next run.
       ClipError: a clip cannot be used, and `options.strict`. What was finished is kept for the next run.
     """
+    table = extract_share(manifest, output, options, WHOLE)
+    assert table is not None  # the only process writes it
+    return table
+
+
+def extract_share(manifest: Manifest, output: str | Path, options: Options, share: Share) -> FeatureTable | None:
+    """As `extract`, by several processes, on one host or many, that see the same files; they need not reach each other.
+
+    Each computes its share of the clips. Process 0 waits for the others, then writes the table, and returns it; the
+    others return None. Whatever a run left undone, the next one does, on any number of processes.
+
+    Raises:
+      LostError: on process 0, where another one is not at work any more, or never came; what was finished is kept.
+    """
     output = Path(output)
     if output.suffix != ".npz":
         raise InputError(f"{output}: feature tables are written as .npz; give the file that suffix")
-    with writable(output), Parts(output.with_name(f".{output.name}.partial"), str(output)) as parts:
+    folder = output.with_name(f".{output.name}.partial")
+    with writable(output), Parts(folder, str(output), share) as parts:
+        if share.count > 1:
+            _compute(manifest, share.of(len(manifest)), options, parts)
+            parts.finish()
+            if share.index:
+                return None
+            parts.wait()
+            parts.load()
         remove_unfinished_of(output)
         table = compute_table(manifest, options, parts)
         write_table(output, table)
@@ -85,13 +108,21 @@ def extract(manifest: Manifest, output: str | Path, options: Options) -> Feature
 
 def compute_table(manifest: Manifest, options: Options, parts: Parts | None = None) -> FeatureTable:
     """As `extract`, without writing a table. `parts` holds finished rows and keeps new ones; None does neither."""
-    rows = {index: row for index, clip in enumerate(manifest) if (row := parts and parts.get(manifest, clip))}
-    missing = [index for index in range(len(manifest)) if index not in rows]
+    rows, bad = _compute(manifest, range(len(manifest)), options, parts)
+    return _assemble(manifest, rows, [(error.file, error.reason) for _, error in sorted(bad.items())])
+
+
+def _compute(
+    manifest: Manifest, indices: Sequence[int], options: Options, parts: Parts | None
+) -> tuple[dict[int, Row], dict[int, ClipError]]:
+    """The rows of the clips at `indices`, by index, and what is wrong with those that cannot be used."""
+    rows = {index: row for index in indices if (row := parts and parts.get(manifest, manifest.clips[index]))}
+    missing = [index for index in indices if index not in rows]
     if rows:
-        log.info("%d of %d clips were finished by an earlier run", len(rows), len(manifest))
+        log.info("%d of %d clips were finished by an earlier run", len(rows), len(indices))
     bad: dict[int, ClipError] = {}
     with bars() as progress:
-        advance = progress.start("features", len(manifest))
+        advance = progress.start("features", len(indices))
         advance(len(rows))
         for index, result in _results(manifest, missing, options):
             if isinstance(result, ClipError):
@@ -103,10 +134,9 @@ def compute_table(manifest: Manifest, options: Options, parts: Parts | None = No
                     parts.add(manifest, manifest.clips[index], result)
             advance(1)
             interrupt.check()
-    left_out = [(error.file, error.reason) for _, error in sorted(bad.items())]
     if bad:
-        log.warning("%d of %d clips were left out", len(bad), len(manifest))
-    return _assemble(manifest, rows, left_out)
+        log.warning("%d of %d clips were left out", len(bad), len(indices))
+    return rows, bad
 
 
 def _results(manifest: Manifest, indices: Sequence[int], options: Options) -> Iterator[Result]:
