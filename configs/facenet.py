@@ -9,11 +9,11 @@ emotion, speaker. The paper's own size: `--config.images.size=160 --config.image
 --config.network.width=1.0 --config.network.depth=1.0` and an accelerator.
 
 How a network learns was chosen on RAVDESS spectrograms: trained on speakers 1 to 16, judged on the 128 clips of
-speakers 17 to 20. Each of them is also a test speaker of one fold here, so that the choice is not blind to them;
-21 to 24 were not looked at. All triplets at margin 0.5 and depth 0.4 told 47 % of those clips apart after ten epochs (unweighted
-average recall), semi-hard ones at margin 0.2 and depth 1 38 to 41 % after eight; so few clips leave an error of about
-4 points. `waveform_peak` was set from the levels alone: the median peak of a segment is about 0.9 in EMO-DB, and from
-0.04 (sadness) to 0.27 (anger) in RAVDESS.
+speakers 17 to 20. Each of them is also a test speaker of one fold here, so that the choice is not blind to them; 21
+to 24 were not looked at. All triplets at margin 0.5 and depth 0.4 told 47 % of those clips apart after ten epochs
+(unweighted average recall), semi-hard ones at margin 0.2 and depth 1 38 to 41 % after eight; so few clips leave an
+error of about 4 points. `waveform_peak` was set from the levels alone: the median peak of a segment is about 0.9 in
+EMO-DB, and from 0.04 (sadness) to 0.27 (anger) in RAVDESS.
 """
 
 from ml_collections import ConfigDict
