@@ -124,9 +124,11 @@ def out_of_domain(plan: Plan, head: str, scope: str, params: Params, on_done: On
 def in_domain(plan: Plan, head: str, scope: str, splits: Sequence[Split], on_done: OnDone) -> xr.Dataset:
     """Trains and tests on parts of the target: `predictions` (seed, clip) pooled over `splits`, and `tested` (clip).
 
-    The splits, such as those of `leave_one_speaker_out`, must test no clip twice; empty tests are passed over.
+    The splits, such as those of `leave_one_speaker_out`, must test no clip twice; empty tests are passed over. Features
+    are scaled as `scaling.IN_DOMAIN_SCOPE` has it for an experiment's scope.
     """
     n_seeds, target = plan.experiment.n_in_domain_seeds, plan.target
+    scope = scaling.IN_DOMAIN_SCOPE[scope]
     e, clips = plan.experiment, plan.target_clips("corpus" if scope == "train" else scope)
     folds, tests = _folds(plan, clips, scope, [(train, test) for train, test in splits if len(test)])
     n_folds = len(tests)

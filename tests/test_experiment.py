@@ -228,6 +228,14 @@ def test_a_table_of_ones_own_runs_with_every_scaling_and_both_heads(tmp_path):
     assert tuned == {(head, scope) for head in given.heads for scope in given.scalings}
     assert {r.scaling for r in found.rows if r.method == "idt"} == {"speaker", "train"}
     assert {r.scaling for r in found.rows if r.method == "oodt"} == {"speaker", "source"}
+    # Without a source and a support set, either scope means the training speakers, in deed as in name.
+    e = config.resolve(given)
+    plan = stages.Plan.make(e, *experiment.load(e))
+    splits = stages.leave_one_speaker_out(plan.target)
+    by_train = stages.in_domain(plan, "abs_difference", "train", splits, lambda _: None).predictions.values
+    for scope in ("support", "source"):
+        kept = xr.load_dataset(tmp_path / "run" / "arrays" / "abs_difference" / scope / "in_domain.nc")
+        np.testing.assert_array_equal(kept.predictions.values, by_train)
 
 
 def test_leave_one_speaker_out_never_tests_a_twin_of_a_training_clip():
