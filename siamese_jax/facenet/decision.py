@@ -4,10 +4,6 @@ Liu et al. 2021 do not say how an embedding becomes a class; the nearest centroi
 head are this project's choice. Letters as in types.py, and K segments to classify, E dimensions of the sphere's space.
 """
 
-import functools
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
@@ -38,9 +34,9 @@ def segment_scores(
     """
     _check(decision, emb_KxE, train_MxE, label_M, n_classes, neighbours)
     if decision == "centroid":
-        return np.asarray(_centroid_scores(emb_KxE, train_MxE, label_M, n_classes))
+        return _centroid_scores(emb_KxE, train_MxE, label_M, n_classes).astype(np.float32)
     if decision == "neighbours":
-        return np.asarray(_neighbour_scores(emb_KxE, train_MxE, label_M, n_classes, neighbours))
+        return _neighbour_scores(emb_KxE, train_MxE, label_M, n_classes, neighbours).astype(np.float32)
     head = LogisticRegression(max_iter=2000).fit(train_MxE.astype(np.float64), label_M)
     return head.predict_proba(emb_KxE.astype(np.float64)).astype(np.float32)
 
@@ -66,29 +62,27 @@ def utterance_scores(score_KxC: np.ndarray, clip_K: np.ndarray, n_clips: int) ->
     return (total_QxC / count_Q[:, None]).astype(np.float32)
 
 
-@functools.partial(jax.jit, static_argnames="n_classes")
-def _centroid_scores(emb_KxE: jax.Array, train_MxE: jax.Array, label_M: jax.Array, n_classes: int) -> jax.Array:
-    member_MxC = jax.nn.one_hot(label_M, n_classes, dtype=train_MxE.dtype)
-    centroid_CxE = (member_MxC / member_MxC.sum(axis=0)[None, :]).T @ train_MxE
+def _centroid_scores(emb_KxE: np.ndarray, train_MxE: np.ndarray, label_M: np.ndarray, n_classes: int) -> np.ndarray:
+    centroid_CxE = np.stack([train_MxE[label_M == c].mean(axis=0, dtype=np.float64) for c in range(n_classes)])
     return -_squared_distances(emb_KxE, centroid_CxE)
 
 
-@functools.partial(jax.jit, static_argnames=("n_classes", "neighbours"))
 def _neighbour_scores(
-    emb_KxE: jax.Array, train_MxE: jax.Array, label_M: jax.Array, n_classes: int, neighbours: int
-) -> jax.Array:
-    def votes(emb_E: jax.Array) -> jax.Array:
-        # Of training segments at one distance the first ones count, as top_k takes them.
-        _, nearest = jax.lax.top_k(-_squared_distances(emb_E[None], train_MxE)[0], neighbours)
-        return jax.nn.one_hot(label_M[nearest], n_classes).mean(axis=0)
+    emb_KxE: np.ndarray, train_MxE: np.ndarray, label_M: np.ndarray, n_classes: int, neighbours: int
+) -> np.ndarray:
+    score_KxC = np.zeros((len(emb_KxE), n_classes))
+    for start in range(0, len(emb_KxE), _AT_ONCE):
+        distance_BxM = _squared_distances(emb_KxE[start : start + _AT_ONCE], train_MxE)
+        nearest_BxN = np.argpartition(distance_BxM, neighbours - 1, axis=1)[:, :neighbours]
+        for c in range(n_classes):
+            score_KxC[start : start + _AT_ONCE, c] = (label_M[nearest_BxN] == c).mean(axis=1)
+    return score_KxC
 
-    return jax.lax.map(votes, emb_KxE, batch_size=_AT_ONCE)
 
-
-def _squared_distances(a_KxE: jax.Array, b_MxE: jax.Array) -> jax.Array:
-    inner = jnp.matmul(a_KxE, b_MxE.T, precision=jax.lax.Precision.HIGHEST)
-    lengths = jnp.square(a_KxE).sum(axis=1)[:, None] + jnp.square(b_MxE).sum(axis=1)[None, :]
-    return jnp.maximum(lengths - 2 * inner, 0)
+def _squared_distances(a_KxE: np.ndarray, b_MxE: np.ndarray) -> np.ndarray:
+    a_KxE, b_MxE = a_KxE.astype(np.float64), b_MxE.astype(np.float64)
+    lengths = np.square(a_KxE).sum(axis=1)[:, None] + np.square(b_MxE).sum(axis=1)[None, :]
+    return np.maximum(lengths - 2 * a_KxE @ b_MxE.T, 0)
 
 
 def _check(

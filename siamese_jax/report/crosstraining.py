@@ -1,7 +1,8 @@
 """The report on a cross-training: FaceNet's matrix beside the systems on 64 features, from a work directory's files."""
 
+import functools
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from siamese_jax.report.matrices import Matrix, load
 def write(path: Path) -> None:
     """Writes facenet.md and figures/ into a work directory whose other results are there."""
     run = load(path, path.name)
-    document = Document(*titles([run]), sections([run], []))
+    document = Document(*titles([run]), sections([run], [], everything=False))
     for picture in document.pictures():
         with atomic_path(path / "figures" / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.png)
@@ -38,16 +39,21 @@ def titles(runs: Sequence[Matrix]) -> tuple[str, str]:
     )
 
 
-def sections(runs: Sequence[Matrix], command: list[str]) -> list[Section]:
-    """All sections on cross-trainings; `command` made the page, [] where the run itself writes it."""
-    parts = (
+def sections(runs: Sequence[Matrix], command: list[str], everything: bool) -> list[Section]:
+    """All sections on cross-trainings.
+
+    Args:
+      command: that made the page; [] where the run itself writes it.
+      everything: whether every system and cell has its figures, beside those of the comparisons.
+    """
+    parts: tuple[tuple[str, Callable[[Matrix, int], Iterator[Block]]], ...] = (
         ("FaceNet in short", tables.brief),
         ("Both systems on the same clips", tables.systems),
         ("The cross-training matrix", tables.matrix),
         ("With and without pre-training", tables.differences),
-        ("Confusion matrices of both systems", figures.confusions),
-        ("Training curves of FaceNet", figures.curves),
-        ("Embeddings of FaceNet", figures.embeddings),
+        ("Confusion matrices of both systems", functools.partial(figures.confusions, everything=everything)),
+        ("Training curves of FaceNet", functools.partial(figures.curves, everything=everything)),
+        ("Embeddings of FaceNet", functools.partial(figures.embeddings, everything=everything)),
         ("Corpora and folds", tables.corpora),
     )
     found = [Section(title, [block for i, run in enumerate(runs) for block in _headed(runs, run, make(run, i))])

@@ -1,7 +1,7 @@
 """Figures of a cross-training: confusion matrices, training curves and embeddings."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
@@ -41,7 +41,7 @@ def _key(cell: Cell) -> str:
     return f"{before}_{cell.fine_tuning.file_name}".replace("-", "_")
 
 
-def confusions(run: Matrix, number: int) -> Iterator[Block]:
+def confusions(run: Matrix, number: int, everything: bool) -> Iterator[Block]:
     """The compared cells and the best classifier; the others folded away. Recalls with intervals in a table."""
     compared_names = {(cell.fine_tuning.corpus, cell_name(cell)) for cell in compared(run)}
     for corpus in run.described:
@@ -49,16 +49,18 @@ def confusions(run: Matrix, number: int) -> Iterator[Block]:
         beside = [row for row in rows if row.system != "facenet" and row.learnt_from == "folds"]
         best = max(beside, key=lambda row: row.uar or 0.0, default=None)
         shown = [row for row in rows if (corpus, row.name) in compared_names or row is best]
-        others = [row for row in rows if row not in shown]
-        pictures = {row.name: _confusion(run, row, f"confusion_{number}_{corpus}_{i}") for i, row in enumerate(rows)}
-        yield Gallery([pictures[row.name] for row in shown])
+        others = [row for row in rows if row not in shown] if everything else []
+        yield Gallery([_confusion(run, row, f"confusion_{number}_{corpus}_{i}") for i, row in enumerate(shown)])
         yield Table(
             f"Recall in per cent on {corpus}; {rows[0].interval}, n = {words.plural(rows[0].n_speakers, 'speaker')}.",
             ("system", *run.emotions),
             [(row.name, *(score(value, low, high) for value, low, high in row.recalls)) for row in rows],
         )
         if others:
-            yield Fold(f"{corpus}: the other systems", [Gallery([pictures[row.name] for row in others])])
+            pictures = [
+                _confusion(run, row, f"confusion_{number}_{corpus}_{i}") for i, row in enumerate(others, len(shown))
+            ]
+            yield Fold(f"{corpus}: the other systems", [Gallery(pictures)])
 
 
 def _confusion(run: Matrix, row: Row, name: str) -> Picture:
@@ -71,9 +73,16 @@ def _confusion(run: Matrix, row: Row, name: str) -> Picture:
     return confusion.matrix_picture(name, row.name, run.emotions, share, pooled)
 
 
-def curves(run: Matrix, number: int) -> Iterator[Block]:
-    """Curves of the compared cells; a line a fold."""
-    for cell in compared(run):
+def curves(run: Matrix, number: int, everything: bool) -> Iterator[Block]:
+    """Curves of the cells, a line a fold; those that are not compared are folded away."""
+    yield from _curves(run, number, compared(run))
+    others = [cell for cell in cells(run) if cell not in compared(run)] if everything else []
+    if others:
+        yield Fold("Training curves of the other cells", list(_curves(run, number, others)))
+
+
+def _curves(run: Matrix, number: int, shown_cells: Sequence[Cell]) -> Iterator[Block]:
+    for cell in shown_cells:
         folds = [run.arrays(fold_name(cell, i)) for i in range(_n_folds(run, cell))]
         shown = [(name, title) for name, title in CURVES if name in folds[0]]
         yield Paragraph(f"{cell_name(cell)} ({cell.fine_tuning.corpus}), fine-tuning:")
@@ -111,8 +120,8 @@ def _curve(folds: list[xr.Dataset], quantity: str, y_label: str, name: str, titl
     )  # fmt: skip
 
 
-def embeddings(run: Matrix, number: int) -> Iterator[Block]:
-    """The clips of fold 0 of the compared cells in the plane."""
+def embeddings(run: Matrix, number: int, everything: bool) -> Iterator[Block]:
+    """The clips of fold 0 of the cells in the plane; those that are not compared are folded away."""
     method = run.config["projection"]
     what = "t-SNE (perplexity 30 or a quarter of the clips, scikit-learn, from principal components)"
     yield Paragraph(
@@ -122,6 +131,10 @@ def embeddings(run: Matrix, number: int) -> Iterator[Block]:
         "mean little in t-SNE; a plane shows how an embedding looks, not whether a method is better."
     )
     yield Gallery([_plane(run, cell, f"embedding_{number}_{_key(cell)}") for cell in compared(run)])
+    others = [cell for cell in cells(run) if cell not in compared(run)] if everything else []
+    if others:
+        pictures = [_plane(run, cell, f"embedding_{number}_{_key(cell)}") for cell in others]
+        yield Fold("Embeddings of the other cells", [Gallery(pictures)])
 
 
 def _plane(run: Matrix, cell: Cell, name: str) -> Picture:
@@ -158,7 +171,7 @@ def projected(run: Matrix, emb_NxE: np.ndarray, name: str) -> np.ndarray:
     """Embeddings in the plane [N, 2], kept in the work directory, since t-SNE takes seconds."""
     method = run.config["projection"]
     made_from = hashlib.sha256(method.encode() + np.ascontiguousarray(emb_NxE).tobytes()).hexdigest()
-    file = run.path / "report" / f"{name}.nc"
+    file = run.path / "report" / f"{name.partition('_')[2].partition('_')[2]}.nc"
     if file.exists():
         try:
             with xr.open_dataset(file, engine="h5netcdf") as kept:

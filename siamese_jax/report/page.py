@@ -66,7 +66,7 @@ def write(workdirs: Sequence[str | Path], output: str | Path, command: Sequence[
 def build(given: Sequence[Folder | Matrix], command: list[str]) -> Document:
     """All sections: those of cross-trainings, of reproductions, of reruns, and where everything comes from."""
     matrices = [folder for folder in given if isinstance(folder, Matrix)]
-    crossed = crosstraining.sections(matrices, command) if matrices else []
+    crossed = crosstraining.sections(matrices, command, everything=True) if matrices else []
     found = [folder for folder in given if isinstance(folder, Folder)]
     if not found:
         return Document(*crosstraining.titles(matrices), crossed)

@@ -44,7 +44,6 @@ def test_neighbours_are_found_in_more_segments_than_are_compared_at_once(monkeyp
     query, train, label = embeddings(3, n_query=50)
     whole = decision.segment_scores("neighbours", query, train, label, 3, 5)
     monkeypatch.setattr(decision, "_AT_ONCE", 7)
-    decision._neighbour_scores.clear_cache()
     np.testing.assert_array_equal(decision.segment_scores("neighbours", query, train, label, 3, 5), whole)
 
 
