@@ -80,7 +80,7 @@ def start(kind, output, n_processes, devices, seconds=0.0, port=0, **environment
     variables = {
         "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "SIAMESE_JAX_SAVE_SECONDS": "0",
         "JAX_COMPILATION_CACHE_DIR": str(root / ".pytest_cache" / "xla"),
-        "SIAMESE_JAX_LOST_SECONDS": "6", "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]),
+        "SIAMESE_JAX_LOST_SECONDS": "10", "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]),
     }  # fmt: skip
     processes = []
     for i in range(n_processes):

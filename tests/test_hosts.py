@@ -1,14 +1,25 @@
 """One run on several processes gives what one process gives, and ends in good order when one of them does not."""
 
+import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from hosts_for_tests import CHUNK, N_TRIALS, start
 
 from siamese_jax import hosts
+from siamese_jax.errors import InputError
+from siamese_jax.hosts import Share
+from siamese_jax.lock import Lock
+
+ROOT = Path(__file__).parent.parent
 
 
 def free_port():
@@ -82,10 +93,10 @@ def goes_on(tmp_path, n_processes, whole):
 def test_a_killed_process_ends_the_others_and_the_run_goes_on(tmp_path, whole):
     ((code, _, err), (killed, _, _)), seconds = interrupted(tmp_path, 1, signal.SIGKILL)
     assert (code, killed) == (hosts.LOST, -signal.SIGKILL)
-    assert "process 1 of 2 was lost: no sign of it for 6 s" in err
+    assert "process 1 of 2 was lost: no sign of it for 10 s" in err
     assert "the same command, on any number of processes, goes on from there" in err
     assert "Traceback" not in err
-    assert seconds < 40
+    assert seconds < 60
     goes_on(tmp_path, 1, whole)
 
 
@@ -94,3 +105,122 @@ def test_a_signal_to_one_process_stops_all_and_the_run_goes_on(tmp_path, whole):
     assert [code for code, *_ in ended] == [143, 143]
     assert all("the same command goes on from there" in err and "Traceback" not in err for _, _, err in ended)
     goes_on(tmp_path, 2, whole)
+
+
+@pytest.mark.long
+def test_without_process_0_the_others_end_at_once_and_the_run_goes_on(tmp_path, whole):
+    ((killed, _, _), (code, _, err)), seconds = interrupted(tmp_path, 0, signal.SIGKILL)
+    assert killed == -signal.SIGKILL
+    # JAX's own watch ends the process most often before ours comes to it.
+    assert code in (hosts.LOST, -signal.SIGABRT)
+    assert "process 0 of 2 was lost" in err or "another task died" in err
+    assert seconds < 20
+    goes_on(tmp_path, 2, whole)
+
+
+@pytest.mark.long
+def test_what_is_wrong_on_one_process_is_heard_on_all(tmp_path):
+    with Lock(tmp_path / "w" / ".lock", "the folder"):
+        (code, _, first), (other, _, second) = ends(start("work", tmp_path / "w", 2, 1, port=free_port()))
+    assert (code, other) == (2, hosts.LOST)
+    assert f"in use by process {os.getpid()}" in first
+    assert "process 0 of 2 failed" in second
+    assert f"in use by process {os.getpid()}" in second
+
+
+@pytest.mark.long
+def test_processes_that_were_not_started_alike_are_refused(tmp_path):
+    ended = ends(start("work", tmp_path / "w", 2, 1, port=free_port(), DIGEST=["a", "b"]))
+    assert [code for code, *_ in ended] == [2, 2]
+    assert all("digest of the configuration, tables and version" in err for *_, err in ended)
+    ended = ends(start("work", tmp_path / "w", 2, 1, port=free_port(), JAX_NUM_CPU_DEVICES=["1", "2"]))
+    assert [code for code, *_ in ended] == [2, 2]
+    assert all("devices of a process: 2 cpu on process 1, 1 cpu on process 0" in err for *_, err in ended)
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_share_is_found_or_asked_for(monkeypatch):
+    assert hosts.share(False, None, None) == Share(0, 1)
+    assert hosts.share(False, 3, 2) == Share(2, 3)
+    for name, value in slurm(1, 4, 9911).items():
+        monkeypatch.setenv(name, value)
+    assert hosts.share(True, None, None) == Share(1, 4)
+
+
+@pytest.mark.parametrize("given", [(None, 1), (2, None), (2, 2)])
+def test_a_share_that_does_not_fit_is_refused(given):
+    with pytest.raises(InputError, match=r"num_processes \w+, process_id \w+: expected their number and this one's"):
+        hosts.share(False, *given)
+
+
+@pytest.mark.parametrize("given", [("localhost:1", None, 0), ("localhost", 2, 0), ("localhost:1", 2, 2)])
+def test_half_an_address_is_refused(given):
+    with pytest.raises(InputError, match=r"coordinator localhost.*expected host:port, the same on all processes"):
+        hosts.join(*given)
+    assert (hosts.count(), hosts.index(), hosts.is_writer()) == (1, 0, True)
+
+
+def slurm(process, processes, port):
+    """What Slurm tells a process of a job step on this machine."""
+    return {
+        "SLURM_JOB_ID": str(port), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": str(processes),
+        "SLURM_STEP_NUM_TASKS": str(processes), "SLURM_PROCID": str(process), "SLURM_LOCALID": str(process),
+        "JAX_COORDINATOR_PORT": str(port),
+    }  # fmt: skip
+
+
+SMALL = ["--config=configs/smoke.py", "--config.n_draws=12", "--config.source_steps=10", "--config.in_domain_steps=5"]
+
+
+def launched(tmp_path, name, n_processes, launcher, *given):
+    """The work directory of a launcher's run on so many processes, found as under Slurm."""
+    port, processes = free_port(), []
+    for i in range(n_processes):
+        environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2", "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", launcher, f"--workdir={tmp_path / name}", *SMALL, *given]
+        if n_processes > 1:
+            environment |= slurm(i, n_processes, port)
+            command.append("--distributed=auto")
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes))
+    for code, _, err in ends(processes, 500):
+        assert code == 0, err
+    return tmp_path / name
+
+
+def without_seconds(value):
+    if isinstance(value, dict):
+        return {key: without_seconds(each) for key, each in value.items() if key != "seconds"}
+    return [without_seconds(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("launcher", "given"),
+    [
+        ("launch.reproduce", []),
+        ("launch.rerun", ["--draws=24", "--alternative_draws=12"]),
+        ("launch.rerun", ["--protocol=out_of_domain", "--draws=24"]),
+        ("launch.rerun", ["--protocol=in_domain", "--draws=3", "--config.n_draws=3"]),
+        ("launch.rerun", ["--crossed", "--config.n_draws=3"]),
+    ],
+    ids=["reproduce", "rerun", "out_of_domain", "in_domain", "crossed"],
+)
+def test_every_run_gives_the_same_results_on_two_processes(tmp_path, launcher, given):
+    one, two = (launched(tmp_path, name, n, launcher, *given) for name, n in (("one", 1), ("two", 2)))
+    files = [file.relative_to(one) for file in one.rglob("*") if file.suffix in (".json", ".nc", ".md")]
+    assert len(files) > 3
+    for file in files:
+        if file.suffix == ".nc":
+            with (
+                xr.open_dataset(one / file, engine="h5netcdf") as a,
+                xr.open_dataset(two / file, engine="h5netcdf") as b,
+            ):
+                xr.testing.assert_equal(
+                    a.drop_vars("fit_seconds", errors="ignore"), b.drop_vars("fit_seconds", errors="ignore")
+                )
+        elif file.name != "provenance.json" and file.suffix == ".json":
+            a, b = (without_seconds(json.loads((folder / file).read_text())) for folder in (one, two))
+            assert a == b
+        assert (two / file).exists()
+    assert json.loads((two / "provenance.json").read_text())["processes"] == 2
