@@ -175,19 +175,28 @@ class _Run:
         return values
 
     def end(self, code: int, why: str) -> int:
-        """Says how this process ended and waits for the others to end; the exit code."""
+        """Says how this process ended and waits for the others as long as that is of use; the exit code."""
         self._ended, self._why = code, why
         limit = time.monotonic() + LOST_SECONDS
         self.beat()
-        while self.running and not isinstance(self.gone, LostError) and (code == 0 or time.monotonic() < limit):
+        # JAX ends a process by an abort when process 0 goes first: the others go as soon as they have failed.
+        while self.running and (not code or (not self.index and time.monotonic() < limit)):
+            if isinstance(self.gone, LostError) and (self.index or not self._lives()):
+                break
             time.sleep(PULSE_SECONDS / 5)
             self.beat()
         self._done.set()
         self._thread.join()
+        if (code or self.gone) and not self.index:
+            time.sleep(PULSE_SECONDS)
         if code == 0 and self.gone and self.index:
             logging.error("%s", self.gone)
             return LOST
         return code
+
+    def _lives(self) -> bool:
+        """Whether any other process that has not ended gives signs."""
+        return any(time.monotonic() - self.seen[process][1] <= LOST_SECONDS for process in self.running)
 
 
 _run: _Run | None = None
@@ -246,15 +255,15 @@ def connect(coordinator: str | None, processes: int | None, process: int | None)
 def leave(code: int, why: str = "") -> None:
     """Ends this process's part, after its last words: the others learn `code`, its exit code, and `why`.
 
-    Where a process was lost this does not return: it ends the process with its exit code.
+    Where not all went well this does not return: it ends the process with its exit code.
     """
     global _run
     if _run is None:
         return
     run, _run = _run, None
     code = run.end(code, why)
-    if run.running or code == LOST:
-        # JAX would wait for those that are not there.
+    if code or run.gone or run.running:
+        # JAX would wait for all to end well.
         sys.stdout.flush()
         sys.stderr.flush()
         logging.flush()

@@ -5,6 +5,7 @@ Also the flags of a run on several processes (`siamese_jax.hosts`), the same on 
 
 import contextlib
 import sys
+import traceback
 from collections.abc import Iterator
 
 from absl import flags, logging
@@ -65,6 +66,11 @@ def exit_codes() -> Iterator[None]:
     except interrupt.Stopped as stopped:
         logging.warning("%s", stopped)
         code = stopped.exit_code
+    except BaseException:
+        if hosts.count() > 1:
+            # Nothing comes after `hosts.leave` there.
+            traceback.print_exc()
+        raise
     finally:
         hosts.leave(code, why)
     if code:

@@ -28,7 +28,7 @@ def free_port():
         return found.getsockname()[1]
 
 
-def ends(processes, seconds=100):
+def ends(processes, seconds=300):
     """(exit code, standard output, standard error) of every process; none is left running."""
     limit = time.monotonic() + seconds
     try:
