@@ -1,25 +1,18 @@
 """One run on several processes gives what one process gives, and ends in good order when one of them does not."""
 
-import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 from hosts_for_tests import CHUNK, N_TRIALS, start
 
 from siamese_jax import hosts
 from siamese_jax.errors import InputError
 from siamese_jax.hosts import Share
 from siamese_jax.lock import Lock
-
-ROOT = Path(__file__).parent.parent
 
 
 def free_port():
@@ -167,60 +160,3 @@ def slurm(process, processes, port):
         "SLURM_STEP_NUM_TASKS": str(processes), "SLURM_PROCID": str(process), "SLURM_LOCALID": str(process),
         "JAX_COORDINATOR_PORT": str(port),
     }  # fmt: skip
-
-
-SMALL = ["--config=configs/smoke.py", "--config.n_draws=12", "--config.source_steps=10", "--config.in_domain_steps=5"]
-
-
-def launched(tmp_path, name, n_processes, launcher, *given):
-    """The work directory of a launcher's run on so many processes, found as under Slurm."""
-    port, processes = free_port(), []
-    for i in range(n_processes):
-        environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2", "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", launcher, f"--workdir={tmp_path / name}", *SMALL, *given]
-        if n_processes > 1:
-            environment |= slurm(i, n_processes, port)
-            command.append("--distributed=auto")
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes))
-    for code, _, err in ends(processes, 500):
-        assert code == 0, err
-    return tmp_path / name
-
-
-def without_seconds(value):
-    if isinstance(value, dict):
-        return {key: without_seconds(each) for key, each in value.items() if key != "seconds"}
-    return [without_seconds(each) for each in value] if isinstance(value, list) else value
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(
-    ("launcher", "given"),
-    [
-        ("launch.reproduce", []),
-        ("launch.rerun", ["--draws=24", "--alternative_draws=12"]),
-        ("launch.rerun", ["--protocol=out_of_domain", "--draws=24"]),
-        ("launch.rerun", ["--protocol=in_domain", "--draws=3", "--config.n_draws=3"]),
-        ("launch.rerun", ["--crossed", "--config.n_draws=3"]),
-    ],
-    ids=["reproduce", "rerun", "out_of_domain", "in_domain", "crossed"],
-)
-def test_every_run_gives_the_same_results_on_two_processes(tmp_path, launcher, given):
-    one, two = (launched(tmp_path, name, n, launcher, *given) for name, n in (("one", 1), ("two", 2)))
-    files = [file.relative_to(one) for file in one.rglob("*") if file.suffix in (".json", ".nc", ".md")]
-    assert len(files) > 3
-    for file in files:
-        if file.suffix == ".nc":
-            with (
-                xr.open_dataset(one / file, engine="h5netcdf") as a,
-                xr.open_dataset(two / file, engine="h5netcdf") as b,
-            ):
-                xr.testing.assert_equal(
-                    a.drop_vars("fit_seconds", errors="ignore"), b.drop_vars("fit_seconds", errors="ignore")
-                )
-        elif file.name != "provenance.json" and file.suffix == ".json":
-            a, b = (without_seconds(json.loads((folder / file).read_text())) for folder in (one, two))
-            assert a == b
-        assert (two / file).exists()
-    assert json.loads((two / "provenance.json").read_text())["processes"] == 2
