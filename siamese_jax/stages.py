@@ -190,7 +190,7 @@ class FineTuning:
         self.plan, self.head = plan, head
         e = plan.experiment
         self._probe = geometry.probe_rows(plan.target.label, plan.target.speaker)
-        self._trial = protocols.make_fine_tuning_trial(plan.spec(head), e.losses, e.steps)
+        self.trial = protocols.make_fine_tuning_trial(plan.spec(head), e.losses, e.steps)
         params = jax.tree.map(
             lambda leaf: leaf[None], siamese.init(plan.spec(head).network, plan.keys(0, 1)[0], self._width)
         )
@@ -200,7 +200,7 @@ class FineTuning:
             if size not in self._programs:
                 few_shot = self._few_shot(np.zeros((1, size), np.int32), 0, scaling.identity(1, self._width))
                 chunk = trials.chunk_size(len(e.frozen) * e.n_draws, self._floats(size))
-                program = trials.TrialProgram(self._trial, (0, 0, None, None, None), chunk)
+                program = trials.TrialProgram(self.trial, (0, 0, None, None, None), chunk)
                 self._programs[size] = executor.submit(
                     program.prepare, params, few_shot, target, self._probe, np.int32(0)
                 )
@@ -225,6 +225,18 @@ class FineTuning:
         valid = np.broadcast_to(np.arange(size + padding) < size, padded.shape).copy()
         return FewShot(padded, valid, np.zeros(n, np.int32), scalings)
 
+    def arguments(self, plan: Plan, n_speakers: int, scope: str, params: Params) -> tuple[Params, FewShot, Clips, Any]:
+        """What all fine-tuning trials of a plan take but the loss, [frozen x draws] in front of what differs."""
+        e = plan.experiment
+        target = plan.target_clips(scope)
+        support = plan.draws.support(n_speakers)
+        padding = self._padded(n_speakers) - support.shape[1]
+        few_shot = self._few_shot(support, padding, plan.support_scaling(target, scope, n_speakers))
+        every = jax.tree.map(lambda leaf: np.tile(leaf, (len(e.frozen),) + (1,) * (leaf.ndim - 1)), few_shot)
+        every = every._replace(frozen=np.repeat(np.array(e.frozen, np.int32), e.n_draws))
+        starts = jax.tree.map(lambda leaf: leaf[np.tile(plan.seed_of_draw, len(e.frozen))], params)
+        return starts, every, target, self._probe
+
     def run(self, plan: Plan, n_speakers: int, scope: str, params: Params, on_done: OnDone) -> xr.Dataset:
         """All fine-tuning trials of a plan with this many speakers; the plan's draws may be others than the maker's.
 
@@ -233,24 +245,19 @@ class FineTuning:
         `support` (draw, labelled) and `seed_of_draw` (draw).
         """
         e = plan.experiment
-        target = plan.target_clips(scope)
-        support = plan.draws.support(n_speakers)
-        padding = self._padded(n_speakers) - support.shape[1]
-        few_shot = self._few_shot(support, padding, plan.support_scaling(target, scope, n_speakers))
+        arguments = self.arguments(plan, n_speakers, scope, params)
         shape = (len(e.frozen), e.n_draws)
-        every = jax.tree.map(lambda leaf: np.tile(leaf, (len(e.frozen),) + (1,) * (leaf.ndim - 1)), few_shot)
-        every = every._replace(frozen=np.repeat(np.array(e.frozen, np.int32), e.n_draws))
-        starts = jax.tree.map(lambda leaf: leaf[np.tile(plan.seed_of_draw, len(e.frozen))], params)
         program = interrupt.result(self._programs[self._padded(n_speakers)])
-        results = [
-            program(starts, every, target, self._probe, np.int32(i), on_chunk=on_done) for i in range(len(e.losses))
-        ]
+        results = [program(*arguments, np.int32(i), on_chunk=on_done) for i in range(len(e.losses))]
         stacked = jax.tree.map(lambda *leaves: np.stack([x.reshape(shape + x.shape[1:]) for x in leaves]), *results)
         dims = ("loss", "frozen", "draw")
         arrays: dict[str, Any] = {"predictions": ((*dims, "step", "clip"), stacked.predictions)}
         arrays |= {name: ((*dims, "step"), value) for name, value in stacked.log._asdict().items()}
         arrays["emotion_distances"] = ((*dims, "step", "class", "other_class"), stacked.emotion_distances)
-        arrays |= {"skipped": (dims, stacked.skipped), "support": (("draw", "labelled"), support.astype(np.int32))}
+        arrays |= {
+            "skipped": (dims, stacked.skipped),
+            "support": (("draw", "labelled"), plan.draws.support(n_speakers).astype(np.int32)),
+        }
         arrays |= {"seed_of_draw": ("draw", plan.seed_of_draw.astype(np.int32))}
         coords = {"loss": list(e.losses), "frozen": list(e.frozen), "step": list(e.steps)}
         coords |= {"class": list(e.emotions), "other_class": list(e.emotions)}
