@@ -63,6 +63,8 @@ def kill_until_done(kind, folder, output, seconds, rng, kills, stop_signal=signa
             if process.is_alive():
                 os.kill(process.pid, stop_signal)
                 process.join(LIMIT)
+                if process.exitcode == 0:  # it was over before the signal reached it
+                    return hits
                 assert process.exitcode == (-9 if stop_signal == signal.SIGKILL else 128 + stop_signal)
                 half = any(".unfinished-" in name for name in victims.files(output)) if output.exists() else False
                 hits.append(f"{how}, half a file left" if half else how)
