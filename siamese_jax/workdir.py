@@ -17,6 +17,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from typing import Any, Self
 
 import jax
 import xarray as xr
+from absl import logging
 
 import siamese_jax
 from siamese_jax import checkpoints, hosts
@@ -65,6 +67,7 @@ class WorkDir:
         self.path = Path(path)
         self._may_change = frozenset(may_change)
         self._lock: Lock | None = None
+        self._begun: float | None = time.perf_counter()
         config = json.loads(json.dumps({**dataclasses.asdict(experiment), "tables": inputs}))
         config["kind"] = kind
         config["version"] = siamese_jax.__version__
@@ -175,6 +178,9 @@ class WorkDir:
             made.attrs["seconds"] = kept.seconds
             self.check()
             _write_arrays(file, made)
+        if self._begun is not None:
+            logging.info("first results after %.1f s, compiling included: %s", time.perf_counter() - self._begun, name)
+            self._begun = None
 
     def check(self) -> None:
         """Raises InputError where the folder is not the one any more that was locked."""

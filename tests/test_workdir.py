@@ -239,3 +239,13 @@ def test_a_read_only_folder_is_named(tmp_path):
 def test_a_place_where_nobody_can_write_is_named():
     with pytest.raises(InputError, match=r"/proc/nowhere: cannot be written \(.*\); make room or mend"):
         opened("/proc/nowhere")
+
+
+def test_the_time_to_the_first_results_is_said_once(tmp_path, caplog):
+    caplog.set_level("INFO", logger="absl")
+    with opened(tmp_path / "run") as work:
+        for name in ("first", "second"):
+            work.arrays(name, lambda: xr.Dataset({"x": 1}))
+    said = [record.getMessage() for record in caplog.records if "first results" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].endswith("compiling included: first")

@@ -70,7 +70,7 @@ def matrix_picture(name: str, title: str, emotions: Sequence[str], share_CxC: np
 
     def draw() -> drawing.Figure:
         # Long titles take a second line, many emotions more height.
-        lines = textwrap.wrap(title, 44)
+        lines = textwrap.wrap(title, 36)
         figure, axis = drawing.panel(2.95 + 0.15 * len(lines) + 0.25 * max(0, len(emotions) - 4))
         # Cividis: one path from dark to light for every kind of colour vision.
         axis.imshow(share_CxC, cmap="cividis", vmin=0, vmax=100)
