@@ -122,6 +122,9 @@ def cepstra(power: jax.Array) -> jax.Array:
     bands = jnp.matmul(jnp.sqrt(power), mel, precision=exact)
     # The floor is one step of a 16-bit sample: silence gives 0, not minus infinity.
     logarithms = jnp.log(jnp.maximum(bands, 1.0))
+    # Every row of the cosine transform sums to 0: without their mean the logarithms are a quarter as large, and so is
+    # what rounding leaves of them.
+    logarithms -= jnp.mean(logarithms, axis=1, keepdims=True)
     return jnp.matmul(logarithms, jnp.asarray(cepstral_weights(), power.dtype), precision=exact)
 
 
