@@ -120,10 +120,10 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
 
 
 def n_fits(plan: Plan, scope: str, parts: Sequence[str]) -> int:
-    """Fits of one classifier in `run`, for progress."""
+    """Fits of all classifiers in `run`, for progress."""
     e = plan.experiment
     each = {"loso": len(plan.target.speakers), "source_only": 1, "few_shot": 2 * len(e.n_speakers) * e.n_draws}
-    return sum(each[part] for part in parts if part == "loso" or scope != "train")
+    return len(e.alternatives) * sum(each[part] for part in parts if part == "loso" or scope != "train")
 
 
 def in_domain_tasks(

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from siamese_jax.datasets import Dataset
 from siamese_jax.errors import InputError
 from siamese_jax.io import write_json, write_text
 from siamese_jax.machine import available_cores
-from siamese_jax.progress import Bars, bars
+from siamese_jax.progress import Bars, OnDone, bars
 from siamese_jax.report import differences as differences_report
 from siamese_jax.report import figure2, scalars, table1
 from siamese_jax.rows import Difference, Row
@@ -174,15 +175,19 @@ def _few_shot_predictions(plan: Plan, arrays: xr.Dataset) -> dict[str, np.ndarra
 
 
 def _alternatives(plan: Plan, work: WorkDir, shown: Bars, scope: str) -> xr.Dataset:
-    e = plan.experiment
+    parts = alternatives.PARTS
+    on_done = shown.start(f"alternatives ({scope})", alternatives.n_fits(plan, scope, parts))
+    return classifiers(plan, work, f"alternatives/{scope}", scope, parts, on_done)
+
+
+def classifiers(plan: Plan, work: WorkDir, name: str, scope: str, parts: Sequence[str], on_done: OnDone) -> xr.Dataset:
+    """The classifiers' arrays kept under `name`, see `alternatives.run`; made now where they are not there."""
 
     def make() -> xr.Dataset:
         logging.info("alternatives, scaling by %s", scope)
-        parts = alternatives.PARTS
-        on_done = shown.start(f"alternatives ({scope})", len(e.alternatives) * alternatives.n_fits(plan, scope, parts))
         return label(plan, alternatives.run(plan, scope, parts, on_done, available_cores()))
 
-    return work.arrays(f"alternatives/{scope}", make, alone=True)
+    return work.arrays(name, make, alone=True)
 
 
 def _write(plan: Plan, work: WorkDir, results: Results, seconds: float) -> None:

@@ -134,10 +134,7 @@ def _setting(
             blocks.append(_read_block(plan, k, work.arrays(_block(head, scope, k, b), make)))
         kept.append(_join(blocks))
         first.append(_pooled(blocks[:n_beside]) if n_beside else {})
-    scored = {
-        split: Scored(np.stack([k.scored[split].uar for k in kept]), np.stack([k.scored[split].wa for k in kept]))
-        for split in rows.SPLITS
-    }
+    scored = {split: rows.stacked([k.scored[split] for k in kept]) for split in rows.SPLITS}
     counts = {split: np.stack([k.counts[split] for k in kept]) for split in rows.SPLITS}
     whole = dataclasses.replace(plans[0], experiment=dataclasses.replace(e, n_draws=len(plans) * e.n_draws))
     grid = Grid(scored, np.array([k.seconds for k in kept]))
@@ -216,15 +213,11 @@ def _classifiers(work: WorkDir, plans: list[Plan], scope: str, shown: Bars) -> _
     if not plans:
         return None
     parts = ("few_shot",)
-    total = len(plans) * len(plans[0].experiment.alternatives) * alternatives.n_fits(plans[0], scope, parts)
-    on_done = shown.start(f"alternatives ({scope})", total)
+    on_done = shown.start(f"alternatives ({scope})", len(plans) * alternatives.n_fits(plans[0], scope, parts))
     kept, seconds = [], []
     for b, plan in enumerate(plans):
-
-        def make(plan: Plan = plan) -> xr.Dataset:
-            return experiment.label(plan, alternatives.run(plan, scope, parts, on_done, available_cores()))
-
-        arrays = work.arrays(f"alternatives/{scope}/block_{b:05d}", make, alone=True)
+        name = f"alternatives/{scope}/block_{b:05d}"
+        arrays = experiment.classifiers(plan, work, name, scope, parts, on_done)
         kept.append(_read_classifiers(plan, arrays))
         seconds.append(arrays.fit_seconds.values)
     counts = {split: np.sum([c[split] for _, c in kept], axis=0) for split in rows.SPLITS}
@@ -238,7 +231,7 @@ def _read_classifiers(plan: Plan, arrays: xr.Dataset) -> tuple[dict[str, Scored]
     masks = [rows.test_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.n_speakers]
     for split in rows.SPLITS:
         each = [_counted(plan, predictions[:, :, k], mask[split]) for k, mask in enumerate(masks)]
-        scored[split] = Scored(*(np.stack([getattr(s, name) for s, _ in each], axis=2) for name in ("uar", "wa")))
+        scored[split] = rows.stacked([one for one, _ in each], axis=2)
         counts[split] = np.stack([by_seed[:, both] for _, by_seed in each], axis=1)
     return scored, counts
 

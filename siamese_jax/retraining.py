@@ -17,7 +17,6 @@ from siamese_jax import alternatives, claims, experiment, hosts, metrics, rows, 
 from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
 from siamese_jax.io import write_json, write_text
-from siamese_jax.machine import available_cores
 from siamese_jax.progress import Bars, OnDone, bars
 from siamese_jax.report import claims as claims_report
 from siamese_jax.report import markdown
@@ -83,13 +82,8 @@ def _classifiers(work: WorkDir, plan: Plan, protocol: str, scope: str, shown: Ba
     if not plan.experiment.alternatives:
         return None
     parts = (PROTOCOLS[protocol],)
-
-    def make() -> xr.Dataset:
-        total = len(plan.experiment.alternatives) * alternatives.n_fits(plan, scope, parts)
-        on_done = shown.start(f"alternatives ({scope})", total)
-        return experiment.label(plan, alternatives.run(plan, scope, parts, on_done, available_cores()))
-
-    return work.arrays(f"alternatives/{scope}", make, alone=True)
+    on_done = shown.start(f"alternatives ({scope})", alternatives.n_fits(plan, scope, parts))
+    return experiment.classifiers(plan, work, f"alternatives/{scope}", scope, parts, on_done)
 
 
 def _trainings(work: WorkDir, plans: list[Plan], protocol: str, head: str, scope: str, shown: Bars) -> xr.Dataset:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,11 @@ class Scored:
 
     uar: np.ndarray
     wa: np.ndarray
+
+
+def stacked(each: Sequence[Scored], axis: int = 0) -> Scored:
+    """Scores of equal shapes as one record, with a new axis."""
+    return Scored(np.stack([one.uar for one in each], axis), np.stack([one.wa for one in each], axis))
 
 
 def test_masks(target: Dataset, support: np.ndarray) -> dict[str, np.ndarray]:

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from siamese_jax import metrics
+from siamese_jax import claims, metrics
 from siamese_jax.errors import InputError
 from siamese_jax.stats import variance
-from siamese_jax.stats.records import Interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,19 +109,10 @@ def compare(experiments: list[SpeakerScores], level: float) -> dict[str, Any]:
         "speakers": int(known.sum()),
         "source_means": {one.name: float(mean) for one, mean in zip(experiments, by_source.mean(axis=1))},
         "frozen_means": {str(f): float(mean) for f, mean in zip(first.frozen, by_frozen.mean(axis=1))},
-        "source_contrasts": [{"first": a, "second": b, **_plain(i)} for (a, b), i in contrasts.items()],
+        "source_contrasts": [{"first": a, "second": b, **claims.plain(i, 1.0)} for (a, b), i in contrasts.items()],
     }
     if len(first.frozen) > 1:
-        found["source_variance_minus_frozen_variance"] = _plain(
-            variance.spread_difference(by_source, by_frozen, level, over="speakers")
+        found["source_variance_minus_frozen_variance"] = claims.plain(
+            variance.spread_difference(by_source, by_frozen, level, over="speakers"), 1.0
         )
     return found
-
-
-def _plain(interval: Interval) -> dict[str, Any]:
-    values = {name: float(getattr(interval, name)) for name in ("estimate", "low", "high")}
-    return {
-        **{name: value if np.isfinite(value) else None for name, value in values.items()},
-        "kind": interval.label,
-        "note": interval.note,
-    }

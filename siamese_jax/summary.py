@@ -40,10 +40,7 @@ def score_grid(plan: Plan, stages: Mapping[int, xr.Dataset]) -> Grid:
         predictions = arrays.predictions.transpose("loss", "frozen", "step", "draw", "clip").values
         for split, mask in rows.test_masks(plan.target, plan.draws.support(n_speakers)).items():
             by_split[split].append(rows.score(predictions, plan.target, mask))
-    scored = {
-        split: Scored(np.stack([s.uar for s in each]), np.stack([s.wa for s in each]))
-        for split, each in by_split.items()
-    }
+    scored = {split: rows.stacked(each) for split, each in by_split.items()}
     return Grid(scored, np.array([arrays.attrs["seconds"] for arrays in stages.values()]))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from siamese_jax import sources
 from siamese_jax.errors import InputError
-from siamese_jax.report import words
+from siamese_jax.report import claims, words
 from siamese_jax.report.document import Block, Heading, Paragraph, Section, Table
 from siamese_jax.report.results import Loaded, settings
 
@@ -44,7 +44,7 @@ def _tables(found: dict[str, Any]) -> Iterator[Block]:
     ]
     yield Table(f"Mean UAR (%) over {words.plural(found['speakers'], 'target speaker')}.", ("level", "UAR %"), means)
     first = found["source_contrasts"][0]
-    rows = [(f"{one['first']} minus {one['second']}", _estimate(one)) for one in found["source_contrasts"]]
+    rows = [(f"{one['first']} minus {one['second']}", claims.estimate(one)) for one in found["source_contrasts"]]
     caption = f"Contrasts between sources, points of UAR; {first['kind']} (Bonferroni over the contrasts)."
     yield Table(caption, ("contrast", "points"), rows)
     both = found.get("source_variance_minus_frozen_variance")
@@ -53,12 +53,5 @@ def _tables(found: dict[str, Any]) -> Iterator[Block]:
             "The variance of UAR between the sources minus that between the depths of freezing, squared points; above "
             f"0 the source matters more; {both['kind']}.",
             ("", "squared points"),
-            [("sources minus frozen layers", _estimate(both))],
+            [("sources minus frozen layers", claims.estimate(both))],
         )
-
-
-def _estimate(one: dict[str, Any]) -> str:
-    if one["estimate"] is None or one["low"] is None:
-        return one["note"] or "not computable"
-    low, high = (words.number(one[key], 2, True) for key in ("low", "high"))
-    return f"{words.number(one['estimate'], 2, True)} [{low}, {high}]"
