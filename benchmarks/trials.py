@@ -51,6 +51,9 @@ SEEDS = 10
 BLOCK = 500
 """Trials of a block of --scale."""
 
+MOST_PAIRS = 2**18
+"""Pairs of all trials that are tried at once for vmap; more only slow it down."""
+
 FEW_STEPS, FEW_TRIALS = 5, 4
 """Of the comparison in float64."""
 
@@ -175,8 +178,10 @@ def side_by_side(speakers: int) -> dict[str, Any]:
         if _TORCH.value:
             torch = Torch(_TORCH.value, folder)
             task = write_task(work, folder / "task.npz", work.n_trials, _STEPS.value, np.float32)
-            batches = [int(batch) for batch in _VMAP_BATCHES.value]
-            forms = best_forms(torch, task, work.n_trials, batches, _LOOP_TRIALS.value)
+            short = write_task(work, folder / "short.npz", work.n_trials, -(-_STEPS.value // 10), np.float32)
+            most = max(1, MOST_PAIRS // (4 * speakers) ** 2)
+            batches = [min(int(batch), most) for batch in _VMAP_BATCHES.value]
+            forms = best_forms(torch, short, work.n_trials, batches, _LOOP_TRIALS.value)
             found["forms"] = forms
             if _AGREE.value:
                 found["agreement"] = agreement(work, torch, folder, forms)

@@ -58,13 +58,17 @@ def ratio_of_distances(d_same: jax.Array, d_different: jax.Array, form: str) -> 
     return jnp.where(total > 0, numerator / jnp.where(total > 0, denominator, 1), 0)
 
 
+def ratio_of_batch(d_same: jax.Array, d_different: jax.Array, masks: PairMasks, form: str) -> jax.Array:
+    """The ratio loss of a batch's mean distances; 0, with gradient 0, without a same or without a different pair."""
+    complete = jnp.any(masks.same) & jnp.any(masks.different)
+    # Distances of an incomplete batch are replaced before the quotient, so that no infinity meets the zero gradient.
+    d_same, d_different = jnp.where(complete, d_same, 0), jnp.where(complete, d_different, 1)
+    return jnp.where(complete, ratio_of_distances(d_same, d_different, form), 0)
+
+
 def ratio_loss(emb_BxD: jax.Array, masks: PairMasks, form: str) -> jax.Array:
     """The ratio ("distance") loss of equation 1 over a batch of embeddings [B, D]; see `ratio_of_distances`.
 
     0, with gradient 0, where the batch has no same pair or no different pair.
     """
-    d_same, d_different = mean_distances(emb_BxD, masks)
-    complete = jnp.any(masks.same) & jnp.any(masks.different)
-    # Distances of an incomplete batch are replaced before the quotient, so that no infinity meets the zero gradient.
-    d_same, d_different = jnp.where(complete, d_same, 0), jnp.where(complete, d_different, 1)
-    return jnp.where(complete, ratio_of_distances(d_same, d_different, form), 0)
+    return ratio_of_batch(*mean_distances(emb_BxD, masks), masks, form)

@@ -1,12 +1,10 @@
 """Gradient steps of the Siamese network and the scans that run them: pure, unbatched over trials."""
 
 import dataclasses
-import itertools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from siamese_jax import losses
 from siamese_jax.models import siamese
@@ -36,16 +34,23 @@ class TrainingSpec:
     pairs_within: str
 
 
-class TrainState(NamedTuple):
-    """Parameters, both Adam states, and the count of ratio updates skipped because their gradient was not finite.
+class AdamState(NamedTuple):
+    """Adam's moments (Kingma & Ba 2015), one vector a parameter array, and the number of updates taken [] int.
 
-    The Adam states are over the parameters laid out as one vector (`_ravel`): one pass over one array instead of one
-    for every layer, in the running and in the compiling.
+    Vectors, since an update over [64, 64] arrays of many trials runs slower than over [4096].
     """
 
+    count: jax.Array
+    mean: Params
+    square: Params
+
+
+class TrainState(NamedTuple):
+    """Parameters, both Adam states, and the count of ratio updates skipped because their gradient was not finite."""
+
     params: Params
-    adam: Any
-    second_adam: Any
+    adam: AdamState
+    second_adam: AdamState
     skipped: jax.Array
 
 
@@ -57,26 +62,55 @@ class BatchLog(NamedTuple):
     d_different: jax.Array
 
 
-def _ravel(tree: Params) -> jax.Array:
-    return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
+ADAM_MEAN, ADAM_SQUARE, ADAM_FLOOR = 0.9, 0.999, 1e-8
+"""Adam's decay rates of both moments, and what is added to the root of the second (Kingma & Ba 2015)."""
 
 
-def _unravel(vector: jax.Array, like: Params) -> Params:
-    leaves, structure = jax.tree.flatten(like)
-    ends = list(itertools.accumulate(leaf.size for leaf in leaves))
-    parts = [vector[end - leaf.size : end].reshape(leaf.shape) for leaf, end in zip(leaves, ends)]
-    return jax.tree.unflatten(structure, parts)
+def _vectors(tree: Params) -> Params:
+    return jax.tree.map(jnp.ravel, tree)
 
 
-def _ravel_mask(mask: Params, like: Params) -> jax.Array:
-    """The mask's scalars [P], each repeated over its layer's parameters."""
-    return _ravel(jax.tree.map(lambda m, leaf: jnp.broadcast_to(m, leaf.shape), mask, like))
+def _init_adam(params: Params) -> AdamState:
+    zeros = jax.tree.map(jnp.zeros_like, _vectors(params))
+    return AdamState(jnp.zeros((), jnp.int32), zeros, zeros)
+
+
+def _adam(
+    state: AdamState, params: Params, grads: Params, mask: Params, rate: float, finite: jax.Array
+) -> tuple[Params, AdamState]:
+    """An Adam update of what `mask` lets learn; nothing changes where `finite` [] is False (the grads must be finite).
+
+    The bias corrections are one factor and one floor of the step: with c = sqrt(1 - b2^t), m / (1 - b1^t) over
+    sqrt(v / c^2) + e is m c / (1 - b1^t) over sqrt(v) + c e.
+    """
+    dtype = jax.tree.leaves(params)[0].dtype
+    count = state.count + 1
+    correction = jnp.sqrt(1 - ADAM_SQUARE ** count.astype(dtype))
+    step = jnp.where(finite, rate * correction / (1 - ADAM_MEAN ** count.astype(dtype)), 0)
+    scalars = (
+        step,
+        ADAM_FLOOR * correction,
+        *(jnp.where(finite, value, kept) for value, kept in ((ADAM_MEAN, 1.0), (ADAM_SQUARE, 1.0))),
+        *(jnp.where(finite, 1 - value, 0.0) for value in (ADAM_MEAN, ADAM_SQUARE)),
+    )
+    # Computed once a trial, not once a parameter.
+    step, floor, keep_mean, keep_square, add_mean, add_square = jax.lax.optimization_barrier(
+        tuple(scalar.astype(dtype) for scalar in scalars)
+    )
+    grads = _vectors(grads)
+    mean = jax.tree.map(lambda m, g, k: keep_mean * m + (add_mean * k) * g, state.mean, grads, mask)
+    square = jax.tree.map(lambda v, g, k: keep_square * v + (add_square * k) * g * g, state.square, grads, mask)
+
+    def moved(param: jax.Array, m_P: jax.Array, v_P: jax.Array, k: jax.Array) -> jax.Array:
+        return (param.ravel() - (step * k) * m_P / (jnp.sqrt(v_P) + floor)).reshape(param.shape)
+
+    params = jax.tree.map(moved, params, mean, square, mask)
+    return params, AdamState(jnp.where(finite, count, state.count), mean, square)
 
 
 def init_state(params: Params) -> TrainState:
     """Fresh Adam states; the second one covers the encoder only (paper, section 4.2)."""
-    adam = optax.scale_by_adam()
-    return TrainState(params, adam.init(_ravel(params)), adam.init(_ravel(params["encoder"])), jnp.zeros((), jnp.int32))
+    return TrainState(params, _init_adam(params), _init_adam(params["encoder"]), jnp.zeros((), jnp.int32))
 
 
 def _cross_entropy(spec: SiameseSpec, params: Params, x_BxF: jax.Array, masks: PairMasks, weighting: str) -> jax.Array:
@@ -101,12 +135,9 @@ def cross_entropy_step(
     mask: Params,
 ) -> TrainState:
     """One Adam step of the pair cross entropy on all that `mask` (see `siamese.trainable_mask`) lets learn."""
-
     grads = jax.grad(_cross_entropy, argnums=1)(spec, state.params, x_BxF, masks, training.weighting)
-    mask_P = _ravel_mask(mask, state.params)
-    direction_P, adam = optax.scale_by_adam().update(_ravel(grads) * mask_P, state.adam)
-    params_P = _ravel(state.params) - training.learning_rate * mask_P * direction_P
-    return state._replace(params=_unravel(params_P, state.params), adam=adam)
+    params, adam = _adam(state.adam, state.params, grads, mask, training.learning_rate, jnp.ones((), bool))
+    return state._replace(params=params, adam=adam)
 
 
 def second_step(
@@ -127,31 +158,42 @@ def second_step(
     if kind == "none":
         return state
 
-    def loss(encoder: Params) -> jax.Array:
-        if kind == "cross_entropy_twice":
-            return _cross_entropy(spec, {**state.params, "encoder": encoder}, x_BxF, masks, training.weighting)
-        emb_BxD = siamese.encode(spec, encoder, x_BxF)
-        return losses.ratio_loss(emb_BxD, masks, {"ratio": "literal", "ratio_bounded": "bounded"}[kind])
-
-    encoder = state.params["encoder"]
-    mask_P = _ravel_mask(mask["encoder"], encoder)
-    grads_P = _ravel(jax.grad(loss)(encoder)) * mask_P
-    finite = jnp.ones((), bool)
-    if kind != "cross_entropy_twice":
-        grads_P, finite = _clipped(grads_P, training.clip_norm)
-    direction_P, adam = optax.scale_by_adam().update(grads_P, state.second_adam)
-    step_P = jnp.where(finite, training.second_learning_rate * mask_P * direction_P, 0)
-    adam = jax.tree.map(lambda new, old: jnp.where(finite, new, old), adam, state.second_adam)
-    params = {"encoder": _unravel(_ravel(encoder) - step_P, encoder), "head": state.params["head"]}
-    return TrainState(params, state.adam, adam, state.skipped + ~finite)
+    encoder, head = state.params["encoder"], state.params["head"]
+    if kind == "cross_entropy_twice":
+        whole = {"encoder": encoder, "head": head}
+        grads = jax.grad(_cross_entropy, argnums=1)(spec, whole, x_BxF, masks, training.weighting)["encoder"]
+        finite = jnp.ones((), bool)
+    else:
+        form = {"ratio": "literal", "ratio_bounded": "bounded"}[kind]
+        grads, steepness = _ratio_gradient(spec, encoder, x_BxF, masks, form)
+        grads, finite = _clipped(grads, steepness, mask["encoder"], training.clip_norm)
+    encoder, adam = _adam(state.second_adam, encoder, grads, mask["encoder"], training.second_learning_rate, finite)
+    return TrainState({"encoder": encoder, "head": head}, state.adam, adam, state.skipped + ~finite)
 
 
-def _clipped(grads_P: jax.Array, norm: float) -> tuple[jax.Array, jax.Array]:
-    """Gradients [P] clipped to a global norm, and whether they were finite; zeros where they were not."""
-    # Scaled by the largest entry first: near the pole the squares alone would overflow a float32.
-    largest = jnp.max(jnp.abs(grads_P))
-    finite = jnp.isfinite(largest)
-    unit_P = jnp.where(finite, grads_P, 0) / jnp.where(finite & (largest > 0), largest, 1)
-    length = jnp.sqrt(jnp.sum(jnp.square(unit_P)))
-    scale = jnp.minimum(jnp.where(finite, largest, 0), norm / jnp.where(length > 0, length, 1))
-    return unit_P * scale, finite
+def _ratio_gradient(
+    spec: SiameseSpec, encoder: Params, x_BxF: jax.Array, masks: PairMasks, form: str
+) -> tuple[Params, jax.Array]:
+    """The ratio loss's gradient as a direction and a factor [] >= 0, its steepness in D_s and D_d.
+
+    Near the pole the steepness alone grows without bound: the direction's squares do not overflow.
+    """
+
+    def distances(encoder: Params) -> jax.Array:
+        return jnp.stack(losses.mean_distances(siamese.encode(spec, encoder, x_BxF), masks))
+
+    distance_2, pull_back = jax.vjp(distances, encoder)
+    slope_2 = jax.grad(lambda d_2: losses.ratio_of_batch(d_2[0], d_2[1], masks, form))(distance_2)
+    steepness = jnp.max(jnp.abs(slope_2))
+    usable = jnp.isfinite(steepness) & (steepness > 0)
+    unit_2 = jnp.where(usable, slope_2, 0) / jnp.where(usable, steepness, 1)
+    return pull_back(unit_2)[0], steepness
+
+
+def _clipped(direction: Params, steepness: jax.Array, mask: Params, norm: float) -> tuple[Params, jax.Array]:
+    """direction * steepness, clipped to a global norm over what may learn, and whether it was finite; zeros if not."""
+    squares = jax.tree.map(lambda g, k: k * jnp.sum(jnp.square(g)), direction, mask)
+    length = jnp.sqrt(jax.tree.reduce(jnp.add, squares))
+    finite = jnp.isfinite(length) & jnp.isfinite(steepness)
+    scale = jnp.minimum(steepness, norm / jnp.where(length > 0, length, 1))
+    return jax.tree.map(lambda g: jnp.where(finite, g * scale, 0), direction), finite

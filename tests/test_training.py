@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import plain_forms
 import pytest
 
-from siamese_jax import pairs, training
+from siamese_jax import losses, pairs, training
 from siamese_jax.models import siamese
 
 NETWORK = siamese.SiameseSpec((8, 6, 4), "abs_difference", 4)
@@ -69,15 +70,60 @@ def test_at_the_pole_the_ratio_update_is_skipped_and_counted():
     assert not any(jax.tree.leaves(changed(state.second_adam, after.second_adam)))
 
 
-def test_clipping_holds_the_norm_even_where_squares_overflow():
-    clipped, finite = training._clipped(jnp.array([3e30, 4e30, 0]), 1.0)
+def test_clipping_holds_the_norm_of_what_may_learn_however_steep_the_loss():
+    direction, mask = {"a": jnp.array([3e-3, 4e-3]), "b": jnp.array([0.5])}, {"a": jnp.array(1.0), "b": jnp.array(0.0)}
+    clipped, finite = training._clipped(direction, jnp.float32(3e30), mask, 1.0)
     assert bool(finite)
-    np.testing.assert_allclose(clipped, [0.6, 0.8, 0], rtol=1e-6)
-    small, _ = training._clipped(jnp.array([0.03, 0.04]), 1.0)
-    np.testing.assert_allclose(small, [0.03, 0.04], rtol=1e-6)
-    none, finite = training._clipped(jnp.array([jnp.inf, 1.0]), 1.0)
-    assert not bool(finite)
-    np.testing.assert_array_equal(none, 0)
+    np.testing.assert_allclose(clipped["a"], [0.6, 0.8], rtol=1e-6)
+    small, _ = training._clipped(direction, jnp.float32(10), mask, 1.0)
+    np.testing.assert_allclose(small["a"], [0.03, 0.04], rtol=1e-6)
+    for steepness, value in ((jnp.inf, 1.0), (1.0, jnp.inf), (1.0, jnp.nan)):
+        none, finite = training._clipped({"a": jnp.array([value])}, jnp.float32(steepness), {"a": jnp.array(1.0)}, 1.0)
+        assert not bool(finite)
+        np.testing.assert_array_equal(none["a"], 0)
+
+
+@pytest.mark.parametrize("form", ["literal", "bounded"])
+def test_the_ratio_gradient_is_that_of_the_loss(batch, form):
+    x, masks = batch
+    encoder = start(0)[0].params["encoder"]
+    direction, steepness = training._ratio_gradient(NETWORK, encoder, x, masks, form)
+    plain = jax.grad(lambda e: losses.ratio_loss(siamese.encode(NETWORK, e, x), masks, form))(encoder)
+    jax.tree.map(lambda d, g: np.testing.assert_allclose(d * steepness, g, rtol=1e-4, atol=1e-6), direction, plain)
+
+
+def test_a_batch_without_a_same_pair_leaves_the_ratio_update_at_zero(batch):
+    x, masks = batch
+    state, mask = start(0)
+    masks = masks._replace(same=jnp.zeros_like(masks.same))
+    after = training.second_step(NETWORK, TRAINING, "ratio", state, x, masks, mask)
+    assert not any(jax.tree.leaves(changed(state.params, after.params)))
+    assert int(after.skipped) == 0
+
+
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_the_fast_steps_are_the_plain_ones_in_float64(batch, frozen):
+    with jax.enable_x64(True):
+        x, masks = jnp.asarray(np.asarray(batch[0]), jnp.float64), batch[1]
+        params = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), start(0)[0].params)
+        mask, state = siamese.trainable_mask(params, jnp.asarray(frozen)), training.init_state(params)
+
+        def step(_, state):
+            state = training.cross_entropy_step(NETWORK, TRAINING, state, x, masks, mask)
+            return training.second_step(NETWORK, TRAINING, "ratio", state, x, masks, mask)
+
+        ours = jax.jit(lambda s: jax.lax.fori_loop(0, 30, step, s))(state).params
+        plain = plain_forms.steps(TRAINING, params, (x, masks), frozen, 30)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-8), ours, plain)
+
+
+def test_one_evaluation_in_float32_is_the_plain_one(batch):
+    params = start(0)[0].params
+    ours = jax.value_and_grad(lambda p: training._cross_entropy(NETWORK, p, *batch, "balanced"))(params)
+    plain = jax.value_and_grad(lambda p: plain_forms.entropy(p, *batch))(params)
+    np.testing.assert_allclose(ours[0], plain[0], rtol=1e-5)
+    a, b = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(found[1])]) for found in (ours, plain))
+    assert np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(b)
 
 
 @pytest.mark.parametrize("kind", training.SECOND_UPDATES)

@@ -40,15 +40,39 @@ class SiameseSpec:
             raise InputError(f"layer widths must be positive, not {self.widths} and {self.head_width}")
 
 
+@jax.custom_vjp
+def _product(x_BxF: jax.Array, kernel_FxD: jax.Array) -> jax.Array:
+    return x_BxF @ kernel_FxD
+
+
+def _product_forward(x_BxF: jax.Array, kernel_FxD: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return x_BxF @ kernel_FxD, (x_BxF, kernel_FxD)
+
+
+def _product_backward(residuals: tuple[jax.Array, jax.Array], grad_BxD: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x_BxF, kernel_FxD = residuals
+    # The transposed clips are laid out before the product: on CPU it is twice as fast then, batched over trials.
+    return grad_BxD @ kernel_FxD.T, jax.lax.optimization_barrier(x_BxF.T) @ grad_BxD
+
+
+_product.defvjp(_product_forward, _product_backward)
+
+
+def _dot_general(x_BxF: jax.Array, kernel_FxD: jax.Array, dimension_numbers: Any, **_: Any) -> jax.Array:
+    """`_product` as linen's Dense asks for it: over the last axis of the clips and the first of the kernel."""
+    return _product(x_BxF, kernel_FxD)
+
+
 class Encoder(nn.Module):
-    """ReLU layers, [..., F] -> [..., D]; he_normal kernels, zero biases."""
+    """ReLU layers, [B, F] -> [B, D]; he_normal kernels, zero biases."""
 
     widths: tuple[int, ...]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         for i, width in enumerate(self.widths):
-            x = nn.relu(nn.Dense(width, kernel_init=nn.initializers.he_normal(), name=f"layer_{i}")(x))
+            kernel_init = nn.initializers.he_normal()
+            x = nn.relu(nn.Dense(width, kernel_init=kernel_init, dot_general=_dot_general, name=f"layer_{i}")(x))
         return x
 
 
