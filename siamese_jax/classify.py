@@ -56,8 +56,23 @@ def classify(
     pooling: str,
 ) -> jax.Array:
     """Classes [Q] int8 of query clips [Q, F], by their similarity to labelled clips [M, F]; `valid_M` marks padding."""
-    member_MxC = jax.nn.one_hot(label_M, n_classes, dtype=query_QxF.dtype) * valid_M[:, None].astype(query_QxF.dtype)
     query_QxD = siamese.encode(spec, params["encoder"], query_QxF)
     reference_MxD = siamese.encode(spec, params["encoder"], reference_MxF)
-    scores_QxC = class_scores(spec, params["head"], query_QxD, reference_MxD, member_MxC, pooling)
+    return classify_embeddings(spec, params["head"], query_QxD, reference_MxD, label_M, valid_M, n_classes, pooling)
+
+
+def classify_embeddings(
+    spec: SiameseSpec,
+    head: Params,
+    query_QxD: jax.Array,
+    reference_MxD: jax.Array,
+    label_M: jax.Array,
+    valid_M: jax.Array,
+    n_classes: int,
+    pooling: str,
+) -> jax.Array:
+    """As `classify`, of clips that are embedded already: queries [Q, D] and references [M, D]."""
+    dtype = query_QxD.dtype
+    member_MxC = jax.nn.one_hot(label_M, n_classes, dtype=dtype) * valid_M[:, None].astype(dtype)
+    scores_QxC = class_scores(spec, head, query_QxD, reference_MxD, member_MxC, pooling)
     return jnp.argmax(scores_QxC, axis=1).astype(jnp.int8)

@@ -126,7 +126,7 @@ def _train_from_scratch(
         return training.cross_entropy_step(spec.network, spec.training, state, *batch(i), mask)
 
     def run_to(state: training.TrainState, span: jax.Array) -> tuple[training.TrainState, BatchLog]:
-        state = jax.lax.fori_loop(span[0], span[1], step, state)
+        state = training.run(step, state, span[0], span[1])
         # The next batch, not trained on so far, is the one to look at.
         return state, training.look(spec.network, spec.training, state.params, *batch(span[1]))
 
@@ -214,12 +214,13 @@ def make_fine_tuning_trial(
             return jax.lax.switch(which, [second(kind) for kind in second_updates], state)
 
         def run_to(state: training.TrainState, span: jax.Array) -> tuple[training.TrainState, tuple]:
-            state = jax.lax.fori_loop(span[0], span[1], step, state)
-            predictions_N = classify.classify(
-                spec.network, state.params, x_NxF, x_MxF, label_M, valid_M, spec.n_classes, spec.pooling
-            )
-            emb_KxD = siamese.encode(spec.network, state.params["encoder"], x_NxF[probe])
-            apart_CxC = geometry.emotion_distances(emb_KxD, target.label[probe], unseen_K, spec.n_classes)
+            state = training.run(step, state, span[0], span[1])
+            emb_NxD = siamese.encode(spec.network, state.params["encoder"], x_NxF)
+            predictions_N = classify.classify_embeddings(
+                spec.network, state.params["head"], emb_NxD, emb_NxD[rows_M], label_M, valid_M, spec.n_classes,
+                spec.pooling,
+            )  # fmt: skip
+            apart_CxC = geometry.emotion_distances(emb_NxD[probe], target.label[probe], unseen_K, spec.n_classes)
             log = training.look(spec.network, spec.training, state.params, x_MxF, masks)
             return state, (predictions_N, log, apart_CxC)
 

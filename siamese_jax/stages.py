@@ -215,7 +215,7 @@ class FineTuning:
 
     def _floats(self, size: int) -> float:
         return 8.0 * size * size + len(self.plan.target) * (
-            4 * size + 2 * self._width + sum(self.plan.experiment.encoder_widths)
+            2 * size + 2 * self._width + sum(self.plan.experiment.encoder_widths)
         )
 
     @staticmethod

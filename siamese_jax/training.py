@@ -1,6 +1,7 @@
 """Gradient steps of the Siamese network and the scans that run them: pure, unbatched over trials."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -40,7 +41,7 @@ class AdamState(NamedTuple):
     Vectors, since an update over [64, 64] arrays of many trials runs slower than over [4096].
     """
 
-    count: jax.Array
+    updates: jax.Array
     mean: Params
     square: Params
 
@@ -84,9 +85,9 @@ def _adam(
     sqrt(v / c^2) + e is m c / (1 - b1^t) over sqrt(v) + c e.
     """
     dtype = jax.tree.leaves(params)[0].dtype
-    count = state.count + 1
-    correction = jnp.sqrt(1 - ADAM_SQUARE ** count.astype(dtype))
-    step = jnp.where(finite, rate * correction / (1 - ADAM_MEAN ** count.astype(dtype)), 0)
+    updates = state.updates + 1
+    correction = jnp.sqrt(1 - ADAM_SQUARE ** updates.astype(dtype))
+    step = jnp.where(finite, rate * correction / (1 - ADAM_MEAN ** updates.astype(dtype)), 0)
     scalars = (
         step,
         ADAM_FLOOR * correction,
@@ -105,12 +106,29 @@ def _adam(
         return (param.ravel() - (step * k) * m_P / (jnp.sqrt(v_P) + floor)).reshape(param.shape)
 
     params = jax.tree.map(moved, params, mean, square, mask)
-    return params, AdamState(jnp.where(finite, count, state.count), mean, square)
+    return params, AdamState(jnp.where(finite, updates, state.updates), mean, square)
 
 
 def init_state(params: Params) -> TrainState:
     """Fresh Adam states; the second one covers the encoder only (paper, section 4.2)."""
     return TrainState(params, _init_adam(params), _init_adam(params["encoder"]), jnp.zeros((), jnp.int32))
+
+
+def run(
+    step: Callable[[jax.Array, TrainState], TrainState], state: TrainState, first: jax.Array, last: jax.Array
+) -> TrainState:
+    """The state after `step(i, state)` for i in [first, last).
+
+    Between steps the parameters lie as vectors, for the same reason as Adam's moments.
+    """
+
+    def shaped(vectors: TrainState) -> TrainState:
+        return vectors._replace(params=jax.tree.map(lambda v, p: v.reshape(p.shape), vectors.params, state.params))
+
+    def flat(shaped: TrainState) -> TrainState:
+        return shaped._replace(params=_vectors(shaped.params))
+
+    return shaped(jax.lax.fori_loop(first, last, lambda i, vectors: flat(step(i, shaped(vectors))), flat(state)))
 
 
 def _cross_entropy(spec: SiameseSpec, params: Params, x_BxF: jax.Array, masks: PairMasks, weighting: str) -> jax.Array:

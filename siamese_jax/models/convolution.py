@@ -24,32 +24,20 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from siamese_jax import compiling
 from siamese_jax.errors import InputError
 from siamese_jax.models.channels import add_bias
 
 FORMS = ("lax", "patches", "shifts", "mixed")
 
-_LIBRARY_OPTION = "xla_cpu_experimental_ynn_fusion_type"
 
-
-@functools.cache
 def compile_options(platform: str) -> dict[str, Any]:
     """Options for `jax.jit(..., compiler_options=...)` of a program with convolutions on `platform`.
 
-    On CPU they keep convolutions and products with Eigen; elsewhere, or where this version of XLA knows no such
-    option, there are none. JAX takes them at the outermost jit alone.
+    On CPU they keep convolutions and products with Eigen, where this version of XLA knows how; elsewhere there are
+    none.
     """
-    if platform != "cpu":
-        return {}
-    options = {_LIBRARY_OPTION: ""}
-    probe = jax.jit(lambda x: x + 1, compiler_options=options)
-    try:
-        probe.lower(jax.ShapeDtypeStruct((), jnp.float32)).compile()
-    except jax.errors.JaxRuntimeError as error:
-        if _LIBRARY_OPTION not in str(error):
-            raise
-        return {}
-    return options
+    return dict(compiling.cpu_option(platform, compiling.LIBRARY_OPTION, ""))
 
 
 def shifted(x_BxHxWxI: jax.Array, kernel: tuple[int, int], stride: int) -> list[jax.Array]:
