@@ -38,7 +38,9 @@ _SPEAKERS = flags.DEFINE_list("speakers", ["2", "8", "20"], "Numbers of labelled
 _STEPS = flags.DEFINE_integer("steps", 100, "Steps of a trial, both updates each.", lower_bound=1)
 _TRIALS = flags.DEFINE_integer("trials", 1024, "Trials of ours in one timing.", lower_bound=1)
 _LOOP_TRIALS = flags.DEFINE_integer("loop_trials", 8, "Trials of the PyTorch loop in one timing.", lower_bound=1)
-_VMAP_BATCHES = flags.DEFINE_list("vmap_batches", ["8", "64", "256"], "Trials at once tried for vmap; the best counts.")
+_VMAP_BATCHES = flags.DEFINE_list(
+    "vmap_batches", ["8", "32", "128", "512", "1024"], "Trials at once tried for vmap; the best counts."
+)
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Timings of each way; the median counts.", lower_bound=1)
 _AGREE = flags.DEFINE_integer("agree", 200, "Trials of which the mean UAR is compared; 0 compares none.", lower_bound=0)
 _SOURCE_STEPS = flags.DEFINE_integer("source_steps", 200, "Steps of the source trainings that trials start from.")
@@ -51,8 +53,8 @@ SEEDS = 10
 BLOCK = 500
 """Trials of a block of --scale."""
 
-MOST_PAIRS = 2**18
-"""Pairs of all trials that are tried at once for vmap; more only slow it down."""
+MOST_PAIRS = 2**19
+"""Pairs of all trials that are tried at once for vmap; more gain nothing, and take gigabytes."""
 
 FEW_STEPS, FEW_TRIALS = 5, 4
 """Of the comparison in float64."""
@@ -238,17 +240,18 @@ def main(argv: list[str]) -> None:
         return
     record: dict[str, Any] = {"provenance": workdir.provenance(), "steps": _STEPS.value, "repeats": _REPEATS.value}
     if _SCALE.value:
-        record["scale"] = [_in_process(f"scale:{number}") for number in _SCALE.value]
-        for row in record["scale"]:
-            print(json.dumps(row))
+        parts, show, field = [f"scale:{number}" for number in _SCALE.value], json.dumps, "scale"
     else:
-        record["sizes"] = [_in_process(f"size:{speakers}") for speakers in _SPEAKERS.value]
-        for size in record["sizes"]:
-            print(summary(size))
-        if _PLOT.value:
+        parts, show, field = [f"size:{speakers}" for speakers in _SPEAKERS.value], summary, "sizes"
+    record[field] = []
+    for part in parts:
+        record[field].append(_in_process(part))
+        print(show(record[field][-1]), flush=True)
+        # After each, so that one that fails takes nothing with it.
+        if _RECORD.value:
+            io.write_json(_RECORD.value, record)
+        if _PLOT.value and field == "sizes":
             trials_plot.draw(record, _PLOT.value)
-    if _RECORD.value:
-        io.write_json(_RECORD.value, record)
 
 
 def _in_process(part: str) -> dict[str, Any]:
