@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
-from siamese_jax import checkpoints, io, trials, workdir
+from siamese_jax import checkpoints, finished, io, trials, workdir
 
 _RECORD = flags.DEFINE_string("record", None, "JSON file for the measurements; none is written without it.")
 _TRIALS = flags.DEFINE_list("trials", ["30", "1000", "10000"], "Trials in a part.")
@@ -87,11 +87,11 @@ def main(argv: list[str]) -> None:
                     times[way].append((_timed(save, path, arrays), _timed(load, path, arrays)))
             for way, pairs in times.items():
                 save, load = (statistics.median(values) for values in zip(*pairs[1:]))
-                share = 100 * save / (checkpoints.SAVE_SECONDS + save)
+                share = 100 * save / (finished.SAVE_SECONDS + save)
                 found[f"{way}, {n} trials"] = {"megabytes": megabytes, "save": save, "load": load, "share": share}
                 print(
                     f"{n} trials ({megabytes:.1f} MB), {way}: saved in {save:.3f} s ({share:.1f} % of the time where "
-                    f"they took {checkpoints.SAVE_SECONDS:g} s), found again in {load:.3f} s"
+                    f"they took {finished.SAVE_SECONDS:g} s), found again in {load:.3f} s"
                 )
     if _RECORD.value:
         io.write_json(_RECORD.value, {"medians": found, "repeats": _REPEATS.value, **workdir.provenance()})

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from siamese_jax import checkpoints, interrupt, scaling, stages
+from siamese_jax import finished, interrupt, scaling, stages
 from siamese_jax.stages import Plan
 
 ALTERNATIVES: dict[str, Callable[[], LogisticRegression | SVC]] = {
@@ -51,7 +51,7 @@ def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs
       name: one of `ALTERNATIVES`.
       on_done: called with the number of tasks done since the last call.
 
-    Fits that the open checkpoint keeps (`siamese_jax.checkpoints`) are not made again.
+    Fits that the open checkpoint keeps (`siamese_jax.finished`) are not made again.
     """
 
     def fit(task: Task) -> np.ndarray:
@@ -60,7 +60,7 @@ def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs
         return model.predict(task.query.astype(np.float64)).astype(np.int8)
 
     predictions = np.full((len(tasks), max(len(task.query) for task in tasks)), -1, np.int8)
-    kept = checkpoints.next_call()
+    kept = finished.next_call()
     done = np.zeros(len(tasks), bool) if kept is None else kept.restore(predictions)
     missing = np.flatnonzero(~done)
     on_done(int(done.sum()))

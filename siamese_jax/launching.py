@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from absl import flags, logging
 
-from siamese_jax import hosts, interrupt
+from siamese_jax import hosts, interrupt, peers, shares
 from siamese_jax.errors import InputError, LostError
 
 FAILED = 2
@@ -39,16 +39,16 @@ def join_hosts() -> None:
         hosts.join(given.coordinator, given.num_processes, given.process_id)
 
 
-def share() -> hosts.Share:
-    """This process's share by the flags of `define_hosts`, where none needs to reach another; as `hosts.share`."""
-    return hosts.share(flags.FLAGS.distributed == "auto", flags.FLAGS.num_processes, flags.FLAGS.process_id)
+def share() -> shares.Share:
+    """This process's share by the flags of `define_hosts`, where none needs to reach another; as `shares.share`."""
+    return shares.share(flags.FLAGS.distributed == "auto", flags.FLAGS.num_processes, flags.FLAGS.process_id)
 
 
 @contextlib.contextmanager
 def exit_codes() -> Iterator[None]:
     """Exits with `FAILED` on an error that a user can mend, and with 143 or 130 when stopped by SIGTERM or SIGINT.
 
-    In a run of several processes also with `hosts.LOST`, where another one was lost or failed. Anything else is a
+    In a run of several processes also with `peers.LOST`, where another one was lost or failed. Anything else is a
     defect of the program, and keeps its traceback.
     """
     code, why = 1, "a defect: see its traceback"
@@ -62,7 +62,7 @@ def exit_codes() -> Iterator[None]:
         code, why = FAILED, str(error)
     except LostError as error:
         logging.error("%s", error)
-        code, why = hosts.LOST, str(error)
+        code, why = peers.LOST, str(error)
     except interrupt.Stopped as stopped:
         logging.warning("%s", stopped)
         code = stopped.exit_code

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from siamese_jax import checkpoints, compiling, hosts
+from siamese_jax import compiling, finished, hosts
 from siamese_jax.errors import InputError
 from siamese_jax.machine import available_cores
 
@@ -124,7 +124,7 @@ class TrialProgram:
             self.prepare(*arguments)
         n_trials = sizes.pop()
         results = jax.tree.map(lambda leaf: np.empty((n_trials, *leaf.shape[1:]), leaf.dtype), self.compiled.out_info)
-        kept = (checkpoints.next_call() if kept is None else kept) if hosts.is_writer() else None
+        kept = (finished.next_call() if kept is None else kept) if hosts.is_writer() else None
         done = _restore(results, n_trials, kept)
         if on_chunk is not None and done.any():
             on_chunk(int(done.sum()))

@@ -1,7 +1,7 @@
 """A work directory: one experiment's configuration, where its numbers come from, and its finished arrays.
 
 A stage whose file is there is not run again, and of a stage that was under way the finished trials are kept
-(`checkpoints`), so a run that was stopped, or killed, goes on where it was. One run at a time: a second is refused.
+(`finished`), so a run that was stopped, or killed, goes on where it was. One run at a time: a second is refused.
 
 In a run of several processes (`hosts`) process 0 alone looks at the folder; the others are told what is there.
 """
@@ -28,7 +28,7 @@ import xarray as xr
 from absl import logging
 
 import siamese_jax
-from siamese_jax import checkpoints, hosts
+from siamese_jax import finished, hosts
 from siamese_jax.errors import InputError
 from siamese_jax.io import UNFINISHED, atomic_path, remove_unfinished, writable, write_json
 from siamese_jax.lock import Lock
@@ -172,8 +172,8 @@ class WorkDir:
 
     def _make(self, name: str, file: Path, make: Callable[[], xr.Dataset]) -> None:
         identity = {"config": self._digest, "stage": name}
-        folder, every = self.path / CHECKPOINTS / name, checkpoints.SAVE_SECONDS
-        with checkpoints.Checkpoint(folder, identity, every, self.check) as kept:
+        folder, every = self.path / CHECKPOINTS / name, finished.SAVE_SECONDS
+        with finished.Checkpoint(folder, identity, every, self.check) as kept:
             made = make()
             made.attrs["seconds"] = kept.seconds
             self.check()

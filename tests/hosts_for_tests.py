@@ -1,10 +1,14 @@
 """A run of one process or of one among several, for tests: python hosts_for_tests.py KIND OUTPUT SECONDS [flags].
 
-KIND "trials": small trainings, the results saved to OUTPUT by process 0.
+KIND "trials": small trainings in float32 and float64, process 0 saves OUTPUT_32.npz and OUTPUT_64.npz.
+KIND "fine_tuning": the same of fine-tuning trials.
 KIND "work": two stages in the work directory OUTPUT, the second from the results of the first, SECONDS between chunks.
 """
 
+import contextlib
 import os
+import random
+import socket
 import subprocess
 import sys
 import time
@@ -34,10 +38,46 @@ def run_trials(output, seconds):
         kernel, losses = jax.lax.scan(step, kernel, length=30)
         return {"kernel": kernel, "losses": losses, "class": jnp.argmax(kernel, axis=1).astype(jnp.int8)}
 
-    x = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
-    found = trials.TrialProgram(fit, (0, None), CHUNK)(jax.random.split(jax.random.key(1), N_TRIALS), x)
+    x = np.random.default_rng(0).normal(size=(50, 6))
+    keys = jax.random.split(jax.random.key(1), N_TRIALS)
+    single = trials.TrialProgram(fit, (0, None), CHUNK)(keys, x.astype(np.float32))
+    with jax.enable_x64(True):
+        double = trials.TrialProgram(fit, (0, None), CHUNK)(keys, x)
+    save(output, single, double)
+
+
+def run_fine_tuning(output, seconds):
+    """The trials of test_trials.py, all three losses."""
+    import test_trials as small
+
+    from siamese_jax import protocols
+
+    def tuned(dtype):
+        trial = protocols.make_fine_tuning_trial(small.SPEC, small.LOSSES, small.READOUTS)
+        program = trials.TrialProgram(trial, (0, 0, None, None, None), CHUNK)
+        few_shot, params = small.few_shot_trials(N_TRIALS), small.start(N_TRIALS)
+        params, scaling = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), (params, few_shot.scaling))
+        few_shot, target = few_shot._replace(scaling=scaling), small.corpus(dtype)
+        found = [program(params, few_shot, target, small.PROBE, np.int32(i)) for i in range(len(small.LOSSES))]
+        return {
+            f"{loss} {jax.tree_util.keystr(path)}": leaf
+            for loss, one in zip(small.LOSSES, found)
+            for path, leaf in jax.tree_util.tree_leaves_with_path(one)
+        }
+
+    single = tuned(np.float32)
+    with jax.enable_x64(True):
+        double = tuned(np.float64)
+    save(output, single, double)
+
+
+def save(output, single, double):
+    """What process 0 found in float32 and in float64."""
+    assert {leaf.dtype for leaf in double.values()} > {np.dtype(np.float64)}
+    assert np.dtype(np.float64) not in {leaf.dtype for leaf in single.values()}
     if hosts.is_writer():
-        np.savez(output, **found)
+        np.savez(f"{output}_32.npz", **single)
+        np.savez(f"{output}_64.npz", **double)
 
 
 def run_work(output, seconds):
@@ -71,28 +111,74 @@ def main(argv):
     trials.use_all_cores()
     with launching.exit_codes():
         launching.join_hosts()
-        {"trials": run_trials, "work": run_work}[argv[1]](Path(argv[2]), float(argv[3]))
+        {"trials": run_trials, "fine_tuning": run_fine_tuning, "work": run_work}[argv[1]](Path(argv[2]), float(argv[3]))
 
 
-def start(kind, output, n_processes, devices, seconds=0.0, port=0, **environment):
-    """The processes of one run, started; those of several share the coordinator at `port`."""
+def start(kind, output, n_processes, devices, seconds=0.0, **how):
+    """The processes of one run of this file, started; see `start_all`."""
+    return start_all([__file__, kind, str(output), str(seconds)], n_processes, devices, **how)
+
+
+def start_all(command, n_processes, devices, slurm=False, environment=None, only=None, hidden=()):
+    """Python's `command` in so many processes that find one another, by flags or by what Slurm tells them.
+
+    Args:
+      devices: of each process.
+      environment: further variables of each process.
+      only: which processes are started; None for all.
+      hidden: variables that none of them has.
+    """
     root = Path(__file__).parent.parent
     variables = {
         "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "SIAMESE_JAX_SAVE_SECONDS": "0",
         "JAX_COMPILATION_CACHE_DIR": str(root / ".pytest_cache" / "xla"),
         "SIAMESE_JAX_LOST_SECONDS": "10", "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]),
     }  # fmt: skip
-    processes = []
-    for i in range(n_processes):
-        given = [f"--coordinator=127.0.0.1:{port}", f"--num_processes={n_processes}", f"--process_id={i}"]
-        command = [sys.executable, __file__, kind, str(output), str(seconds), *(given if n_processes > 1 else [])]
-        own = {**variables, **{name: value[i] for name, value in environment.items()}}
-        processes.append(
-            subprocess.Popen(
-                command, env={**os.environ, **own}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-        )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    port, processes = free_port(), []
+    for i in range(n_processes) if only is None else only:
+        given, own = [], {**os.environ, **variables}
+        if slurm:
+            given, own = ["--distributed=auto"], {**own, **slurm_step(i, n_processes, port)}
+        elif n_processes > 1:
+            given = [f"--coordinator=127.0.0.1:{port}", f"--num_processes={n_processes}", f"--process_id={i}"]
+        own |= environment[i] if environment else {}
+        own = {name: value for name, value in own.items() if name not in hidden}
+        processes.append(subprocess.Popen([sys.executable, *command, *given], cwd=root, env=own, **pipes))
     return processes
+
+
+EPHEMERAL = range(61440, 65536)
+"""JAX takes one of these ports, by the number of Slurm's job."""
+
+
+def slurm_step(process, processes, port):
+    """What Slurm tells a process of a step of job `port` - 61440 that runs on this machine alone."""
+    return {
+        "SLURM_JOB_ID": str(port - EPHEMERAL[0]), "SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_STEP_NUM_NODES": "1", "SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_NTASKS": str(processes),
+        "SLURM_STEP_NUM_TASKS": str(processes), "SLURM_PROCID": str(process), "SLURM_LOCALID": str(process),
+    }  # fmt: skip
+
+
+def free_port():
+    """A free port that a Slurm job can have too."""
+    for port in random.sample(EPHEMERAL, 100):
+        with contextlib.suppress(OSError), socket.socket() as found:
+            found.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no free port in {EPHEMERAL}")
+
+
+def ends(processes, seconds=300):
+    """(exit code, standard output, standard error) of every process; none is left running."""
+    limit = time.monotonic() + seconds
+    try:
+        found = [process.communicate(timeout=max(1, limit - time.monotonic())) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, *texts) for process, texts in zip(processes, found)]
 
 
 if __name__ == "__main__":

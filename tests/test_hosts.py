@@ -1,58 +1,54 @@
 """One run on several processes gives what one process gives, and ends in good order when one of them does not."""
 
 import os
+import re
 import signal
-import socket
 import time
 
 import numpy as np
 import pytest
-from hosts_for_tests import CHUNK, N_TRIALS, start
+from hosts_for_tests import CHUNK, N_TRIALS, ends, slurm_step, start
 
-from siamese_jax import hosts
+from siamese_jax import connecting, hosts, peers, shares
 from siamese_jax.errors import InputError
-from siamese_jax.hosts import Share
 from siamese_jax.lock import Lock
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def ends(processes, seconds=300):
-    """(exit code, standard output, standard error) of every process; none is left running."""
-    limit = time.monotonic() + seconds
-    try:
-        found = [process.communicate(timeout=max(1, limit - time.monotonic())) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [(process.returncode, *texts) for process, texts in zip(processes, found)]
-
-
-def arrays(file):
-    with np.load(file) as found:
-        return [found[name] for name in found]
+from siamese_jax.shares import Share
 
 
 def summed(ended):
     return [out.splitlines()[-1] for _, out, _ in ended]
 
 
-def test_any_number_of_processes_and_devices_gives_the_same_trials(tmp_path):
-    layouts = [(1, 1), (1, 2), (1, 3), (2, 2)]
-    runs = [start("trials", tmp_path / f"{n}x{d}.npz", n, d, port=free_port()) for n, d in layouts]
+def assert_same_trials(tmp_path, kind, layouts):
+    """The same bits on as many devices a process; on any number the same to 1e-8 in float64."""
+    runs = [start(kind, tmp_path / f"{n}x{d}", n, d, slurm=n > 1) for n, d in layouts]
     for run in runs:
-        assert [code for code, *_ in ends(run)] == [0] * len(run)
-    one, two, three, both = (arrays(tmp_path / f"{n}x{d}.npz") for n, d in layouts)
-    assert len(one[0]) == N_TRIALS
-    for a, b in zip(two, both):
-        np.testing.assert_array_equal(a, b)
-    for other in (one, three):
-        for a, b in zip(two, other):
-            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+        assert [(code, err) for code, _, err in ends(run) if code] == []
+    for bits in (32, 64):
+        found = {}
+        for n, d in layouts:
+            with np.load(tmp_path / f"{n}x{d}_{bits}.npz") as file:
+                found[n, d] = {name: file[name] for name in file}
+        expected = found[1, 2]
+        for (n, d), given in found.items():
+            assert list(given) == list(expected)
+            for name in expected:
+                assert len(given[name]) == N_TRIALS
+                if d == 2 or given[name].dtype.kind != "f":
+                    np.testing.assert_array_equal(given[name], expected[name], f"{name} on {n} x {d}")
+                elif bits == 64:
+                    np.testing.assert_allclose(given[name], expected[name], 1e-8, 1e-8, err_msg=f"{name} on {n} x {d}")
+                else:
+                    np.testing.assert_allclose(given[name], expected[name], 1e-4, 1e-5, err_msg=f"{name} on {n} x {d}")
+
+
+def test_any_number_of_processes_and_devices_gives_the_same_trials(tmp_path):
+    assert_same_trials(tmp_path, "trials", [(1, 1), (1, 2), (1, 3), (2, 2)])
+
+
+@pytest.mark.long
+def test_any_number_of_processes_and_devices_gives_the_same_fine_tuning(tmp_path):
+    assert_same_trials(tmp_path, "fine_tuning", [(1, 1), (1, 2), (1, 3), (2, 2), (3, 1), (2, 3)])
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +61,7 @@ def whole(tmp_path_factory):
 
 def interrupted(tmp_path, which, number):
     """Two processes, of which one gets a signal after its first chunks; how both ended, and how long it took."""
-    processes = start("work", tmp_path / "w", 2, 2, seconds=1.0, port=free_port())
+    processes = start("work", tmp_path / "w", 2, 2, seconds=1.0, slurm=True)
     for process in processes:
         while (line := process.stdout.readline()) != f"{CHUNK}\n":
             assert line.startswith("[Gloo]"), process.communicate()
@@ -76,7 +72,7 @@ def interrupted(tmp_path, which, number):
 
 def goes_on(tmp_path, n_processes, whole):
     """The same run again, on another number of processes: what was kept is not run again."""
-    ended = ends(start("work", tmp_path / "w", n_processes, 2, port=free_port()))
+    ended = ends(start("work", tmp_path / "w", n_processes, 2))
     assert [code for code, *_ in ended] == [0] * n_processes
     assert "trials were finished by an earlier run" in ended[0][2]
     assert summed(ended) == whole * n_processes
@@ -85,7 +81,7 @@ def goes_on(tmp_path, n_processes, whole):
 
 def test_a_killed_process_ends_the_others_and_the_run_goes_on(tmp_path, whole):
     ((code, _, err), (killed, _, _)), seconds = interrupted(tmp_path, 1, signal.SIGKILL)
-    assert (code, killed) == (hosts.LOST, -signal.SIGKILL)
+    assert (code, killed) == (peers.LOST, -signal.SIGKILL)
     assert "process 1 of 2 was lost: no sign of it for 10 s" in err
     assert "the same command, on any number of processes, goes on from there" in err
     assert "Traceback" not in err
@@ -105,7 +101,7 @@ def test_without_process_0_the_others_end_at_once_and_the_run_goes_on(tmp_path, 
     ((killed, _, _), (code, _, err)), seconds = interrupted(tmp_path, 0, signal.SIGKILL)
     assert killed == -signal.SIGKILL
     # JAX's own watch ends the process most often before ours comes to it.
-    assert code in (hosts.LOST, -signal.SIGABRT)
+    assert code in (peers.LOST, -signal.SIGABRT)
     assert "process 0 of 2 was lost" in err or "another task died" in err
     assert seconds < 20
     goes_on(tmp_path, 2, whole)
@@ -114,8 +110,8 @@ def test_without_process_0_the_others_end_at_once_and_the_run_goes_on(tmp_path, 
 @pytest.mark.long
 def test_what_is_wrong_on_one_process_is_heard_on_all(tmp_path):
     with Lock(tmp_path / "w" / ".lock", "the folder"):
-        (code, _, first), (other, _, second) = ends(start("work", tmp_path / "w", 2, 1, port=free_port()))
-    assert (code, other) == (2, hosts.LOST)
+        (code, _, first), (other, _, second) = ends(start("work", tmp_path / "w", 2, 1))
+    assert (code, other) == (2, peers.LOST)
     assert f"in use by process {os.getpid()}" in first
     assert "process 0 of 2 failed" in second
     assert f"in use by process {os.getpid()}" in second
@@ -123,27 +119,27 @@ def test_what_is_wrong_on_one_process_is_heard_on_all(tmp_path):
 
 @pytest.mark.long
 def test_processes_that_were_not_started_alike_are_refused(tmp_path):
-    ended = ends(start("work", tmp_path / "w", 2, 1, port=free_port(), DIGEST=["a", "b"]))
+    ended = ends(start("work", tmp_path / "w", 2, 1, environment=[{"DIGEST": "a"}, {"DIGEST": "b"}]))
     assert [code for code, *_ in ended] == [2, 2]
     assert all("digest of the configuration, tables and version" in err for *_, err in ended)
-    ended = ends(start("work", tmp_path / "w", 2, 1, port=free_port(), JAX_NUM_CPU_DEVICES=["1", "2"]))
+    ended = ends(start("work", tmp_path / "w", 2, 1, environment=[{"JAX_NUM_CPU_DEVICES": n} for n in "12"]))
     assert [code for code, *_ in ended] == [2, 2]
     assert all("devices of a process: 2 cpu on process 1, 1 cpu on process 0" in err for *_, err in ended)
     assert not (tmp_path / "w").exists()
 
 
 def test_a_share_is_found_or_asked_for(monkeypatch):
-    assert hosts.share(False, None, None) == Share(0, 1)
-    assert hosts.share(False, 3, 2) == Share(2, 3)
-    for name, value in slurm(1, 4, 9911).items():
+    assert shares.share(False, None, None) == Share(0, 1)
+    assert shares.share(False, 3, 2) == Share(2, 3)
+    for name, value in slurm_step(1, 4, 61441).items():
         monkeypatch.setenv(name, value)
-    assert hosts.share(True, None, None) == Share(1, 4)
+    assert shares.share(True, None, None) == Share(1, 4)
 
 
 @pytest.mark.parametrize("given", [(None, 1), (2, None), (2, 2)])
 def test_a_share_that_does_not_fit_is_refused(given):
     with pytest.raises(InputError, match=r"num_processes \w+, process_id \w+: expected their number and this one's"):
-        hosts.share(False, *given)
+        shares.share(False, *given)
 
 
 @pytest.mark.parametrize("given", [("localhost:1", None, 0), ("localhost", 2, 0), ("localhost:1", 2, 2)])
@@ -153,10 +149,54 @@ def test_half_an_address_is_refused(given):
     assert (hosts.count(), hosts.index(), hosts.is_writer()) == (1, 0, True)
 
 
-def slurm(process, processes, port):
-    """What Slurm tells a process of a job step on this machine."""
-    return {
-        "SLURM_JOB_ID": str(port), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": str(processes),
-        "SLURM_STEP_NUM_TASKS": str(processes), "SLURM_PROCID": str(process), "SLURM_LOCALID": str(process),
-        "JAX_COORDINATOR_PORT": str(port),
-    }  # fmt: skip
+def test_processes_that_do_not_come_together_say_why(tmp_path):
+    """All at once, so that the waits are one."""
+    soon, output = {"SIAMESE_JAX_JOIN_SECONDS": "4"}, tmp_path / "none"
+    nowhere = {**soon, "SLURM_STEP_NODELIST": "nowhere.invalid"}
+    processes = [
+        *start("trials", output, 2, 1, slurm=True, only=[1], environment=[soon] * 2),
+        *start("trials", output, 2, 1, slurm=True, only=[0], environment=[soon] * 2),
+        *start("trials", output, 2, 1, slurm=True, only=[1], environment=[nowhere] * 2),
+        *start("trials", output, 2, 1, slurm=True, only=[0], environment=[soon] * 2, hidden=["SLURM_STEP_NODELIST"]),
+    ]
+    ended = ends(processes)
+    assert [code for code, *_ in ended] == [2] * 4
+    alone, first, lost, unfound = (err for *_, err in ended)
+    assert "process 1 of 2: process 0 could not be reached at localhost:" in alone
+    assert "within 4 s ([Errno 111] Connection refused)" in alone
+    assert "process 0 of 2: not all 2 processes came to localhost:" in first
+    assert "process 1 of 2: process 0 could not be reached at nowhere.invalid:" in lost
+    assert all("Traceback" not in err and "Aborted" not in err for *_, err in ended)
+    assert "no cluster was found" in unfound
+    assert "SLURM_STEP_NODELIST is not set: start the processes by srun" in unfound
+
+
+def test_a_wait_for_others_heeds_a_signal(tmp_path):
+    (process,) = start("trials", tmp_path / "none", 2, 1, slurm=True, only=[0])
+    while "Connecting to JAX distributed service" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    ((code, _, err),) = ends([process], 20)
+    assert code == 143
+    assert "stopped by SIGTERM" in err
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ((), "Nothing tells of Slurm, Open MPI, Kubernetes or a TPU pod: start the processes by the cluster's own"),
+        (("SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID"), "SLURM_STEP_NODELIST is not set: .* srun"),
+        (connecting.SLURM, "All of Slurm's variables are there"),
+    ],
+    ids=["none", "job", "step"],
+)
+def test_a_cluster_that_is_not_found_is_told_by_what_is_there(monkeypatch, variables, told):
+    for name, value in slurm_step(0, 2, 61441).items():
+        if name in variables:
+            monkeypatch.setenv(name, value)
+        else:
+            monkeypatch.delenv(name, raising=False)
+    assert re.search(told, connecting.cluster_advice())
+    if len(variables) < len(connecting.SLURM):
+        with pytest.raises(InputError, match=f"no cluster was found that tells this process its part.*{told}"):
+            shares.share(True, None, None)

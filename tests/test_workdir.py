@@ -136,7 +136,7 @@ def test_a_checkpoint_in_a_folder_that_vanishes_is_not_made_again(tmp_path):
     stage = Stage()
     stage._count = lambda n: folder.exists() and shutil.rmtree(folder)
     with opened(folder) as work, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("siamese_jax.checkpoints.SAVE_SECONDS", 0.0)
+        patch.setattr("siamese_jax.finished.SAVE_SECONDS", 0.0)
         with pytest.raises(InputError, match="was removed"):
             work.arrays("a", stage)
         assert not folder.exists()
@@ -151,12 +151,12 @@ FILL = """
 import sys
 sys.path.insert(0, "tests")
 import numpy as np, xarray as xr
-from siamese_jax import checkpoints, trials
+from siamese_jax import finished, trials
 from siamese_jax.errors import InputError
 from test_workdir import full_disk, opened
 
 what, path = sys.argv[1:]
-checkpoints.SAVE_SECONDS = 0.0
+finished.SAVE_SECONDS = 0.0
 noise = np.random.default_rng(0).normal(size=9999)
 
 def make():

@@ -18,6 +18,14 @@ ROOT = Path(__file__).resolve().parents[1]
 IMPORTS = ["victims", "siamese_jax.experiment", "siamese_jax.rerun", "siamese_jax.features.extract", "orbax.checkpoint"]
 
 
+SMALL = {
+    "n_speakers": (2, 3), "steps": (0, 3), "fixed_steps": 3, "fixed_n_speakers": 2, "n_draws": 2, "source_steps": 30,
+    "in_domain_steps": 20, "encoder_widths": (8, 6, 4), "pad_speakers": 4, "losses": ("none", "ratio"),
+    "alternatives": ("logistic_regression",),
+}  # fmt: skip
+"""What an experiment of seconds differs by from configs/smoke.py."""
+
+
 def context():
     """Where victims are started from."""
     sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "tests")) if path not in sys.path]
@@ -36,11 +44,11 @@ def start(kind, *arguments):
 def _run(kind, *arguments):
     import jax
 
-    from siamese_jax import checkpoints, launching, trials
+    from siamese_jax import finished, launching, trials
     from siamese_jax.features import extract, parts
 
     # Every chunk and every part is written, so that there is much to hit.
-    checkpoints.SAVE_SECONDS = parts.SAVE_SECONDS = 0.0
+    finished.SAVE_SECONDS = parts.SAVE_SECONDS = 0.0
     trials.chunk_size = lambda n_trials, floats_per_trial: 2
     extract.GROUP = 4
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -52,22 +60,25 @@ def _run(kind, *arguments):
 
 
 def _settings(folder, **changes):
-    from tables_for_tests import make_table
-
     from configs import smoke
     from siamese_jax import config
-    from siamese_jax.corpora.tables import write_table
 
     given = smoke.get_config()
-    for role, seed in (("source", 1), ("target", 2)):
-        table = Path(folder) / f"{role}.npz"
-        if not table.exists():
-            write_table(table, make_table(role, seed=seed, n_speakers=5))
-        given[role] = str(table)
-    given.update({"n_speakers": (2, 3), "steps": (0, 3), "fixed_steps": 3, "fixed_n_speakers": 2, "n_draws": 2})
-    given.update({"source_steps": 30, "in_domain_steps": 20, "encoder_widths": (8, 6, 4), "pad_speakers": 4})
-    given.update({"losses": ("none", "ratio"), "alternatives": ("logistic_regression",), **changes})
+    given.update({**SMALL, **tables(folder), **changes})
     return config.resolve(given)
+
+
+def tables(folder):
+    """Small feature tables of a source and a target in `folder`, made where they are not there; their files by role."""
+    from tables_for_tests import make_table
+
+    from siamese_jax.corpora.tables import write_table
+
+    files = {role: str(Path(folder) / f"{role}.npz") for role in ("source", "target")}
+    for seed, (role, file) in enumerate(files.items(), 1):
+        if not Path(file).exists():
+            write_table(file, make_table(role, seed=seed, n_speakers=5))
+    return files
 
 
 def _reproduce(folder, output):

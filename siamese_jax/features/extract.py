@@ -27,10 +27,10 @@ from siamese_jax.features import is09
 from siamese_jax.features.audio import Decoded, audio_hash, decode
 from siamese_jax.features.batches import Engine
 from siamese_jax.features.parts import Parts, Row
-from siamese_jax.hosts import WHOLE, Share
 from siamese_jax.io import remove_unfinished_of, writable
 from siamese_jax.machine import available_cores as available_cores
 from siamese_jax.progress import bars
+from siamese_jax.shares import WHOLE, Share
 from siamese_jax.types import FeatureTable
 
 log = logging.getLogger(__name__)

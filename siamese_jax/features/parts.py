@@ -18,14 +18,14 @@ from typing import Self
 
 import numpy as np
 
-from siamese_jax import hosts, interrupt
-from siamese_jax.checkpoints import SAVE_SECONDS
+from siamese_jax import connecting, interrupt, peers
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.errors import InputError, LostError
 from siamese_jax.features import is09
-from siamese_jax.hosts import WHOLE, Share
+from siamese_jax.finished import SAVE_SECONDS
 from siamese_jax.io import UNFINISHED, atomic_path, write_text
 from siamese_jax.lock import Lock, holder
+from siamese_jax.shares import WHOLE, Share
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ class Parts:
         while heard:
             for share in list(heard):
                 file = self._lock_of(share)
-                patience = hosts.LOST_SECONDS if file.exists() or heard[share] > since else hosts.JOIN_SECONDS
+                patience = peers.LOST_SECONDS if file.exists() or heard[share] > since else connecting.JOIN_SECONDS
                 if holder(file):
                     heard[share] = time.monotonic()
                 elif self._done_of(share).exists():

@@ -1,0 +1,164 @@
+"""The finished trials of a stage, on disk in parts, at most some seconds of work apart, until its own file is written.
+
+While a `Checkpoint` is open, every `trials.TrialProgram` call keeps its chunks there and finds those of an earlier run
+again.
+"""
+
+import contextvars
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import jax
+import numpy as np
+
+from siamese_jax import checkpoints
+from siamese_jax.errors import InputError
+
+log = logging.getLogger(__name__)
+
+COST = 0.05
+"""Most of the work's time that saving may take: where a save is slow, the next one comes later."""
+
+SAVE_SECONDS = float(os.environ.get("SIAMESE_JAX_SAVE_SECONDS", "10"))
+"""How much work a process that is killed may lose, beside the chunk that is under way."""
+
+PART = "part_"
+"""How the folder of a part begins; its number follows."""
+
+Kept = tuple[np.ndarray, list[np.ndarray]]
+"""Trials [K], and the leaves of their results, each [K, ...]."""
+
+
+class Checkpoint:
+    """The finished trials of one stage, in `folder`, until the stage's own file is written: a context.
+
+    When the context ends well the folder is removed; when it ends by an exception, what is not saved yet is saved.
+    Calls of trial programs are told apart by their order, which a stage must not change between runs.
+
+    Args:
+      identity: names the stage and all that its trials depend on.
+      every: seconds of work after which finished trials are saved; 0 for every chunk.
+      check: called before anything is written; raises where the place is not fit for it any more.
+
+    Raises InputError, on entry, as `checkpoints.load`; when saving, as `checkpoints.save`.
+    """
+
+    def __init__(
+        self, folder: str | Path, identity: Mapping[str, Any], every: float, check: Callable[[], None] = lambda: None
+    ):
+        self.folder, self._identity, self._every, self._check = Path(folder), dict(identity), every, check
+        self._found: dict[str, list[Kept]] = {}
+        self._unsaved: dict[str, list[Kept]] = {}
+        self._earlier_seconds, self._n_parts, self._n_calls = 0.0, 0, 0
+        self._failed = False
+        self._wait = every
+        self._begun = self._saved_at = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        for part in sorted(self.folder.glob(f"{PART}*")):
+            arrays, notes = checkpoints.load_arrays(part, self._identity)
+            self._earlier_seconds += notes["seconds"]
+            self._n_parts = int(part.name.removeprefix(PART)) + 1
+            for call in {name.split("/")[0] for name in arrays}:
+                leaves = [arrays[name] for name in sorted(arrays) if name.startswith(f"{call}/leaf_")]
+                self._found.setdefault(call, []).append((arrays[f"{call}/rows"], leaves))
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _current.reset(self._token)
+        if kind is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        elif not self._failed:
+            try:
+                self.save()
+            except InputError as failure:
+                # After a stop this is what the user has to hear of; after an error, that error is.
+                if not isinstance(error, Exception):
+                    raise
+                log.warning("%s", failure)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of work behind the stage, those of earlier runs that are kept included."""
+        return self._earlier_seconds + time.perf_counter() - self._begun
+
+    def next_call(self) -> "Call":
+        """Where the next call's trials are kept."""
+        self._n_calls += 1
+        return Call(self, f"call_{self._n_calls - 1:03d}")
+
+    def save(self) -> None:
+        """Saves what is not saved yet as a new part."""
+        now = time.perf_counter()
+        if self._unsaved:
+            state = {call: _joined(chunks) for call, chunks in self._unsaved.items()}
+            self._failed = True
+            self._check()
+            part, notes = self.folder / f"{PART}{self._n_parts:05d}", {"seconds": now - self._saved_at}
+            checkpoints.save(part, state, self._identity, notes)
+            self._failed = False
+            self._n_parts += 1
+            self._unsaved = {}
+        self._saved_at = time.perf_counter()
+        self._wait = max(self._every, (self._saved_at - now) / COST if self._every else 0.0)
+
+    def _take(self, call: str) -> list[Kept]:
+        return self._found.pop(call, [])
+
+    def _add(self, call: str, rows: np.ndarray, leaves: list[np.ndarray]) -> None:
+        self._unsaved.setdefault(call, []).append((rows, leaves))
+        if time.perf_counter() - self._saved_at >= self._wait:
+            self.save()
+
+
+class Call:
+    """The trials of one call of a program, see `trials.Kept`."""
+
+    def __init__(self, checkpoint: Checkpoint, name: str):
+        self._checkpoint, self._name = checkpoint, name
+
+    def restore(self, results: Any) -> np.ndarray:
+        """Fills in the kept trials of `results` [G, ...]; which those are, [G] bool."""
+        leaves = jax.tree.leaves(results)
+        done = np.zeros(len(leaves[0]), bool)
+        for rows, found in self._checkpoint._take(self._name):
+            fits = [(leaf.shape[1:], leaf.dtype) for leaf in leaves] == [(f.shape[1:], f.dtype) for f in found]
+            if not fits or rows.max() >= len(done):
+                raise InputError(
+                    f"{self._checkpoint.folder}: holds trials of another shape than this program's; remove this "
+                    "folder to compute them again"
+                )
+            done[rows] = True
+            for leaf, values in zip(leaves, found):
+                leaf[rows] = values
+        if done.any():
+            log.info("%s: %d of %d trials were finished by an earlier run", self._name, done.sum(), len(done))
+        return done
+
+    def add(self, rows: np.ndarray, results: Any) -> None:
+        """Keeps the results [K, ...] of the trials `rows` [K]; on disk some seconds of work later at the latest."""
+        self._checkpoint._add(self._name, rows, jax.tree.leaves(results))
+
+
+def _joined(chunks: list[Kept]) -> dict[str, np.ndarray]:
+    columns = zip(*(leaves for _, leaves in chunks))
+    results = {f"leaf_{i:03d}": np.concatenate(column) for i, column in enumerate(columns)}
+    return {"rows": np.concatenate([rows for rows, _ in chunks]), **results}
+
+
+_current: contextvars.ContextVar[Checkpoint | None] = contextvars.ContextVar("checkpoint", default=None)
+
+
+def next_call() -> Call | None:
+    """Where a call of many trials is kept: in the checkpoint that is open; None where none is."""
+    checkpoint = _current.get()
+    return None if checkpoint is None else checkpoint.next_call()

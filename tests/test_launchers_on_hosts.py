@@ -1,0 +1,52 @@
+"""A whole launcher gives the same bits on any number of processes and devices, each with chunks of the same shape."""
+
+import json
+
+import pytest
+import victims
+from hosts_for_tests import ends, start_all
+
+LAYOUTS = {"1x1": (1, 1), "1x3": (1, 3), "2x2": (2, 2), "3x1": (3, 1)}
+"""Processes, and devices of each; ten trials of a call, two on a device, leave some of all but the first idle."""
+
+CHANGES = {"n_draws": 5, "n_seeds": 3, "frozen": (0, 1)}
+
+
+def launched(workdir, layout, launcher, *given):
+    """Runs a launcher into `workdir`; several processes find one another as under Slurm."""
+    n_processes, devices = LAYOUTS[layout]
+    settings = {**victims.SMALL, **CHANGES, **victims.tables(workdir.parent)}
+    flags = [f"--config.{name}={value}" for name, value in settings.items()]
+    command = ["tests/launched_for_tests.py", launcher, "--config=configs/smoke.py", f"--workdir={workdir}", *flags]
+    for code, _, err in ends(start_all([*command, *given], n_processes, devices, slurm=n_processes > 1), 500):
+        assert code == 0, err
+    found = json.loads((workdir / "provenance.json").read_text())
+    assert (found["processes"], len(found["devices"])) == (n_processes, n_processes * devices)
+    return workdir
+
+
+def assert_same_everywhere(tmp_path, layouts, launcher, *given):
+    one, *others = (launched(tmp_path / layout, layout, launcher, *given) for layout in layouts)
+    assert len(list(one.rglob("*.nc"))) >= 2
+    for other in others:
+        victims.assert_same_results(other, one)
+
+
+def test_a_rerun_gives_the_same_bits_on_two_processes(tmp_path):
+    assert_same_everywhere(tmp_path, ("1x1", "2x2"), "launch.rerun", "--draws=10", "--alternative_draws=5")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("launcher", "given"),
+    [
+        ("launch.reproduce", []),
+        ("launch.rerun", ["--draws=20", "--alternative_draws=10"]),
+        ("launch.rerun", ["--protocol=out_of_domain", "--draws=10"]),
+        ("launch.rerun", ["--protocol=in_domain", "--draws=10"]),
+        ("launch.rerun", ["--crossed"]),
+    ],
+    ids=["reproduce", "rerun", "out_of_domain", "in_domain", "crossed"],
+)
+def test_every_launcher_gives_the_same_bits_on_any_processes_and_devices(tmp_path, launcher, given):
+    assert_same_everywhere(tmp_path, LAYOUTS, launcher, *given)
