@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -174,7 +175,9 @@ def ends(processes, seconds=300):
     """(exit code, standard output, standard error) of every process; none is left running."""
     limit = time.monotonic() + seconds
     try:
-        found = [process.communicate(timeout=max(1, limit - time.monotonic())) for process in processes]
+        # All are read at once: one whose pipe is full would wait, and the others for it.
+        with ThreadPoolExecutor(len(processes)) as reading:
+            found = list(reading.map(lambda p: p.communicate(timeout=max(1, limit - time.monotonic())), processes))
     finally:
         for process in processes:
             process.kill()
