@@ -4,15 +4,18 @@ Liu et al. 2021 do not say how an embedding becomes a class; the nearest centroi
 head are this project's choice. Letters as in types.py, and K segments to classify, E dimensions of the sphere's space.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 
 from siamese_jax.errors import InputError
 
 DECISIONS = ("centroid", "neighbours", "linear")
 
-_AT_ONCE = 1024
-"""Segments compared with all training segments at once: bounds the [K, M] distances."""
+_AT_ONCE = 8192
+"""Segments scored at once; their distances to all training segments are scikit-learn's own to bound."""
 
 
 def segment_scores(
@@ -33,12 +36,18 @@ def segment_scores(
         training segment, or more neighbours than training segments.
     """
     _check(decision, emb_KxE, train_MxE, label_M, n_classes, neighbours)
+    train_MxE = train_MxE.astype(np.float64)
     if decision == "centroid":
-        return _centroid_scores(emb_KxE, train_MxE, label_M, n_classes).astype(np.float32)
-    if decision == "neighbours":
-        return _neighbour_scores(emb_KxE, train_MxE, label_M, n_classes, neighbours).astype(np.float32)
-    head = LogisticRegression(max_iter=2000).fit(train_MxE.astype(np.float64), label_M)
-    return head.predict_proba(emb_KxE.astype(np.float64)).astype(np.float32)
+        score = _centroid(train_MxE, label_M, n_classes)
+    elif decision == "neighbours":
+        score = KNeighborsClassifier(neighbours, algorithm="brute").fit(train_MxE, label_M).predict_proba
+    else:
+        score = LogisticRegression(max_iter=2000).fit(train_MxE, label_M).predict_proba
+    score_KxC = np.zeros((len(emb_KxE), n_classes), np.float32)
+    for start in range(0, len(emb_KxE), _AT_ONCE):
+        block = slice(start, start + _AT_ONCE)
+        score_KxC[block] = score(emb_KxE[block].astype(np.float64))
+    return score_KxC
 
 
 def utterance_scores(score_KxC: np.ndarray, clip_K: np.ndarray, n_clips: int) -> np.ndarray:
@@ -62,27 +71,15 @@ def utterance_scores(score_KxC: np.ndarray, clip_K: np.ndarray, n_clips: int) ->
     return (total_QxC / count_Q[:, None]).astype(np.float32)
 
 
-def _centroid_scores(emb_KxE: np.ndarray, train_MxE: np.ndarray, label_M: np.ndarray, n_classes: int) -> np.ndarray:
-    centroid_CxE = np.stack([train_MxE[label_M == c].mean(axis=0, dtype=np.float64) for c in range(n_classes)])
-    return -_squared_distances(emb_KxE, centroid_CxE)
+def _centroid(train_MxE: np.ndarray, label_M: np.ndarray, n_classes: int) -> Callable[[np.ndarray], np.ndarray]:
+    centroid_CxE = np.stack([train_MxE[label_M == c].mean(axis=0) for c in range(n_classes)])
+    return lambda emb_BxE: -squared_distances(emb_BxE, centroid_CxE)
 
 
-def _neighbour_scores(
-    emb_KxE: np.ndarray, train_MxE: np.ndarray, label_M: np.ndarray, n_classes: int, neighbours: int
-) -> np.ndarray:
-    score_KxC = np.zeros((len(emb_KxE), n_classes))
-    for start in range(0, len(emb_KxE), _AT_ONCE):
-        distance_BxM = _squared_distances(emb_KxE[start : start + _AT_ONCE], train_MxE)
-        nearest_BxN = np.argpartition(distance_BxM, neighbours - 1, axis=1)[:, :neighbours]
-        for c in range(n_classes):
-            score_KxC[start : start + _AT_ONCE, c] = (label_M[nearest_BxN] == c).mean(axis=1)
-    return score_KxC
-
-
-def _squared_distances(a_KxE: np.ndarray, b_MxE: np.ndarray) -> np.ndarray:
-    a_KxE, b_MxE = a_KxE.astype(np.float64), b_MxE.astype(np.float64)
-    lengths = np.square(a_KxE).sum(axis=1)[:, None] + np.square(b_MxE).sum(axis=1)[None, :]
-    return np.maximum(lengths - 2 * a_KxE @ b_MxE.T, 0)
+def squared_distances(emb_KxE: np.ndarray, centre_CxE: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances [K, C] to a few centres."""
+    # Centre by centre: [K, C, E] would be several times the embeddings.
+    return np.stack([np.square(emb_KxE - centre_E).sum(axis=1) for centre_E in centre_CxE], axis=1)
 
 
 def _check(

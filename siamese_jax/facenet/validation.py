@@ -8,6 +8,7 @@ import numpy as np
 
 from siamese_jax.errors import InputError
 from siamese_jax.facenet.config import TrainConfig
+from siamese_jax.facenet.decision import squared_distances
 from siamese_jax.facenet.embed import embed_all
 from siamese_jax.facenet.source import SegmentSource
 from siamese_jax.mining import triplet_loss
@@ -77,8 +78,8 @@ def score(config: TrainConfig, variables: Variables, validation: Validation) -> 
     emotion = validation.train.emotion[validation.train_rows]
     names = np.unique(emotion)
     centres_CxD = np.stack([train_emb[emotion == name].mean(axis=0) for name in names])
-    distance_NxC = _squared_distances(held_emb, centres_CxD)
-    training_N = _squared_distances(train_emb, centres_CxD).argmin(axis=1)
+    distance_NxC = squared_distances(held_emb, centres_CxD)
+    training_N = squared_distances(train_emb, centres_CxD).argmin(axis=1)
     true_N = np.searchsorted(names, validation.held_out.emotion)
     clips, first, which_N = np.unique(validation.held_out.clip, return_index=True, return_inverse=True)
     clip_distance = np.zeros((len(clips), len(names)))
@@ -93,10 +94,6 @@ def score(config: TrainConfig, variables: Variables, validation: Validation) -> 
         "clip_uar": average_recall(true_N[first], clip_distance.argmin(axis=1)),
         "training_uar": average_recall(np.searchsorted(names, emotion), training_N),
     }
-
-
-def _squared_distances(emb_NxD: np.ndarray, centres_CxD: np.ndarray) -> np.ndarray:
-    return np.square(emb_NxD[:, None] - centres_CxD[None]).sum(axis=2)
 
 
 def average_recall(true_N: np.ndarray, predicted_N: np.ndarray) -> float:

@@ -40,11 +40,13 @@ def test_neighbours_vote_by_their_share(seed, neighbours):
             assert found[k, c] == pytest.approx(sum(label[m] == c for m in order) / neighbours, abs=1e-6)
 
 
-def test_neighbours_are_found_in_more_segments_than_are_compared_at_once(monkeypatch):
+@pytest.mark.parametrize("kind", decision.DECISIONS)
+@pytest.mark.parametrize("at_once", [1, 7])
+def test_a_block_at_a_time_gives_what_all_at_once_give(kind, at_once, monkeypatch):
     query, train, label = embeddings(3, n_query=50)
-    whole = decision.segment_scores("neighbours", query, train, label, 3, 5)
-    monkeypatch.setattr(decision, "_AT_ONCE", 7)
-    np.testing.assert_array_equal(decision.segment_scores("neighbours", query, train, label, 3, 5), whole)
+    whole = decision.segment_scores(kind, query, train, label, 3, 5)
+    monkeypatch.setattr(decision, "_AT_ONCE", at_once)  # of 50: one by one; sevens and a remainder
+    np.testing.assert_allclose(decision.segment_scores(kind, query, train, label, 3, 5), whole, rtol=0, atol=1e-6)
 
 
 def test_linear_is_a_logistic_regression_on_the_embeddings():
