@@ -46,6 +46,12 @@ class Cell:
         return self.pretraining is not None and self.pretraining.corpus == self.fine_tuning.corpus
 
 
+def cell_name(cell: Cell) -> str:
+    """A cell in words."""
+    before = "not pre-trained" if cell.pretraining is None else f"pre-trained on {cell.pretraining}"
+    return f"FaceNet on the {cell.fine_tuning.view}, {before}"
+
+
 def comparison(corpora: Sequence[str], target: str) -> list[Cell]:
     """The waveform of `target` without pre-training, and after the spectrogram of another corpus (the next in the list,
     as in Liu et al. 2021), or of its own where there is no other."""

@@ -19,12 +19,12 @@ from absl import logging
 from siamese_jax import interrupt
 from siamese_jax.batches import plan_batches
 from siamese_jax.facenet import corpus as corpora
-from siamese_jax.facenet import decision, results, systems
+from siamese_jax.facenet import decision, differences, results, systems
 from siamese_jax.facenet.cells import Cell, Material
 from siamese_jax.facenet.config import TrainConfig
 from siamese_jax.facenet.corpus import Corpus
 from siamese_jax.facenet.embed import embed_all
-from siamese_jax.facenet.plan import PARTS, Part, Plan, fold_name
+from siamese_jax.facenet.plan import PARTS, Part, Plan, described, fold_name
 from siamese_jax.facenet.settings import CrossTraining
 from siamese_jax.facenet.train import Trained, train
 from siamese_jax.io import write_json
@@ -43,7 +43,7 @@ def run(e: CrossTraining, workdir: str | Path, cache: str | Path) -> None:
     """Runs what is not there yet of the systems on features and of the cells, in order.
 
     Writes config.json, corpora.json, arrays/ (netCDF, a file for each system, cell and fold) and weights/; and after
-    each cell what is known by then: summary.json (`results.Row`), differences.json, facenet.md with figures/, and
+    each cell what is known by then: summary.json (`records.Row`), differences.json, facenet.md with figures/, and
     provenance.json.
 
     Args:
@@ -63,7 +63,7 @@ def run(e: CrossTraining, workdir: str | Path, cache: str | Path) -> None:
         plan.check(cells)
     # The folder comes after the checks: what was refused leaves nothing that a mended configuration would differ from.
     with WorkDir(workdir, e, digests, KIND, may_change=MAY_CHANGE) as work, bars() as shown:
-        write_json(work.path / "corpora.json", results.described(plan))
+        write_json(work.path / "corpora.json", described(plan))
         systems.run(e, emotions, plan.corpora, work, shown)
         for cell in cells:
             run_cell(plan, work, shown, cell)
@@ -73,7 +73,7 @@ def run(e: CrossTraining, workdir: str | Path, cache: str | Path) -> None:
 def _write(plan: Plan, work: WorkDir, seconds: float) -> None:
     found = results.collect(plan, work)
     write_json(work.path / "summary.json", [dataclasses.asdict(one.row) for one in found])
-    compared = results.differences(plan, found)
+    compared = differences.between(plan, found)
     write_json(work.path / "differences.json", [dataclasses.asdict(one) for one in compared])
     work.write_provenance(seconds)
     report.write(work.path)
@@ -88,6 +88,7 @@ def run_cell(plan: Plan, work: WorkDir, shown: Bars, cell: Cell) -> None:
             logging.info("%s, fold %d", cell, fold)
             start = _start(plan, work, shown, cell, fold)
             work.arrays(name, functools.partial(_fold, plan, work, shown, cell, fold, start))
+        _forget_checkpoints(work, _title(cell, fold))
 
 
 def _start(plan: Plan, work: WorkDir, shown: Bars, cell: Cell, fold: int) -> facenet.Variables:
@@ -103,7 +104,7 @@ def _fold(plan: Plan, work: WorkDir, shown: Bars, cell: Cell, fold: int, start: 
     part = plan.fine_tuning_part(material, fold)
     config = e.train_config("fine_tuning", material.view)
     key = plan.key(f"fine-tuning on {material}", fold)
-    trained, cost = _train(plan, work, shown, config, f"{cell}, fold {fold}", material, part, start, key)
+    trained, cost = _train(plan, work, shown, config, _title(cell, fold), material, part, start, key)
     if e.keep_weights:
         facenet_weights.save_weights(work.path / "weights" / f"{fold_name(cell, fold)}.npz", trained.variables)
     embed_all(config, trained.variables, corpus.source, np.arange(min(config.embed_batch, len(corpus.source))))
@@ -111,7 +112,6 @@ def _fold(plan: Plan, work: WorkDir, shown: Bars, cell: Cell, fold: int, start: 
     emb = embed_all(config, trained.variables, corpus.source)
     cost["embedding_seconds"] = time.perf_counter() - before
     arrays = labelled(plan, corpus, fold, emb).merge(_curves(trained))
-    _forget_checkpoints(work, f"{cell}, fold {fold}")
     return arrays.assign_attrs(cost | {"best_epoch": trained.best_epoch, "segments": len(corpus.source)})
 
 
@@ -123,18 +123,18 @@ def _pretrained(plan: Plan, work: WorkDir, shown: Bars, cell: Cell, fold: int) -
     number = fold if cell.shares_corpus else len(plan.corpora[material.corpus].folds)
     config = plan.settings.train_config("pretraining", material.view)
     file = work.path / "weights" / f"{name}.npz"
+    title = f"pre-training on {material}, {part.name}"
 
     def make() -> xr.Dataset:
         logging.info("pre-training on %s, %s", material, part.name)
         start = facenet.init(plan.key(f"init of {material}", number), config.network)
         key = plan.key(f"pre-training on {material}", number)
-        title = f"pre-training on {material}, {part.name}"
         trained, cost = _train(plan, work, shown, config, title, material, part, start, key)
         facenet_weights.save_weights(file, trained.variables)
-        _forget_checkpoints(work, title)
         return _curves(trained).assign_attrs(cost | {"best_epoch": trained.best_epoch})
 
     work.arrays(name, make)
+    _forget_checkpoints(work, title)
     return facenet_weights.load_weights(file, config.network)
 
 
@@ -163,12 +163,16 @@ def _train(
     }
 
 
+def _title(cell: Cell, fold: int) -> str:
+    return f"{cell}, fold {fold}"
+
+
 def _checkpoints(work: WorkDir, title: str) -> Path:
     return work.path / "training" / "".join(c if c.isalnum() else "_" for c in title)
 
 
 def _forget_checkpoints(work: WorkDir, title: str) -> None:
-    """What a finished training kept to go on from is of no more use."""
+    """What a training kept to go on from is of no more use once its arrays are there, and not before."""
     shutil.rmtree(_checkpoints(work, title), ignore_errors=True)
 
 

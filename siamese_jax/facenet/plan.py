@@ -3,6 +3,7 @@
 import dataclasses
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -95,3 +96,28 @@ class Plan:
 def fold_name(cell: Cell, fold: int) -> str:
     """The name of a fold's arrays."""
     return f"{cell.folder}/fold_{fold}"
+
+
+def described(plan: Plan) -> dict[str, Any]:
+    """What was trained and tested on, as plain JSON values: emotions, and for each corpus clips, folds and losses."""
+    return {"emotions": list(plan.emotions), "corpora": {name: _described(plan, c) for name, c in plan.corpora.items()}}
+
+
+def _described(plan: Plan, corpus: Corpus) -> dict[str, Any]:
+    data = corpus.dataset
+    speaker = data.table.speaker
+    counts = {emotion: int((data.label == c).sum()) for c, emotion in enumerate(plan.emotions)}
+    folds = [
+        {
+            **{f"{part}_clips": len(getattr(fold, part)) for part in ("train", "validation", "test", "twins")},
+            **{
+                f"{part}_speakers": sorted(set(speaker[getattr(fold, part)].tolist()))
+                for part in ("validation", "test")
+            },
+        }
+        for fold in corpus.folds
+    ]
+    return {
+        "clips": len(data), "speakers": list(data.speakers), "segments": len(corpus.source), "by_emotion": counts,
+        "other_emotions": dict(corpus.others), "left_out": [list(pair) for pair in corpus.left_out], "folds": folds,
+    }  # fmt: skip

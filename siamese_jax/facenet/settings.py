@@ -23,6 +23,8 @@ from siamese_jax.types import EMOTIONS
 
 EXAMPLE = "configs/facenet.py"
 PROJECTIONS = ("tsne", "pca")
+CORPUS_NAME = re.compile(r"[A-Za-z0-9_]+")
+"""What a corpus may be called: its name is a part of file names."""
 
 _FEATURES = (
     "scalings", "scale_floor", "encoder_widths", "heads", "head_width", "n_seeds", "n_in_domain_seeds", "source_steps",
@@ -200,7 +202,7 @@ def _check(e: CrossTraining) -> None:
 
 
 def _check_corpus(name: str, one: CorpusSettings) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+    if not CORPUS_NAME.fullmatch(name):
         raise InputError(f"config.corpora holds {name!r}; names are of letters, digits and underscores")
     relabelling(name, one)
     is_manifest = one.audio.lower().endswith(".csv")

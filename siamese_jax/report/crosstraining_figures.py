@@ -5,22 +5,21 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
-from absl import logging
 from matplotlib.ticker import MaxNLocator
 from sklearn.manifold import TSNE
 
-from siamese_jax.facenet.cells import MATRIX, Cell, chosen, comparison
+from siamese_jax.facenet.cells import MATRIX, Cell, cell_name, chosen, comparison
 from siamese_jax.facenet.plan import PARTS, fold_name
-from siamese_jax.facenet.results import Row, cell_name
-from siamese_jax.io import atomic_path
+from siamese_jax.facenet.records import Row
 from siamese_jax.report import confusion, drawing, words
+from siamese_jax.report.cache import cached
 from siamese_jax.report.crosstraining_tables import score
-from siamese_jax.report.document import Block, Fold, Gallery, Paragraph, Picture, Table
+from siamese_jax.report.document import Block, Fold, Gallery, Heading, Paragraph, Picture, Table
 from siamese_jax.report.embeddings import principal_plane
 from siamese_jax.report.matrices import Matrix
 
 CURVES = (("loss", "triplet loss, training"), ("validation_loss", "triplet loss, validation"),
-          ("segment_uar", "UAR of validation segments"), ("triplets", "share of pairs with a triplet"))  # fmt: skip
+          ("segment_uar", "UAR of validation segments"), ("triplets", "triplets by anchor and positive"))  # fmt: skip
 
 
 def cells(run: Matrix) -> list[Cell]:
@@ -50,9 +49,11 @@ def confusions(run: Matrix, number: int, everything: bool) -> Iterator[Block]:
         best = max(beside, key=lambda row: row.uar or 0.0, default=None)
         shown = [row for row in rows if (corpus, row.name) in compared_names or row is best]
         others = [row for row in rows if row not in shown] if everything else []
+        yield Heading(f"Tested on {corpus}")
         yield Gallery([_confusion(run, row, f"confusion_{number}_{corpus}_{i}") for i, row in enumerate(shown)])
         yield Table(
-            f"Recall in per cent on {corpus}; {rows[0].interval}, n = {words.plural(rows[0].n_speakers, 'speaker')}.",
+            f"Recall in per cent on {corpus}; {rows[0].interval}, n = {words.plural(rows[0].n_speakers, 'speaker')}. "
+            "The interval is as wide on both sides, so that near 0 and 100 it may reach beyond what a recall can be.",
             ("system", *run.emotions),
             [(row.name, *(score(value, low, high) for value, low, high in row.recalls)) for row in rows],
         )
@@ -116,7 +117,7 @@ def _curve(folds: list[xr.Dataset], quantity: str, y_label: str, name: str, titl
     )
     return Picture(
         name, drawing.png(draw), f"{title} by epoch. {ends}.",
-        f"{y_label} by epoch, a line each of {len(values)} folds; the dot is the epoch that was kept.",
+        f"{y_label} by epoch, a line for each fold, n = {len(values)}; the dot is the epoch that was kept.",
     )  # fmt: skip
 
 
@@ -162,8 +163,8 @@ def _plane(run: Matrix, cell: Cell, name: str) -> Picture:
     return Picture(
         name, drawing.png(draw),
         f"Embeddings of {len(rows)} clips under {cell}, fold 0, marked by emotion; {n_test} of them are test clips.",
-        f"{cell}, fold 0: {words.plural(n_test, 'test clip')} (filled) and {len(rows) - n_test} training clips (hollow)"
-        "; one network, no interval.",
+        f"{cell}, fold 0, n = {words.plural(n_test, 'test clip')} (filled) and {len(rows) - n_test} training clips "
+        "(hollow); one network, no interval.",
     )  # fmt: skip
 
 
@@ -172,23 +173,13 @@ def projected(run: Matrix, emb_NxE: np.ndarray, name: str) -> np.ndarray:
     method = run.config["projection"]
     made_from = hashlib.sha256(method.encode() + np.ascontiguousarray(emb_NxE).tobytes()).hexdigest()
     file = run.path / "report" / f"{name.partition('_')[2].partition('_')[2]}.nc"
-    if file.exists():
-        try:
-            with xr.open_dataset(file, engine="h5netcdf") as kept:
-                if kept.attrs.get("made_from") == made_from:
-                    return np.asarray(kept.plane.values)
-        except (OSError, ValueError, KeyError) as error:
-            logging.warning("%s cannot be read (%s); computed again", file, error)
+    return np.asarray(cached(file, made_from, lambda: _plane_of(method, emb_NxE)).plane.values)
+
+
+def _plane_of(method: str, emb_NxE: np.ndarray) -> xr.Dataset:
     if method == "pca" or len(emb_NxE) < 8:
         plane = principal_plane(emb_NxE)[0]
     else:
         perplexity = min(30.0, len(emb_NxE) / 4)
         plane = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(emb_NxE)
-    try:
-        with atomic_path(file) as temporary:
-            kept = xr.Dataset({"plane": (("clip", "axis"), plane)}, attrs={"made_from": made_from})
-            kept.to_netcdf(temporary, engine="h5netcdf")
-    except OSError as error:
-        # A folder that may only be read still gets its report.
-        logging.warning("%s cannot be written (%s); computed for each report", file, error)
-    return np.asarray(plane)
+    return xr.Dataset({"plane": (("clip", "axis"), plane)})

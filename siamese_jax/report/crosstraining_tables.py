@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from siamese_jax.facenet.cells import MATRIX, chosen, comparison
-from siamese_jax.facenet.results import Difference, Row, cell_name
+from siamese_jax.facenet.cells import MATRIX, cell_name, chosen, comparison
+from siamese_jax.facenet.records import Difference, Row
 from siamese_jax.report import words
 from siamese_jax.report.document import Block, Fold, Heading, Paragraph, Table
 from siamese_jax.report.matrices import Matrix
@@ -12,6 +12,8 @@ SPLITS = {
     "speakers": "speaker-independent folds (nobody who is tested was trained on or validated with)",
     "random": "a RANDOM split (people who are tested were trained on: no result for other people)",
 }
+
+_PERCENT = "\N{NO-BREAK SPACE}%"
 
 
 def score(value: float | None, low: float | None, high: float | None, signed: bool = False) -> str:
@@ -52,14 +54,16 @@ def brief(run: Matrix, number: int) -> Iterator[Block]:
         yield Paragraph(f"{tested(run, corpus)}. Chance is {100 / len(run.emotions):.0f} %.")
         for name in names:
             if name in own:
-                yield Paragraph(f"{name}: UAR {uar(own[name])} %, WA {score(*_wa(own[name]))} %.")
+                yield Paragraph(f"{name}: UAR {uar(own[name])}{_PERCENT}, WA {score(*_wa(own[name]))}{_PERCENT}.")
+            else:
+                yield Paragraph(f"{name}: not run yet.")
         for one in run.differences:
             if one.family == "pre-training" and (one.corpus, one.name, one.minus) == (corpus, names[1], names[0]):
                 yield Paragraph(f"Spectrogram pre-training, paired: {_claim(one)}")
         best = [row for row in own.values() if row.system != "facenet" and row.uar is not None]
         if best:
             top = max(best, key=lambda row: row.uar or 0.0)
-            yield Paragraph(f"The best system on 64 features: {top.name}, UAR {uar(top)} %.")
+            yield Paragraph(f"The best system on 64 features: {top.name}, UAR {uar(top)}{_PERCENT}.")
     yield Paragraph(
         "UAR is the mean of the emotions' recalls, WA the share of all clips; in brackets the jackknife t interval "
         "over the tested speakers: how far the value may lie for other people. Each network was trained once; what "
@@ -86,9 +90,9 @@ def systems(run: Matrix, number: int) -> Iterator[Block]:
         "In domain, all systems are trained and tested on the same folds; those on features, which need no early "
         "stopping, train on the validation speakers too. Features scaled by corpus saw the unlabelled test clips "
         "(transductive); by train, source or speaker otherwise as named. Training is the time of one training in each "
-        "fold, all folds together: for FaceNet all its steps at the median step's time, pre-training after a plus "
-        "sign; for the others the wall time. Classifying a clip: images and network from decoded samples for FaceNet; "
-        "decoding, 64 features and classifier for the others."
+        "fold, all folds together: for FaceNet all its steps at the median step's time (not timed where it was stopped "
+        "right at its end), pre-training after a plus sign; for the others the wall time. Classifying a clip: images "
+        "and network from decoded samples for FaceNet; decoding, 64 features and classifier for the others."
     )
     for corpus in run.described:
         rows = sorted(run.chosen(corpus), key=lambda row: -(row.uar or 0.0))
@@ -100,9 +104,10 @@ def systems(run: Matrix, number: int) -> Iterator[Block]:
 
 
 def _system_cells(row: Row) -> tuple[str, ...]:
-    training = f"{row.training_seconds:.1f}"
-    if row.pretraining_seconds:
-        training += f" + {row.pretraining_seconds:.1f}"
+    stages = [row.training_seconds]
+    if row.pretraining_seconds != 0:
+        stages.append(row.pretraining_seconds)
+    training = " + ".join("not timed" if seconds is None else f"{seconds:.1f}" for seconds in stages)
     speed = "" if row.images_per_second is None else f"{row.images_per_second:.0f}"
     trainings = row.n_runs * (row.n_folds if row.learnt_from == "folds" else 1)
     size, inference = f"{row.parameters:,}", f"{row.ms_per_clip:.2f}"

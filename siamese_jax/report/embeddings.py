@@ -4,20 +4,18 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from absl import logging
 
 from siamese_jax import classify, pairs, stages, training
-from siamese_jax.io import atomic_path
 from siamese_jax.models import siamese
 from siamese_jax.models.siamese import Params
 from siamese_jax.protocols import ProtocolSpec
 from siamese_jax.report import counts, drawing, words
+from siamese_jax.report.cache import cached
 from siamese_jax.report.document import Block, Gallery, Paragraph, Picture, Section
 from siamese_jax.report.each import each_setting
 from siamese_jax.report.results import Loaded, Setting
@@ -54,31 +52,12 @@ def example(run: Loaded, setting: Setting) -> xr.Dataset:
     get the class which the run itself had found; NaN before fine-tuning.
     """
     file = run.path / "report" / f"example_{setting.head}_{setting.scope}.nc"
-    made_from = _fingerprint(run)
-    if file.exists():
-        try:
-            with xr.open_dataset(file, engine="h5netcdf") as kept:
-                if kept.attrs.get("made_from") == made_from:
-                    return kept.load()
-        except (OSError, ValueError, KeyError) as error:
-            logging.warning("%s cannot be read (%s); computed again", file, error)
-    arrays = _compute(run, setting).assign_attrs(made_from=made_from)
-    _keep(file, arrays)
-    return arrays
+    return cached(file, _fingerprint(run), lambda: _compute(run, setting))
 
 
 def _fingerprint(run: Loaded) -> str:
     text = (run.path / "config.json").read_text(encoding="utf-8") + json.dumps(run.provenance, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _keep(file: Path, arrays: xr.Dataset) -> None:
-    try:
-        with atomic_path(file) as temporary:
-            arrays.to_netcdf(temporary, engine="h5netcdf")
-    except OSError as error:
-        # A folder that may only be read still gets its report.
-        logging.warning("%s cannot be written (%s); the example is computed for each report", file, error)
 
 
 def _compute(run: Loaded, setting: Setting) -> xr.Dataset:

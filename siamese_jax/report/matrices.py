@@ -8,7 +8,8 @@ import xarray as xr
 
 import siamese_jax
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.results import Difference, Row
+from siamese_jax.facenet.records import Difference, Row
+from siamese_jax.facenet.settings import CORPUS_NAME
 from siamese_jax.report.folders import NOT_FINISHED, read_json
 
 KIND = "facenet"
@@ -22,8 +23,8 @@ class Matrix:
     Fields:
       path, label: where it is, and a short name.
       config: as it was run, plain JSON values.
-      emotions, described: see `results.described`.
-      rows, differences: see `results`.
+      emotions, described: see `plan.described`.
+      rows, differences: see `records`.
       provenance: see `workdir.provenance`.
       notes: what a reader must know about the folder.
     """
@@ -68,6 +69,12 @@ def load(path: str | Path, label: str) -> Matrix:
     rows = _records(path / "summary.json", Row)
     if not rows:
         raise InputError(f"{path / 'summary.json'}: holds no result; {NOT_FINISHED}")
+    strange = [name for name in described["corpora"] if not CORPUS_NAME.fullmatch(name)]
+    if strange:
+        raise InputError(
+            f"{path / 'corpora.json'}: holds a corpus called {strange[0]!r}; names are of letters, digits and "
+            "underscores; run again"
+        )
     differences = _records(path / "differences.json", Difference)
     provenance = read_json(path / "provenance.json", dict)
     notes = []

@@ -41,8 +41,10 @@ tbody tr:nth-child(even) > * { background: var(--shade); }
 @media screen and (max-width: 48rem) {
   table { font-size: .82rem; }
   th, td { padding: .25rem .4rem; min-width: 4.5rem; }
+  td:not(.n) { min-width: 11rem; }
   tr > :first-child { position: sticky; left: 0; min-width: 8rem; max-width: 11rem; hyphens: auto;
     box-shadow: 1px 0 var(--line); }
+  .facts td { min-width: 0; }
   .facts tr > :first-child { min-width: 4.5rem; max-width: 6.5rem; box-shadow: none; position: static; }
 }
 .alert { background: var(--alert); border-left: .3rem solid var(--alert-line); padding: .5rem .8rem; }

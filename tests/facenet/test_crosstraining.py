@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from corpora_for_tests import FIRST, SECOND, small, write_corpus
+from small import CONFIG
 
 from siamese_jax.errors import InputError
 from siamese_jax.facenet import crosstraining
 from siamese_jax.facenet.plan import PARTS
+from siamese_jax.facenet.steps import Programs
 from siamese_jax.report import page
 
 CELLS = (
@@ -199,6 +201,34 @@ def test_a_run_that_was_stopped_in_a_cell_goes_on_with_its_next_fold(places, tmp
     for i in range(3):
         one, other = (fold(d, "none", "first-waveform", i) for d in (tmp_path / "run", finished))
         np.testing.assert_array_equal(one.scores.values, other.scores.values)
+
+
+def test_a_run_that_died_at_a_training_s_end_trains_no_step_of_it_again(places, tmp_path, finished, monkeypatch, cache):
+    real, settings = crosstraining.labelled, small(places, cells=CELLS[:1])
+
+    def dying(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crosstraining, "labelled", dying)
+    with pytest.raises(KeyboardInterrupt):
+        crosstraining.run(settings, tmp_path / "run", cache)
+    assert len(list((tmp_path / "run" / "training").iterdir())) == 1
+    monkeypatch.setattr(crosstraining, "labelled", real)
+    stepped = Programs.step
+    steps = []
+    monkeypatch.setattr(Programs, "step", lambda *a: steps.append(1) or stepped(*a))
+    crosstraining.run(settings, tmp_path / "run", cache)
+    one, other = (fold(d, "none", "first-waveform", 0) for d in (tmp_path / "run", finished))
+    np.testing.assert_array_equal(one.scores.values, other.scores.values)
+    every = [fold(tmp_path / "run", "none", "first-waveform", i) for i in range(3)]
+    assert len(steps) == sum(-(-int(kept.attrs["training_segments"]) // CONFIG.batch) for kept in every[1:])
+    # Nobody knows how long the step took of which none was made.
+    assert np.isnan(every[0].attrs["training_seconds"])
+    row = next(r for r in json.loads((tmp_path / "run" / "summary.json").read_text()) if r["system"] == "facenet")
+    assert row["training_seconds"] is None
+    assert row["images_per_second"] > 0
+    assert "not timed" in (tmp_path / "run" / "facenet.md").read_text()
+    assert not list((tmp_path / "run" / "training").iterdir())
 
 
 def test_a_work_directory_of_other_material_is_refused(finished, places, tmp_path, cache):
