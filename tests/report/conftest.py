@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import hostile_crosstraining
 from tables_for_tests import make_table
 
 from configs import smoke
@@ -16,7 +17,6 @@ from siamese_jax import config, experiment
 from siamese_jax.corpora import tables
 from siamese_jax.report import page
 
-CORPUS = '<script>alert("corpus")</script>&$x_1$|*b*`c`'
 SPEAKER = '"><img src=x onerror=alert(1)>'
 """Names that would run as scripts, end attributes, start mathematics or break a Markdown table."""
 
@@ -27,7 +27,7 @@ def hostile_table(role, seed, sex):
     number = np.array([int(name.rsplit("_", 1)[1]) for name in table.speaker])
     return dataclasses.replace(
         table,
-        corpus=np.array([CORPUS + role] * len(table)),
+        corpus=np.array([hostile_crosstraining.CORPUS + role] * len(table)),
         speaker=np.array([f"{SPEAKER}{n}" for n in number]),
         clip=np.array([f"<b>{clip}</b>" for clip in table.clip]),
         sex=np.array([sex[n % len(sex)] for n in number]),
@@ -74,3 +74,15 @@ def comparison(workdir, one_draw, tmp_path_factory):
     """(path of the page, its document) on two work directories."""
     output = tmp_path_factory.mktemp("comparison") / "both.html"
     return output, page.write([workdir, one_draw], output, ["launch.report", str(workdir), str(one_draw)])
+
+
+@pytest.fixture(scope="session")
+def crosstraining_workdir(tmp_path_factory):
+    return hostile_crosstraining.make(tmp_path_factory.mktemp("hostile_crosstraining"))
+
+
+@pytest.fixture(scope="session")
+def crosstraining(crosstraining_workdir, tmp_path_factory):
+    """(path of the page, its document) on a cross-training."""
+    output = tmp_path_factory.mktemp("page") / "crosstraining.html"
+    return output, page.write([crosstraining_workdir], output, ["launch.report", str(crosstraining_workdir)])

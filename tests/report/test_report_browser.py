@@ -111,7 +111,7 @@ def browser(tmp_path_factory):
         driver.wait(timeout=30)
 
 
-@pytest.fixture(params=["report", "comparison"])
+@pytest.fixture(params=["report", "comparison", "crosstraining"])
 def path(request):
     return request.getfixturevalue(request.param)[0]
 
@@ -152,8 +152,8 @@ def test_page_opens_whole(browser, path, size, scheme):
         browser.screenshot(Path(folder) / f"{path.stem}_{size[0]}_{scheme}.png")
 
 
-def test_figures_are_legible_on_a_phone(browser, report):
-    browser.open(report[0], NARROW)
+def test_figures_are_legible_on_a_phone(browser, path):
+    browser.open(path, NARROW)
     widths = browser.run("return [...document.images].map(i => [i.clientWidth, i.naturalWidth])")
     for shown, drawn in widths:
         # 8-point text at 180 dots an inch is 20 pixels high; at this width it keeps 10.

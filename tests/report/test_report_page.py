@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hostile_crosstraining import CORPUS, EMOTION, SHORT_FILE, SPEAKER
 from report_blocks import tables_of
 
 from siamese_jax.errors import InputError
@@ -49,6 +50,12 @@ def read(path):
     return reader
 
 
+@pytest.fixture(params=["report", "crosstraining"])
+def made(request):
+    """(path, document) of each kind of page."""
+    return request.getfixturevalue(request.param)
+
+
 def test_page_markdown_and_figures_are_written_and_small(report):
     path, document = report
     assert path.stat().st_size < 5_000_000
@@ -73,29 +80,38 @@ def test_page_markdown_and_figures_are_written_and_small(report):
         assert any(word in title for title in titles), word
 
 
-def test_page_needs_nothing_but_itself(report):
-    reader = read(report[0])
+def test_page_needs_nothing_but_itself(made):
+    reader = read(made[0])
     for _, attributes in reader.tags:
         for name in ("src", "href", "srcset", "data", "action"):
             value = attributes.get(name)
             assert value is None or value.startswith(("data:", "#")), value
-    text = report[0].read_text(encoding="utf-8")
+    text = made[0].read_text(encoding="utf-8")
     style = text[text.index("<style>") : text.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
 
 
-def test_names_from_data_are_text_and_nothing_else(report):
-    reader = read(report[0])
+def test_names_from_data_are_text_and_nothing_else(made):
+    reader = read(made[0])
     assert {tag for tag, _ in reader.tags} <= TAGS
     assert not [a for _, attributes in reader.tags for a in attributes if a.startswith("on")]
-    shown = "".join(reader.text)
+
+
+def test_names_from_data_are_shown_as_they_are(report, crosstraining):
+    shown = "".join(read(report[0]).text)
     assert '<script>alert("corpus")</script>&$x_1$|*b*`c`source to ' in shown
     assert '"><img src=x onerror=alert(1)>0' in shown
+    reader = read(crosstraining[0])
+    shown = "".join(reader.text)
+    for name in (EMOTION, f"{CORPUS}_{SPEAKER}s05", SHORT_FILE):
+        assert name in shown
+    # In an attribute too: a figure's words for those who cannot see it.
+    assert any(EMOTION in attributes["alt"] for tag, attributes in reader.tags if tag == "img")
 
 
-def test_markdown_holds_no_tag_and_no_broken_table(report):
-    text = report[0].with_suffix(".md").read_text(encoding="utf-8")
+def test_markdown_holds_no_tag_and_no_broken_table(made):
+    text = made[0].with_suffix(".md").read_text(encoding="utf-8")
     outside = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     assert "<" not in outside
     lines = outside.splitlines()
@@ -105,22 +121,22 @@ def test_markdown_holds_no_tag_and_no_broken_table(report):
     for line in lines:
         if line.startswith("!["):
             name = line.rpartition("](")[2].rstrip(")")
-            assert (report[0].parent / name).stat().st_size > 1000
+            assert (made[0].parent / name).stat().st_size > 1000
 
 
-def test_page_and_markdown_say_the_same(report):
-    reader, text = read(report[0]), report[0].with_suffix(".md").read_text(encoding="utf-8")
+def test_page_and_markdown_say_the_same(made):
+    reader, text = read(made[0]), made[0].with_suffix(".md").read_text(encoding="utf-8")
     images = [a for tag, a in reader.tags if tag == "img"]
-    assert len(images) == text.count("\n![") == len(report[1].pictures())
+    assert len(images) == text.count("\n![") == len(made[1].pictures())
     assert sum(tag == "table" for tag, _ in reader.tags) == text.count("\n|---")
-    for image, picture in zip(images, report[1].pictures()):
+    for image, picture in zip(images, made[1].pictures()):
         assert base64.b64decode(image["src"].partition(",")[2]) == picture.png
         assert len(image["alt"]) > 40
         assert re.search(r"n = |over draws", picture.caption), picture.name
 
 
-def test_every_table_is_rectangular_and_has_no_raw_number(report, comparison):
-    for _, document in (report, comparison):
+def test_every_table_is_rectangular_and_has_no_raw_number(report, comparison, crosstraining):
+    for _, document in (report, comparison, crosstraining):
         for table in tables_of(document):
             assert table.rows
             for row in table.rows:
