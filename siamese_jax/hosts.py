@@ -34,7 +34,9 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
       processes: how many there are.
       process: which this is, from 0.
 
-    Raises InputError where these do not fit, no cluster is found, not all processes come, or their devices differ.
+    Raises:
+      InputError: these do not fit, no cluster is found, not all processes come, or their devices differ.
+      interrupt.Stopped: a signal came while the others were waited for.
     """
     global _peers
     connecting.connect(coordinator, processes, process)
