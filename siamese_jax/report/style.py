@@ -37,15 +37,15 @@ tbody th { font-weight: 600; }
 tbody tr > * { background: var(--ground); }
 tbody tr:nth-child(even) > * { background: var(--shade); }
 .facts td { max-width: 48rem; min-width: 0; overflow-wrap: anywhere; }
-.facts th { max-width: 11rem; }
+.facts th { max-width: 20rem; }
 @media screen and (max-width: 48rem) {
   table { font-size: .82rem; }
   th, td { padding: .25rem .4rem; min-width: 4.5rem; }
   td:not(.n) { min-width: 11rem; }
   tr > :first-child { position: sticky; left: 0; min-width: 8rem; max-width: 11rem; hyphens: auto;
     box-shadow: 1px 0 var(--line); }
-  .facts td { min-width: 0; }
-  .facts tr > :first-child { min-width: 4.5rem; max-width: 6.5rem; box-shadow: none; position: static; }
+  .facts td { min-width: 0; white-space: normal; }
+  .facts tr > :first-child { min-width: 4.5rem; max-width: 14rem; box-shadow: none; position: static; }
 }
 .alert { background: var(--alert); border-left: .3rem solid var(--alert-line); padding: .5rem .8rem; }
 pre { background: var(--shade); padding: .6rem; overflow-x: auto; overflow-wrap: normal; font-size: .85rem; }
