@@ -44,7 +44,7 @@ _DEPTH = flags.DEFINE_float("depth", 0.1, "Of the network.")
 _SIZE = flags.DEFINE_integer("size", 32, "Pixels a side.")
 _VIEW = flags.DEFINE_string("view", "spectrogram", "waveform or spectrogram")
 _WORKER = flags.DEFINE_integer("worker", None, "For the program's own use: the number of segments of this process.")
-_FOLDER = flags.DEFINE_string("folder", None, "For the program's own use: where clips and cache are made.")
+_FOLDER = flags.DEFINE_string("folder", "", "For the program's own use: where clips and cache are made.")
 
 EMOTIONS = ("anger", "fear", "happiness", "sadness")
 CLIP_SECONDS, PER_CLIP, FILES, SPEAKERS, HELD_OUT = 3, 5, 256, 24, 4
