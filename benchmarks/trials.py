@@ -180,7 +180,7 @@ def side_by_side(speakers: int) -> dict[str, Any]:
         if _TORCH.value:
             torch = Torch(_TORCH.value, folder)
             task = write_task(work, folder / "task.npz", work.n_trials, _STEPS.value, np.float32)
-            short = write_task(work, folder / "short.npz", work.n_trials, -(-_STEPS.value // 10), np.float32)
+            short = write_task(work, folder / "short.npz", work.n_trials, -(-_STEPS.value // 4), np.float32)
             most = max(1, MOST_PAIRS // (4 * speakers) ** 2)
             batches = [min(int(batch), most) for batch in _VMAP_BATCHES.value]
             forms = best_forms(torch, short, work.n_trials, batches, _LOOP_TRIALS.value)
