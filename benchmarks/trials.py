@@ -45,6 +45,7 @@ _REPEATS = flags.DEFINE_integer("repeats", 5, "Timings of each way; the median c
 _AGREE = flags.DEFINE_integer("agree", 200, "Trials of which the mean UAR is compared; 0 compares none.", lower_bound=0)
 _SOURCE_STEPS = flags.DEFINE_integer("source_steps", 200, "Steps of the source trainings that trials start from.")
 _SCALE = flags.DEFINE_list("scale", [], "Numbers of trials to run one after the other, with their time and memory.")
+_PROFILE = flags.DEFINE_string("profile", None, "Folder for a profile of one block of --scale (jax.profiler).")
 _RECORD = flags.DEFINE_string("record", None, "JSON file for the measurements; none is written without it.")
 _PLOT = flags.DEFINE_string("plot", None, "PNG to draw the rates into.")
 _WORKER = flags.DEFINE_string("worker", None, "For the program's own use: the part to run in this process.")
@@ -222,6 +223,9 @@ def many(n_trials: int) -> dict[str, Any]:
         scores.append(rows.score(found.predictions.values[0, 0, :, 0], plan.target, masks).uar)
         first = first or time.perf_counter() - start
     seconds = time.perf_counter() - start
+    if _PROFILE.value:
+        with jax.profiler.trace(_PROFILE.value):
+            work.run()
     uar = np.concatenate(scores)[:n_trials]
     return {
         "trials": n_trials, "seconds": seconds, "trials_per_second": n_trials / seconds, "first_block_seconds": first,
