@@ -92,7 +92,7 @@ def _adam(
     scalars = (
         step,
         ADAM_FLOOR * correction,
-        *(jnp.where(finite, value, kept) for value, kept in ((ADAM_MEAN, 1.0), (ADAM_SQUARE, 1.0))),
+        *(jnp.where(finite, value, 1.0) for value in (ADAM_MEAN, ADAM_SQUARE)),
         *(jnp.where(finite, 1 - value, 0.0) for value in (ADAM_MEAN, ADAM_SQUARE)),
     )
     # Computed once a trial, not once a parameter.
@@ -179,8 +179,7 @@ def second_step(
 
     encoder, head = state.params["encoder"], state.params["head"]
     if kind == "cross_entropy_twice":
-        whole = {"encoder": encoder, "head": head}
-        grads = jax.grad(_cross_entropy, argnums=1)(spec, whole, x_BxF, masks, training.weighting)["encoder"]
+        grads = jax.grad(_cross_entropy, argnums=1)(spec, state.params, x_BxF, masks, training.weighting)["encoder"]
         finite = jnp.ones((), bool)
     else:
         form = {"ratio": "literal", "ratio_bounded": "bounded"}[kind]
