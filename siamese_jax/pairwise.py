@@ -47,18 +47,17 @@ def _abs_difference_forward(emb_BxD: jax.Array, weight_D: jax.Array) -> tuple[ja
 
 def _abs_difference_backward(residuals: tuple, grad_BxB: jax.Array) -> tuple[jax.Array, jax.Array]:
     emb_BxD, weight_D = residuals
-    emb_DxB = _by_feature(emb_BxD)
     both_BxB = grad_BxB + grad_BxB.T
 
-    def row(i: jax.Array, total_DxB: jax.Array) -> jax.Array:
-        other_Dx1 = jax.lax.dynamic_index_in_dim(emb_DxB, i, axis=1)
-        grad_1xB = jax.lax.dynamic_index_in_dim(both_BxB, i, axis=0)
-        up_DxB = jnp.where(emb_DxB > other_Dx1, grad_1xB, 0)
-        return total_DxB + up_DxB - jnp.where(emb_DxB < other_Dx1, grad_1xB, 0)
+    def row(i: jax.Array, signed_BxD: jax.Array) -> jax.Array:
+        other_1xD = jax.lax.dynamic_index_in_dim(emb_BxD, i, axis=0)
+        grad_Bx1 = jax.lax.dynamic_index_in_dim(both_BxB, i, axis=1)
+        up_BxD = jnp.where(emb_BxD > other_1xD, grad_Bx1, 0)
+        return signed_BxD + up_BxD - jnp.where(emb_BxD < other_1xD, grad_Bx1, 0)
 
-    # signed_db = sum_i (g_ib + g_bi) sign(e_bd - e_id); since |x| = x sign(x), it serves both gradients.
-    signed_DxB = jax.lax.fori_loop(0, emb_BxD.shape[0], row, jnp.zeros_like(emb_DxB), unroll=UNROLL)
-    return (weight_D[:, None] * signed_DxB).T, jnp.sum(emb_DxB * signed_DxB, axis=1)
+    # signed_bd = sum_i (g_ib + g_bi) sign(e_bd - e_id); since |x| = x sign(x), it serves both gradients.
+    signed_BxD = jax.lax.fori_loop(0, emb_BxD.shape[0], row, jnp.zeros_like(emb_BxD), unroll=UNROLL)
+    return weight_D[None, :] * signed_BxD, jnp.sum(emb_BxD * signed_BxD, axis=0)
 
 
 abs_difference_within.defvjp(_abs_difference_forward, _abs_difference_backward)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from siamese_jax import compiling, finished, hosts
+from siamese_jax import compiling, finished, hosts, interrupt
 from siamese_jax.errors import InputError
 from siamese_jax.machine import available_cores
 
@@ -32,6 +32,7 @@ def use_all_cores() -> None:
     TPU the devices are what they are. The cache's folder is JAX_COMPILATION_CACHE_DIR where that is set, else
     siamese_jax in the user's cache folder. JAX_NUM_CPU_DEVICES sets another number.
     """
+    compiling.ask_for_one_pass()
     # That an accelerator's library is absent is no news to a user without one.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
     if getattr(jax.config, "jax_num_cpu_devices") == -1:  # noqa: B009 - the stubs lack it
@@ -114,7 +115,7 @@ class TrialProgram:
 
         Raises:
           InputError: the mapped arguments do not agree on G.
-          interrupt.Stopped: a signal has come; what was finished is in `kept`.
+          interrupt.Stopped: a signal has come; what was finished is in `kept`, the chunk that was under way included.
         """
         mapped = [leaf for a, axis in zip(arguments, self.in_axes) if axis == 0 for leaf in jax.tree.leaves(a)]
         sizes = {leaf.shape[0] for leaf in mapped}
@@ -131,11 +132,10 @@ class TrialProgram:
         shared = self._everywhere(arguments)
         missing = np.flatnonzero(~done)
         chunks = [missing[start : start + self.chunk] for start in range(0, len(missing), self.chunk)]
-        for first in range(0, len(chunks), hosts.count()):
-            hosts.check()
-            at_once = chunks[first : first + hosts.count()]
-            mine = at_once[hosts.index()] if hosts.index() < len(at_once) else None
-            found = None if mine is None else self._run(arguments, shared, mine)
+        under_way: list[tuple[list[np.ndarray], Any]] = []
+
+        def collect() -> None:
+            at_once, found = under_way.pop()
             for held, leaves in zip(at_once, self._of_all(found)):
                 for into, leaf in zip(jax.tree.leaves(results), leaves):
                     into[held] = leaf[: len(held)]
@@ -143,6 +143,23 @@ class TrialProgram:
                     kept.add(held, jax.tree.unflatten(jax.tree.structure(results), [x[: len(held)] for x in leaves]))
                 if on_chunk is not None:
                     on_chunk(len(held))
+
+        # A chunk's results are fetched when the next one is under way: the devices do not wait for the host.
+        for first in range(0, len(chunks), hosts.count()):
+            try:
+                hosts.check()
+            except interrupt.Stopped:
+                if under_way:
+                    collect()
+                raise
+            at_once = chunks[first : first + hosts.count()]
+            mine = at_once[hosts.index()] if hosts.index() < len(at_once) else None
+            started = None if mine is None else self._start(arguments, shared, mine)
+            if under_way:
+                collect()
+            under_way.append((at_once, started))
+        if under_way:
+            collect()
         return results
 
     def _everywhere(self, arguments: Sequence[Any]) -> list[Any]:
@@ -151,22 +168,22 @@ class TrialProgram:
 
     def _placed(self, arguments: Sequence[Any], shared: Sequence[Any], rows: np.ndarray) -> list[Any]:
         """The arguments of one compiled call for the trials `rows` [chunk], on the local devices."""
-        return [
-            jax.device_put(_rows(a, rows), self._mapped) if axis == 0 else s
-            for a, s, axis in zip(arguments, shared, self.in_axes)
-        ]
+        mapped = iter(
+            jax.device_put([_rows(a, rows) for a, axis in zip(arguments, self.in_axes) if axis == 0], self._mapped)
+        )
+        return [next(mapped) if axis == 0 else s for s, axis in zip(shared, self.in_axes)]
 
-    def _run(self, arguments: Sequence[Any], shared: Sequence[Any], held: np.ndarray) -> Any:
-        """The results of one chunk, padding included."""
+    def _start(self, arguments: Sequence[Any], shared: Sequence[Any], held: np.ndarray) -> Any:
+        """The results of one chunk, padding included, as arrays that are still being computed."""
         rows = np.concatenate([held, np.repeat(held[-1:], self.chunk - len(held))])
-        return jax.device_get(self.compiled(*self._placed(arguments, shared, rows)))
+        return self.compiled(*self._placed(arguments, shared, rows))
 
     def _of_all(self, found: Any | None) -> list[list[np.ndarray]]:
         """The leaves of every process's chunk, in the order of the processes; None where this one has none."""
         if hosts.count() == 1:
-            return [jax.tree.leaves(found)]
+            return [jax.device_get(jax.tree.leaves(found))]
         shapes = [(leaf.shape, np.dtype(leaf.dtype)) for leaf in jax.tree.leaves(self.compiled.out_info)]
-        leaves = [np.zeros(*shape) for shape in shapes] if found is None else jax.tree.leaves(found)
+        leaves = [np.zeros(*shape) for shape in shapes] if found is None else jax.device_get(jax.tree.leaves(found))
         every = hosts.gather(np.concatenate([np.ascontiguousarray(leaf).reshape(-1).view(np.uint8) for leaf in leaves]))
         ends = np.cumsum([leaf.nbytes for leaf in leaves])[:-1]
         return [

@@ -26,6 +26,9 @@ from siamese_jax.workdir import WorkDir
 
 N_TRIALS, CHUNK = 22, 6
 
+N_WALKS = 46
+"""Trials of a run that is interrupted: two processes are not done with the two rounds that are under way at once."""
+
 
 def run_trials(output, seconds):
     def fit(key, x_NxF):
@@ -92,7 +95,7 @@ def run_work(output, seconds):
         return start + jax.random.normal(key, (3,)).cumsum()
 
     program = trials.TrialProgram(walk, (0, 0), CHUNK)
-    keys = jax.random.split(jax.random.key(0), N_TRIALS)
+    keys = jax.random.split(jax.random.key(0), N_WALKS)
     experiment = config.resolve(smoke.get_config())
     with WorkDir(output, experiment, {"source": os.environ.get("DIGEST", "")}, "test") as work:
 
@@ -102,7 +105,7 @@ def run_work(output, seconds):
 
             return work.arrays(name, make).walk.values
 
-        first = stage("first", np.zeros((N_TRIALS, 3), np.float32))
+        first = stage("first", np.zeros((N_WALKS, 3), np.float32))
         second = stage("second", first)
         alone = work.arrays("alone", lambda: xr.Dataset({"sum": second.sum() + hosts.index()}), alone=True)
         print("sum", float(alone["sum"]), flush=True)

@@ -6,7 +6,7 @@ import numpy as np
 import plain_forms
 import pytest
 
-from siamese_jax import losses, pairs, training
+from siamese_jax import compiling, losses, pairs, training
 from siamese_jax.models import siamese
 
 NETWORK = siamese.SiameseSpec((8, 6, 4), "abs_difference", 4)
@@ -72,15 +72,25 @@ def test_at_the_pole_the_ratio_update_is_skipped_and_counted():
 
 def test_clipping_holds_the_norm_of_what_may_learn_however_steep_the_loss():
     direction, mask = {"a": jnp.array([3e-3, 4e-3]), "b": jnp.array([0.5])}, {"a": jnp.array(1.0), "b": jnp.array(0.0)}
-    clipped, finite = training._clipped(direction, jnp.float32(3e30), mask, 1.0)
-    assert bool(finite)
-    np.testing.assert_allclose(clipped["a"], [0.6, 0.8], rtol=1e-6)
-    small, _ = training._clipped(direction, jnp.float32(10), mask, 1.0)
-    np.testing.assert_allclose(small["a"], [0.03, 0.04], rtol=1e-6)
+    steep = training._clip(direction, jnp.float32(3e30), mask, 1.0)
+    assert bool(steep.finite)
+    np.testing.assert_allclose(direction["a"] * steep.scale, [0.6, 0.8], rtol=1e-6)
+    flat = training._clip(direction, jnp.float32(10), mask, 1.0)
+    np.testing.assert_allclose(direction["a"] * flat.scale, [0.03, 0.04], rtol=1e-6)
     for steepness, value in ((jnp.inf, 1.0), (1.0, jnp.inf), (1.0, jnp.nan)):
-        none, finite = training._clipped({"a": jnp.array([value])}, jnp.float32(steepness), {"a": jnp.array(1.0)}, 1.0)
-        assert not bool(finite)
-        np.testing.assert_array_equal(none["a"], 0)
+        clip = training._clip({"a": jnp.array([value])}, jnp.float32(steepness), {"a": jnp.array(1.0)}, 1.0)
+        assert not bool(clip.finite)
+
+
+@pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
+def test_a_gradient_that_is_not_finite_changes_nothing(value):
+    params, mask = {"a": jnp.array([1.0, -2.0])}, {"a": jnp.array(1.0)}
+    _, state = training._adam(training._init_adam(params), params, {"a": jnp.ones(2)}, mask, 0.1, None)
+    direction = {"a": jnp.array([value, 1.0])}
+    clip = training._clip(direction, jnp.float32(1), mask, 1.0)
+    after_params, after = training._adam(state, params, direction, mask, 0.1, clip)
+    for old, new in zip(jax.tree.leaves((params, state)), jax.tree.leaves((after_params, after))):
+        np.testing.assert_array_equal(old, new)
 
 
 @pytest.mark.parametrize("form", ["literal", "bounded"])
@@ -101,8 +111,10 @@ def test_a_batch_without_a_same_pair_leaves_the_ratio_update_at_zero(batch):
     assert int(after.skipped) == 0
 
 
+@pytest.mark.parametrize("one_pass", [True, False])
 @pytest.mark.parametrize("frozen", [0, 2])
-def test_the_fast_steps_are_the_plain_ones_in_float64(batch, frozen):
+def test_the_fast_steps_are_the_plain_ones_in_float64(batch, frozen, one_pass, monkeypatch):
+    monkeypatch.setattr(compiling, "one_pass", lambda _: one_pass)
     with jax.enable_x64(True):
         x, masks = jnp.asarray(np.asarray(batch[0]), jnp.float64), batch[1]
         params = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), start(0)[0].params)

@@ -41,26 +41,37 @@ class SiameseSpec:
 
 
 @jax.custom_vjp
-def _product(x_BxF: jax.Array, kernel_FxD: jax.Array) -> jax.Array:
-    return x_BxF @ kernel_FxD
+def _relu_layer(x_BxF: jax.Array, kernel_FxD: jax.Array, bias_D: jax.Array) -> jax.Array:
+    return nn.relu(x_BxF @ kernel_FxD + bias_D[None, :])
 
 
-def _product_forward(x_BxF: jax.Array, kernel_FxD: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return x_BxF @ kernel_FxD, (x_BxF, kernel_FxD)
+def _relu_layer_forward(x_BxF: jax.Array, kernel_FxD: jax.Array, bias_D: jax.Array) -> tuple[jax.Array, tuple]:
+    # Without the barrier XLA asks the sum before the ReLU for its sign, and keeps both.
+    out_BxD = jax.lax.optimization_barrier(_relu_layer(x_BxF, kernel_FxD, bias_D))
+    return out_BxD, (x_BxF, kernel_FxD, out_BxD)
 
 
-def _product_backward(residuals: tuple[jax.Array, jax.Array], grad_BxD: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x_BxF, kernel_FxD = residuals
+def _relu_layer_backward(residuals: tuple, grad_BxD: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    x_BxF, kernel_FxD, out_BxD = residuals
+    grad_BxD = jnp.where(out_BxD > 0, grad_BxD, 0)
     # The transposed clips are laid out before the product: on CPU it is twice as fast then, batched over trials.
-    return grad_BxD @ kernel_FxD.T, jax.lax.optimization_barrier(x_BxF.T) @ grad_BxD
+    grad_FxD = jax.lax.optimization_barrier(x_BxF.T) @ grad_BxD
+    return grad_BxD @ kernel_FxD.T, grad_FxD, jnp.sum(grad_BxD, axis=0)
 
 
-_product.defvjp(_product_forward, _product_backward)
+_relu_layer.defvjp(_relu_layer_forward, _relu_layer_backward)
 
 
-def _dot_general(x_BxF: jax.Array, kernel_FxD: jax.Array, dimension_numbers: Any, **_: Any) -> jax.Array:
-    """`_product` as linen's Dense asks for it: over the last axis of the clips and the first of the kernel."""
-    return _product(x_BxF, kernel_FxD)
+class ReluLayer(nn.Module):
+    """relu(x W + b), [B, F] -> [B, D]; its gradient asks for the output alone, which the next layer keeps anyway."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x_BxF: jax.Array) -> jax.Array:
+        kernel_FxD = self.param("kernel", nn.initializers.he_normal(), (x_BxF.shape[-1], self.width), x_BxF.dtype)
+        bias_D = self.param("bias", nn.initializers.zeros, (self.width,), x_BxF.dtype)
+        return _relu_layer(x_BxF, kernel_FxD, bias_D)
 
 
 class Encoder(nn.Module):
@@ -71,8 +82,7 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         for i, width in enumerate(self.widths):
-            kernel_init = nn.initializers.he_normal()
-            x = nn.relu(nn.Dense(width, kernel_init=kernel_init, dot_general=_dot_general, name=f"layer_{i}")(x))
+            x = ReluLayer(width, name=f"layer_{i}")(x)
         return x
 
 
