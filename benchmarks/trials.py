@@ -36,7 +36,7 @@ from siamese_jax.stages import Plan
 _TORCH = flags.DEFINE_string("torch_python", "", "Interpreter with torch; without it ours runs alone.")
 _SPEAKERS = flags.DEFINE_list("speakers", ["2", "8", "20"], "Numbers of labelled speakers, four clips each.")
 _STEPS = flags.DEFINE_integer("steps", 100, "Steps of a trial, both updates each.", lower_bound=1)
-_TRIALS = flags.DEFINE_integer("trials", 1024, "Trials of ours in one timing.", lower_bound=1)
+_TRIALS = flags.DEFINE_integer("trials", 2000, "Trials of ours in one timing.", lower_bound=1)
 _LOOP_TRIALS = flags.DEFINE_integer("loop_trials", 8, "Trials of the PyTorch loop in one timing.", lower_bound=1)
 _VMAP_BATCHES = flags.DEFINE_list(
     "vmap_batches", ["8", "32", "128", "512", "1024"], "Trials at once tried for vmap; the best counts."

@@ -24,7 +24,7 @@ CACHE = flags.DEFINE_string(
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    trials.use_all_cores()
+    trials.use_all_cores(one_pass=False)
     with launching.exit_codes():
         chosen = settings.resolve(settings.with_audio(CONFIG.value, AUDIO.value))
         crosstraining.run(chosen, WORKDIR.value, CACHE.value)
