@@ -29,7 +29,7 @@ import numpy as np
 import soundfile
 from absl import app, flags
 
-from siamese_jax import io, workdir
+from siamese_jax import compiling, io, workdir
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.features import extract, is09, is09_lld
 from siamese_jax.features.audio import decode
@@ -231,6 +231,7 @@ def _report(scratch: Path) -> dict[str, Any]:
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    compiling.ask_for_one_pass()
     if _WORKER.value:
         part = {"one_core": _one_core, "all_cores": _all_cores, "peak": _peak}[_WORKER.value]
         print(json.dumps(part(Path(_FOLDER.value))))

@@ -28,13 +28,13 @@ ACCELERATOR_SHARE = 0.3
 def use_all_cores(one_pass: bool = True) -> None:
     """Makes every CPU core a device, and keeps compiled programs on disk; call it before the first computation.
 
-    Args:
-      one_pass: whether XLA is asked for loops that write several arrays, see `compiling`: trials and features gain a
-        tenth to a fifth, FaceNet's convolutions lose a seventh.
-
     One device a core runs whole trials side by side, without waiting for one another inside an operation. On GPU and
     TPU the devices are what they are. The cache's folder is JAX_COMPILATION_CACHE_DIR where that is set, else
     siamese_jax in the user's cache folder. JAX_NUM_CPU_DEVICES sets another number.
+
+    Args:
+      one_pass: whether XLA is asked for loops that write several arrays, see `compiling`: trials and features gain a
+        tenth to a fifth, FaceNet's convolutions lose a seventh.
     """
     if one_pass:
         compiling.ask_for_one_pass()
