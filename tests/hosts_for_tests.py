@@ -123,11 +123,12 @@ def start(kind, output, n_processes, devices, seconds=0.0, **how):
     return start_all([__file__, kind, str(output), str(seconds)], n_processes, devices, **how)
 
 
-def start_all(command, n_processes, devices, slurm=False, environment=None, only=None, hidden=()):
-    """Python's `command` in so many processes that find one another, by flags or by what Slurm tells them.
+def start_all(command, n_processes, devices, cluster=None, environment=None, only=None, hidden=()):
+    """Python's `command` in so many processes that find one another, by flags or by what a cluster tells them.
 
     Args:
       devices: of each process.
+      cluster: `slurm_step` or `open_mpi_rank`; None for flags. One process alone needs neither.
       environment: further variables of each process.
       only: which processes are started; None for all.
       hidden: variables that none of them has.
@@ -142,8 +143,8 @@ def start_all(command, n_processes, devices, slurm=False, environment=None, only
     port, processes = free_port(), []
     for i in range(n_processes) if only is None else only:
         given, own = [], {**os.environ, **variables}
-        if slurm:
-            given, own = ["--distributed=auto"], {**own, **slurm_step(i, n_processes, port)}
+        if cluster and n_processes > 1:
+            given, own = ["--distributed=auto"], {**own, **cluster(i, n_processes, port)}
         elif n_processes > 1:
             given = [f"--coordinator=127.0.0.1:{port}", f"--num_processes={n_processes}", f"--process_id={i}"]
         own |= environment[i] if environment else {}
@@ -153,7 +154,7 @@ def start_all(command, n_processes, devices, slurm=False, environment=None, only
 
 
 EPHEMERAL = range(61440, 65536)
-"""JAX takes one of these ports, by the number of Slurm's job."""
+"""JAX takes one of these ports, by the number of the cluster's job."""
 
 
 def slurm_step(process, processes, port):
@@ -165,8 +166,17 @@ def slurm_step(process, processes, port):
     }  # fmt: skip
 
 
+def open_mpi_rank(process, processes, port):
+    """What Open MPI's mpirun tells a process of job `port` - 61440 that runs on this machine alone."""
+    job = (port - EPHEMERAL[0]) * 2**12
+    return {
+        "OMPI_MCA_orte_hnp_uri": f"{job}.0;tcp://127.0.0.1:1", "OMPI_COMM_WORLD_SIZE": str(processes),
+        "OMPI_COMM_WORLD_RANK": str(process), "OMPI_COMM_WORLD_LOCAL_RANK": str(process),
+    }  # fmt: skip
+
+
 def free_port():
-    """A free port that a Slurm job can have too."""
+    """A free port that a cluster's job can have too."""
     for port in random.sample(EPHEMERAL, 100):
         with contextlib.suppress(OSError), socket.socket() as found:
             found.bind(("127.0.0.1", port))

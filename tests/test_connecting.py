@@ -22,10 +22,12 @@ def test_processes_that_do_not_come_together_say_why(tmp_path):
     soon, output = {"SIAMESE_JAX_JOIN_SECONDS": "4"}, tmp_path / "none"
     nowhere = {**soon, "SLURM_STEP_NODELIST": "nowhere.invalid"}
     processes = [
-        *start("trials", output, 2, 1, slurm=True, only=[1], environment=[soon] * 2),
-        *start("trials", output, 2, 1, slurm=True, only=[0], environment=[soon] * 2),
-        *start("trials", output, 2, 1, slurm=True, only=[1], environment=[nowhere] * 2),
-        *start("trials", output, 2, 1, slurm=True, only=[0], environment=[soon] * 2, hidden=["SLURM_STEP_NODELIST"]),
+        *start("trials", output, 2, 1, cluster=slurm_step, only=[1], environment=[soon] * 2),
+        *start("trials", output, 2, 1, cluster=slurm_step, only=[0], environment=[soon] * 2),
+        *start("trials", output, 2, 1, cluster=slurm_step, only=[1], environment=[nowhere] * 2),
+        *start(
+            "trials", output, 2, 1, cluster=slurm_step, only=[0], environment=[soon] * 2, hidden=["SLURM_STEP_NODELIST"]
+        ),
     ]
     ended = ends(processes)
     assert [code for code, *_ in ended] == [2] * 4
@@ -40,7 +42,7 @@ def test_processes_that_do_not_come_together_say_why(tmp_path):
 
 
 def test_a_wait_for_others_heeds_a_signal(tmp_path):
-    (process,) = start("trials", tmp_path / "none", 2, 1, slurm=True, only=[0])
+    (process,) = start("trials", tmp_path / "none", 2, 1, cluster=slurm_step, only=[0])
     while "Connecting to JAX distributed service" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)

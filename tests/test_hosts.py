@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from hosts_for_tests import CHUNK, N_TRIALS, ends, start
+from hosts_for_tests import CHUNK, N_TRIALS, ends, open_mpi_rank, slurm_step, start
 
 from siamese_jax import peers
 from siamese_jax.lock import Lock
@@ -16,9 +16,9 @@ def summed(ended):
     return [out.splitlines()[-1] for _, out, _ in ended]
 
 
-def assert_same_trials(tmp_path, kind, layouts):
+def assert_same_trials(tmp_path, kind, layouts, cluster=slurm_step):
     """The same bits on as many devices a process; on any number the same to 1e-8 in float64."""
-    runs = [start(kind, tmp_path / f"{n}x{d}", n, d, slurm=n > 1) for n, d in layouts]
+    runs = [start(kind, tmp_path / f"{n}x{d}", n, d, cluster=cluster) for n, d in layouts]
     for run in runs:
         assert [(code, err) for code, _, err in ends(run) if code] == []
     for bits in (32, 64):
@@ -43,6 +43,10 @@ def test_any_number_of_processes_and_devices_gives_the_same_trials(tmp_path):
     assert_same_trials(tmp_path, "trials", [(1, 1), (1, 2), (1, 3), (2, 2)])
 
 
+def test_processes_find_one_another_by_open_mpi(tmp_path):
+    assert_same_trials(tmp_path, "trials", [(1, 2), (2, 2)], open_mpi_rank)
+
+
 @pytest.mark.long
 def test_any_number_of_processes_and_devices_gives_the_same_fine_tuning(tmp_path):
     assert_same_trials(tmp_path, "fine_tuning", [(1, 1), (1, 2), (1, 3), (2, 2), (3, 1), (2, 3)])
@@ -58,7 +62,7 @@ def whole(tmp_path_factory):
 
 def interrupted(tmp_path, which, number):
     """Two processes, of which one gets a signal after its first chunks; how both ended, and how long it took."""
-    processes = start("work", tmp_path / "w", 2, 2, seconds=1.0, slurm=True)
+    processes = start("work", tmp_path / "w", 2, 2, seconds=1.0, cluster=slurm_step)
     for process in processes:
         while (line := process.stdout.readline()) != f"{CHUNK}\n":
             assert line.startswith("[Gloo]"), process.communicate()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import victims
-from hosts_for_tests import ends, start_all
+from hosts_for_tests import ends, slurm_step, start_all
 
 LAYOUTS = {"1x1": (1, 1), "1x3": (1, 3), "2x2": (2, 2), "3x1": (3, 1)}
 """Processes, and devices of each; ten trials of a call, two on a device, leave some of all but the first idle."""
@@ -18,7 +18,7 @@ def start(workdir, layout, launcher, *given, **changes):
     settings = {**victims.SMALL, **CHANGES, **victims.tables(workdir.parent), **changes}
     flags = [f"--config.{name}={value}" for name, value in settings.items()]
     command = ["tests/launched_for_tests.py", launcher, "--config=configs/smoke.py", f"--workdir={workdir}", *flags]
-    return start_all([*command, *given], n_processes, devices, slurm=n_processes > 1)
+    return start_all([*command, *given], n_processes, devices, cluster=slurm_step)
 
 
 def assert_same_everywhere(tmp_path, layouts, at_once, launcher, *given, **changes):
