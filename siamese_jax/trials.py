@@ -34,7 +34,7 @@ def use_all_cores(one_pass: bool = True) -> None:
 
     Args:
       one_pass: whether XLA is asked for loops that write several arrays, see `compiling`: trials and features gain a
-        tenth to a fifth, FaceNet's convolutions lose a seventh.
+        tenth to a fifth, FaceNet's convolutions lose a seventh (and on two devices its loss came out otherwise).
     """
     if one_pass:
         compiling.ask_for_one_pass()

@@ -6,10 +6,6 @@ from pathlib import Path
 import jax
 import pytest
 
-from siamese_jax import compiling
-
-# As the launchers do.
-compiling.ask_for_one_pass()
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
