@@ -1,8 +1,9 @@
 """Sums over all pairs of a batch, with gradients written out.
 
 Left to automatic differentiation, the pair arrays and not the encoder are the cost of a trial, in time and in
-compilation. Each function here makes [B, B] arrays only (never [B, B, D]), keeps the batch in the minor axis so that
-the loops vectorise, and has a gradient that uses the symmetry of the pairs. All are unbatched over trials.
+compilation. Each function here makes [B, B] arrays only (never [B, B, D]), keeps the batch or the features in the
+minor axis so that the loops vectorise, and has a gradient that uses the symmetry of the pairs. All are unbatched over
+trials.
 """
 
 import jax
