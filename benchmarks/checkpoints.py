@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
-from siamese_jax import checkpoints, finished, io, trials, workdir
+from siamese_jax.experiments import workdir
+from siamese_jax.runtime import checkpoints, files, partial_results
+from siamese_jax.runtime.devices import use_all_cores
 
 _RECORD = flags.DEFINE_string("record", None, "JSON file for the measurements; none is written without it.")
 _TRIALS = flags.DEFINE_list("trials", ["30", "1000", "10000"], "Trials in a part.")
@@ -39,7 +41,7 @@ def _results(n_trials: int) -> dict[str, np.ndarray]:
 
 
 def _save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with io.atomic_path(path.with_suffix(".npz")) as temporary:
+    with files.atomic_path(path.with_suffix(".npz")) as temporary:
         np.savez(temporary, **arrays)
 
 
@@ -73,7 +75,7 @@ def _import_seconds() -> float:
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    trials.use_all_cores()
+    use_all_cores()
     found: dict[str, Any] = {"import": statistics.median(_import_seconds() for _ in range(_REPEATS.value))}
     print(f"importing orbax: {found['import']:.2f} s, once, when something is first kept or found")
     with tempfile.TemporaryDirectory() as folder:
@@ -87,14 +89,14 @@ def main(argv: list[str]) -> None:
                     times[way].append((_timed(save, path, arrays), _timed(load, path, arrays)))
             for way, pairs in times.items():
                 save, load = (statistics.median(values) for values in zip(*pairs[1:]))
-                share = 100 * save / (finished.SAVE_SECONDS + save)
+                share = 100 * save / (partial_results.SAVE_SECONDS + save)
                 found[f"{way}, {n} trials"] = {"megabytes": megabytes, "save": save, "load": load, "share": share}
                 print(
                     f"{n} trials ({megabytes:.1f} MB), {way}: saved in {save:.3f} s ({share:.1f} % of the time where "
-                    f"they took {finished.SAVE_SECONDS:g} s), found again in {load:.3f} s"
+                    f"they took {partial_results.SAVE_SECONDS:g} s), found again in {load:.3f} s"
                 )
     if _RECORD.value:
-        io.write_json(_RECORD.value, {"medians": found, "repeats": _REPEATS.value, **workdir.provenance()})
+        files.write_json(_RECORD.value, {"medians": found, "repeats": _REPEATS.value, **workdir.provenance()})
 
 
 if __name__ == "__main__":

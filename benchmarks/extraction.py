@@ -29,11 +29,15 @@ import numpy as np
 import soundfile
 from absl import app, flags
 
-from siamese_jax import compiling, io, workdir
+from siamese_jax.corpora.audio import decode
 from siamese_jax.corpora.manifest import Clip, Manifest
-from siamese_jax.features import extract, is09, is09_lld
-from siamese_jax.features.audio import decode
-from siamese_jax.features.batches import CPU_BLOCK, Engine
+from siamese_jax.datasets import extraction
+from siamese_jax.experiments import workdir
+from siamese_jax.features import is09, is09_lld
+from siamese_jax.features.bucketing import CPU_BLOCK, Engine
+from siamese_jax.runtime import files as io
+from siamese_jax.runtime import xla
+from siamese_jax.runtime.devices import available_cores
 
 _RECORD = flags.DEFINE_string("record", None, "JSON file for the measurements; none is written without it.")
 _FOLDER = flags.DEFINE_string("folder", None, "Folder of wav files; without it they are synthesised.")
@@ -120,14 +124,14 @@ def _librosa(signal_L: np.ndarray, with_pitch: bool) -> None:
 
 def _ways(manifest: Manifest) -> dict[str, tuple[float, Callable[[], Any]]]:
     """Each way to be timed: seconds of audio that one call works through, and the call."""
-    options = extract.Options(workers=1, strict=True)
+    options = extraction.Options(workers=1, strict=True)
     part = _first(manifest, _SLOW_CLIPS.value)
     files = [part.path(clip) for clip in part]
     samples = [decode(manifest.path(clip)).samples for clip in _first(manifest, 256)]
     floats = [(clip_L / 32768.0).astype(np.float32) for clip_L in samples[: len(files)]]
     whole, slow, held = _seconds(manifest), _seconds(part), sum(map(len, samples)) / is09.RATE
     ways: dict[str, tuple[float, Callable[[], Any]]] = {
-        "siamese_jax_files": (whole, lambda: extract.compute_table(manifest, options)),
+        "siamese_jax_files": (whole, lambda: extraction.compute_table(manifest, options)),
         "siamese_jax_memory": (held, _from_memory(samples)),
         "decode": (held, lambda: [decode(manifest.path(clip)) for clip in _first(manifest, 256)]),
         "fft_bound": (held, _fft_bound(held)),
@@ -174,16 +178,16 @@ def _one_core(folder: Path) -> dict[str, Any]:
 
 def _all_cores(folder: Path) -> dict[str, Any]:
     manifest = _manifest(folder)
-    options = extract.Options(extract.available_cores(), strict=True)
-    call = functools.partial(extract.compute_table, manifest, options)
+    options = extraction.Options(available_cores(), strict=True)
+    call = functools.partial(extraction.compute_table, manifest, options)
     return {"all_cores": {**_measure({"x": (_seconds(manifest), call)})["x"], "cores": options.workers}}
 
 
 def _peak(folder: Path) -> dict[str, Any]:
     """Peak of memory of one extraction in this process, parts and table on disk included."""
     with tempfile.TemporaryDirectory() as scratch:
-        options = extract.Options(extract.available_cores(), strict=True)
-        took = _timed(lambda: extract.extract(_manifest(folder), Path(scratch) / "table.npz", options))
+        options = extraction.Options(available_cores(), strict=True)
+        took = _timed(lambda: extraction.extract(_manifest(folder), Path(scratch) / "table.npz", options))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"peak_mib": peak / 1024, "wall_seconds": took["wall"]}
 
@@ -231,7 +235,7 @@ def _report(scratch: Path) -> dict[str, Any]:
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    compiling.ask_for_one_pass()
+    xla.ask_for_one_pass()
     if _WORKER.value:
         part = {"one_core": _one_core, "all_cores": _all_cores, "peak": _peak}[_WORKER.value]
         print(json.dumps(part(Path(_FOLDER.value))))

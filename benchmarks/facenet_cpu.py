@@ -143,7 +143,7 @@ def main(argv: list[str]) -> None:
         shares = {c: f" ({row[c] / best[c]:.2f})" if best[c] else "" for c in columns}
         print(f"{name:34}" + "".join(f"{row[c]:6.1f}{shares[c]:>7}" for c in columns))
     if _JSON.value:
-        from siamese_jax.io import write_json
+        from siamese_jax.runtime.files import write_json
 
         setting = {"batch": _BATCH.value, "size": _SIZE.value, "threads": _THREADS.value, "steps": _STEPS.value}
         write_json(_JSON.value, {"setting": setting, "images_per_second": rates, "python": sys.version})

@@ -26,15 +26,17 @@ import soundfile
 from absl import app, flags
 
 from configs import facenet as config_file
-from siamese_jax import io, workdir
-from siamese_jax.batches import draw_batch, plan_batches
 from siamese_jax.corpora.manifest import Clip, Manifest
-from siamese_jax.facenet import decision, settings, validation
-from siamese_jax.facenet.config import TrainConfig
-from siamese_jax.facenet.embed import embed_all
-from siamese_jax.facenet.source import SegmentSource, load
-from siamese_jax.facenet.steps import Programs
-from siamese_jax.models import facenet
+from siamese_jax.datasets.class_batches import draw_batch, plan_batches
+from siamese_jax.datasets.segments import SegmentSource, load
+from siamese_jax.experiments import workdir
+from siamese_jax.experiments.cross_training import config as settings
+from siamese_jax.models import embedding_classifiers, facenet
+from siamese_jax.runtime import files
+from siamese_jax.training.facenet import validation
+from siamese_jax.training.facenet.config import TrainConfig
+from siamese_jax.training.facenet.embed import embed_all
+from siamese_jax.training.facenet.step import Programs
 
 _RECORD = flags.DEFINE_string("record", None, "JSON file for the measurements; none is written without it.")
 _SEGMENTS = flags.DEFINE_list("segments", ["1000", "10000", "100000"], "Numbers of segments, multiples of five.")
@@ -114,10 +116,10 @@ def _train(config: TrainConfig, source: SegmentSource) -> dict[str, Any]:
 
 def _decide(source: SegmentSource, emb_NxE: np.ndarray, held_out_N: np.ndarray) -> None:
     label_N = np.searchsorted(EMOTIONS, source.emotion)
-    for kind in decision.DECISIONS:
+    for kind in embedding_classifiers.DECISIONS:
         train = emb_NxE[~held_out_N], label_N[~held_out_N]
-        scores = decision.segment_scores(kind, emb_NxE, *train, len(EMOTIONS), 15)
-        by_clip = decision.utterance_scores(scores, source.clip, int(source.clip.max()) + 1)
+        scores = embedding_classifiers.segment_scores(kind, emb_NxE, *train, len(EMOTIONS), 15)
+        by_clip = embedding_classifiers.utterance_scores(scores, source.clip, int(source.clip.max()) + 1)
         assert np.isfinite(by_clip).all()
 
 
@@ -178,7 +180,7 @@ def main(argv: list[str]) -> None:
             f"{row['samples_mapped_mib']:.0f} MiB, all images would be {row['images_would_be_mib']:.0f} MiB"
         )
         if _RECORD.value:
-            io.write_json(_RECORD.value, record)
+            files.write_json(_RECORD.value, record)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from siamese_jax.facenet.config import TrainConfig
-from siamese_jax.facenet.steps import Programs
 from siamese_jax.features.augment import AugmentConfig
 from siamese_jax.features.images import ImageConfig
 from siamese_jax.features.segments import SegmentConfig
-from siamese_jax.io import write_json
 from siamese_jax.models.facenet import FaceNetConfig, init
+from siamese_jax.runtime.files import write_json
+from siamese_jax.training.facenet.config import TrainConfig
+from siamese_jax.training.facenet.step import Programs
 
 _JSON = flags.DEFINE_string("json", "", "file to write the results to, as JSON")
 _FORMS = flags.DEFINE_list("forms", ["mixed/products/1", "mixed/products/2"], "convolution/sums/devices each")

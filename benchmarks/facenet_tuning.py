@@ -16,14 +16,15 @@ import numpy as np
 from absl import app, flags
 from ml_collections import config_flags
 
-from siamese_jax import corpora
-from siamese_jax.facenet import decision, settings, validation
-from siamese_jax.facenet.config import TrainConfig
-from siamese_jax.facenet.embed import embed_all
-from siamese_jax.facenet.source import SegmentSource, load
-from siamese_jax.facenet.train import train
-from siamese_jax.models import facenet
-from siamese_jax.progress import bars
+from siamese_jax.corpora import adapters
+from siamese_jax.datasets.segments import SegmentSource, load
+from siamese_jax.experiments.cross_training import config as settings
+from siamese_jax.models import embedding_classifiers, facenet
+from siamese_jax.runtime.progress import bars
+from siamese_jax.training.facenet import validation
+from siamese_jax.training.facenet.config import TrainConfig
+from siamese_jax.training.facenet.embed import embed_all
+from siamese_jax.training.facenet.loop import train
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/facenet.py", "The cross-training.")
 AUDIO = flags.DEFINE_string("audio", None, "RAVDESS's folder.", required=True)
@@ -35,7 +36,7 @@ TRAINED, JUDGED = range(1, 17), range(17, 21)
 
 
 def _sources(e: settings.CrossTraining) -> tuple[SegmentSource, SegmentSource]:
-    manifest = corpora.scan("ravdess", AUDIO.value).only(e.emotions)
+    manifest = adapters.scan("ravdess", AUDIO.value).only(e.emotions)
     number = {clip.speaker: int(clip.speaker.rpartition("_")[2]) for clip in manifest}
     seen = tuple(clip for clip in manifest if number[clip.speaker] in (*TRAINED, *JUDGED))
     source = load(dataclasses.replace(manifest, clips=seen), e.segments, CACHE.value, e.strict, lambda _: None)
@@ -51,9 +52,9 @@ def _recalls(
     train_label, label = (np.searchsorted(names, one.emotion) for one in people)
     clips, first, which = np.unique(people[1].clip, return_index=True, return_inverse=True)
     found = {}
-    for kind in decision.DECISIONS:
-        by_segment = decision.segment_scores(kind, emb, train_emb, train_label, len(names), neighbours)
-        predicted = decision.utterance_scores(by_segment, which, len(clips)).argmax(axis=1)
+    for kind in embedding_classifiers.DECISIONS:
+        by_segment = embedding_classifiers.segment_scores(kind, emb, train_emb, train_label, len(names), neighbours)
+        predicted = embedding_classifiers.utterance_scores(by_segment, which, len(clips)).argmax(axis=1)
         found[kind] = 100 * validation.average_recall(label[first], predicted)
     return found
 

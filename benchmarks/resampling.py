@@ -23,8 +23,9 @@ import numpy as np
 import scipy.stats
 from absl import app, flags
 
-from siamese_jax import io, metrics, stats
-from siamese_jax.stats import coverage, estimands
+from siamese_jax import stats
+from siamese_jax.runtime import files
+from siamese_jax.stats import coverage, estimands, metrics
 
 _RECORD = flags.DEFINE_string("record", None, "JSON file for the measurements; none is written without it.")
 _RESAMPLES = flags.DEFINE_integer("resamples", 10_000, "Bootstrap resamples.", lower_bound=1)
@@ -159,7 +160,7 @@ def main(argv: Sequence[str]) -> None:
     result = measure_coverage() if _COVERAGE.value else measure_time()
     where = {"device": jax.devices()[0].device_kind, "cores": os.cpu_count(), "jax": jax.__version__}
     if _RECORD.value:
-        io.write_json(_RECORD.value, result | where | {"python": platform.python_version()})
+        files.write_json(_RECORD.value, result | where | {"python": platform.python_version()})
 
 
 if __name__ == "__main__":

@@ -30,9 +30,16 @@ from absl import app, flags
 from benchmarks import trials_plot
 from benchmarks.trials_torch import Torch, best_forms
 from configs import rerun as rerun_config
-from siamese_jax import config, experiment, io, pairs, protocols, rows, stages, training, trials, workdir
+from siamese_jax.datasets.draws import test_masks
+from siamese_jax.experiments import reproduce, workdir
+from siamese_jax.losses import pair_masks
 from siamese_jax.models import siamese
-from siamese_jax.stages import Plan
+from siamese_jax.protocols import config, stages, trials
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.runtime import files, vectorize
+from siamese_jax.runtime.devices import use_all_cores
+from siamese_jax.stats.scoring import score
+from siamese_jax.training import siamese as training
 
 _TORCH = flags.DEFINE_string("torch_python", "", "Interpreter with torch; without it ours runs alone.")
 _SPEAKERS = flags.DEFINE_list("speakers", ["2", "8", "20"], "Numbers of labelled speakers, four clips each.")
@@ -72,7 +79,7 @@ class Work:
         given.update({"steps": (_STEPS.value,), "fixed_steps": _STEPS.value})
         settings = config.resolve(given)
         self.speakers, self.n_trials = speakers, n_trials
-        self.plan = Plan.make(settings, *experiment.load(settings))
+        self.plan = Plan.make(settings, *reproduce.load(settings))
         trained = stages.source_training(self.plan, "abs_difference", "corpus", lambda _: None)
         self.params = stages.params_from_arrays(trained)
         start = time.perf_counter()
@@ -117,8 +124,8 @@ def agreement(work: Work, torch: Torch, folder: Path, forms: dict[str, dict[str,
     predictions = {"ours": work.run().predictions.values[0, 0, :n_many, 0]}
     for way in ("loop", "vmap"):
         predictions[way] = torch.results(task, **{**forms[way], "trials": n_many})["predictions"]
-    masks = rows.test_masks(work.plan.target, work.plan.draws.support(work.speakers)[:n_many])["paper"]
-    uar = {way: rows.score(found_GxN, work.plan.target, masks).uar for way, found_GxN in predictions.items()}
+    masks = test_masks(work.plan.target, work.plan.draws.support(work.speakers)[:n_many])["paper"]
+    uar = {way: score(found_GxN, work.plan.target.label, masks).uar for way, found_GxN in predictions.items()}
     found["uar"] = {way: float(values.mean()) for way, values in uar.items()}
     found["uar_trials"] = n_many
     return found
@@ -129,8 +136,8 @@ def _in_float64(work: Work, n_trials: int) -> dict[str, np.ndarray]:
         (params, few_shot), (target, probe) = jax.tree.map(
             lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf, work.arguments(n_trials)
         )
-        trial = protocols.make_fine_tuning_trial(work.plan.spec("abs_difference"), ("ratio",), (FEW_STEPS,))
-        program = trials.TrialProgram(trial, (0, 0, None, None, None), n_trials)
+        trial = trials.make_fine_tuning_trial(work.plan.spec("abs_difference"), ("ratio",), (FEW_STEPS,))
+        program = vectorize.TrialProgram(trial, (0, 0, None, None, None), n_trials)
         result = program(params, few_shot, target, probe, np.int32(0))
     log = {name: value[:, 0] for name, value in result.log._asdict().items()}
     return {**log, "emotion_distances": result.emotion_distances[:, 0]}
@@ -161,7 +168,7 @@ def counted(work: Work) -> float:
     x, label, speaker = (values[few_shot.support] for values in target)
 
     def step(params: Any, x_BxF: jax.Array) -> training.TrainState:
-        masks = pairs.pair_masks(label, few_shot.support, speaker, few_shot.valid, spec.training.pairs_within)
+        masks = pair_masks.pair_masks(label, few_shot.support, speaker, few_shot.valid, spec.training.pairs_within)
         mask, state = siamese.trainable_mask(params, n_frozen), training.init_state(params)
         state = training.cross_entropy_step(spec.network, spec.training, state, x_BxF, masks, mask)
         return training.second_step(spec.network, spec.training, "ratio", state, x_BxF, masks, mask)
@@ -242,8 +249,8 @@ def many(n_trials: int) -> dict[str, Any]:
     for block in range(0, n_trials, BLOCK):
         plan = Plan.make(e, work.plan.source, work.plan.target, block)
         found = work.tuning.run(plan, work.speakers, "corpus", work.params, lambda _: None)
-        masks = rows.test_masks(plan.target, found.support.values)["paper"]
-        scores.append(rows.score(found.predictions.values[0, 0, :, 0], plan.target, masks).uar)
+        masks = test_masks(plan.target, found.support.values)["paper"]
+        scores.append(score(found.predictions.values[0, 0, :, 0], plan.target.label, masks).uar)
         first = first or time.perf_counter() - start
     seconds = time.perf_counter() - start
     if _PROFILE.value:
@@ -260,7 +267,7 @@ def many(n_trials: int) -> dict[str, Any]:
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    trials.use_all_cores()
+    use_all_cores()
     if _WORKER.value:
         part, number = _WORKER.value.split(":")
         print(json.dumps({"size": side_by_side, "scale": many}[part](int(number))))
@@ -276,7 +283,7 @@ def main(argv: list[str]) -> None:
         print(show(record[field][-1]), flush=True)
         # After each, so that one that fails takes nothing with it.
         if _RECORD.value:
-            io.write_json(_RECORD.value, record)
+            files.write_json(_RECORD.value, record)
         if _PLOT.value and field == "sizes":
             trials_plot.draw(record, _PLOT.value)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from siamese_jax.machine import available_cores
+from siamese_jax.runtime.devices import available_cores
 
 
 class Torch:

@@ -28,7 +28,7 @@ _NOT_OF_FEATURES = (
 
 
 def get_config() -> ConfigDict:
-    """Every knob, see `siamese_jax.facenet.settings.CrossTraining` and the records that it holds."""
+    """Every knob, see `siamese_jax.experiments.cross_training.config.CrossTraining` and the records that it holds."""
     return ConfigDict(
         {
             "corpora": {

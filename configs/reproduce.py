@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """Every knob, see `siamese_jax.config.Experiment`."""
+    """Every knob, see `siamese_jax.protocols.config.Experiment`."""
     return ConfigDict(
         {
             "source": "emodb",

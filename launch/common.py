@@ -1,6 +1,6 @@
 """What every launcher does around its one call: signals ask for a clean stop, and what ends a run is an exit code.
 
-Also the flags of a run on several processes (`siamese_jax.hosts`), the same on every launcher that takes part in one.
+Also the flags of a run on several processes (`siamese_jax.runtime.distributed`), the same on every launcher that takes part in one.
 """
 
 import contextlib
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from absl import flags, logging
 
-from siamese_jax import hosts, interrupt, peers, shares
 from siamese_jax.errors import InputError, LostError
+from siamese_jax.runtime import distributed, interrupt, peers, shares
 
 FAILED = 2
 """Exit code where something given cannot be used, or the disk will not do; the message says what to do."""
@@ -32,11 +32,11 @@ def join_hosts() -> None:
     """Makes this process one of several where the flags of `define_hosts` say so. Raises InputError as `hosts.join`."""
     given = flags.FLAGS
     if given.distributed == "auto":
-        hosts.join(None, given.num_processes, given.process_id)
+        distributed.join(None, given.num_processes, given.process_id)
     elif (given.coordinator, given.num_processes, given.process_id) != (None, None, None):
         if given.coordinator is None:
             raise InputError("num_processes and process_id need coordinator=host:port too, or distributed=auto")
-        hosts.join(given.coordinator, given.num_processes, given.process_id)
+        distributed.join(given.coordinator, given.num_processes, given.process_id)
 
 
 def share() -> shares.Share:
@@ -67,11 +67,11 @@ def exit_codes() -> Iterator[None]:
         logging.warning("%s", stopped)
         code = stopped.exit_code
     except BaseException:
-        if hosts.count() > 1:
+        if distributed.count() > 1:
             # Nothing comes after `hosts.leave` there.
             traceback.print_exc()
         raise
     finally:
-        hosts.leave(code, why)
+        distributed.leave(code, why)
     if code:
         sys.exit(code)

@@ -13,34 +13,36 @@ stopped the run, 3 where another process is not at work any more.
 
 from absl import app, flags
 
-from siamese_jax import corpora, launching, trials
+from launch import common
+from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import COMMON_ALIASES, read_manifest
-from siamese_jax.features import extract
+from siamese_jax.datasets import extraction
+from siamese_jax.runtime.devices import available_cores, use_all_cores
 
-CORPUS = flags.DEFINE_enum("corpus", None, sorted(corpora.CORPORA), "A corpus that the package knows.")
+CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "A corpus that the package knows.")
 ROOT = flags.DEFINE_string("root", None, "The corpus' folder; with --manifest, the folder that its files are in.")
 MANIFEST = flags.DEFINE_string("manifest", None, "A CSV with file, emotion, speaker.")
 OUTPUT = flags.DEFINE_string("output", None, "The table to write (.npz).", required=True)
 ALIASES = flags.DEFINE_bool("common_aliases", False, "Accept other words for the emotions, such as happy or angry.")
 OPTIONS = flags.DEFINE_multi_string("option", [], "Switches of the corpus' scan function, such as unsegmented.")
 STRICT = flags.DEFINE_bool("strict", False, "Stop at the first clip that cannot be used.")
-WORKERS = flags.DEFINE_integer("workers", extract.available_cores(), "Threads that decode and compute.", lower_bound=1)
-launching.define_hosts()
+WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)
+common.define_hosts()
 
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    trials.use_all_cores()
-    with launching.exit_codes():
+    use_all_cores()
+    with common.exit_codes():
         if MANIFEST.value is not None and CORPUS.value is None:
             manifest = read_manifest(MANIFEST.value, ROOT.value, COMMON_ALIASES if ALIASES.value else None)
         elif CORPUS.value is not None and ROOT.value is not None and MANIFEST.value is None:
-            manifest = corpora.scan(CORPUS.value, ROOT.value, **dict.fromkeys(OPTIONS.value, True))
+            manifest = adapters.scan(CORPUS.value, ROOT.value, **dict.fromkeys(OPTIONS.value, True))
         else:
             raise app.UsageError("give either --corpus and --root, or --manifest")
-        share = launching.share()
-        table = extract.extract_share(manifest, OUTPUT.value, extract.Options(WORKERS.value, STRICT.value), share)
+        share = common.share()
+        table = extraction.extract_share(manifest, OUTPUT.value, extraction.Options(WORKERS.value, STRICT.value), share)
     if table is None:
         print(f"{OUTPUT.value}: the clips of {share} are done; process 0 writes the table")
     else:

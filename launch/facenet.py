@@ -9,9 +9,10 @@ A folder is for a corpus that the package knows by that name; anything else is a
 from absl import app, flags
 from ml_collections import config_flags
 
-from siamese_jax import launching, trials
-from siamese_jax.facenet import crosstraining, settings
-from siamese_jax.report import crosstraining as report
+from launch import common
+from siamese_jax.experiments.cross_training import config, run
+from siamese_jax.report.cross_training import page as report
+from siamese_jax.runtime.devices import use_all_cores
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/facenet.py", "The cross-training.")
 WORKDIR = flags.DEFINE_string("workdir", "results/facenet", "Where results go; a run that was stopped goes on there.")
@@ -24,10 +25,10 @@ CACHE = flags.DEFINE_string(
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    trials.use_all_cores(one_pass=False)
-    with launching.exit_codes():
-        chosen = settings.resolve(settings.with_audio(CONFIG.value, AUDIO.value))
-        crosstraining.run(chosen, WORKDIR.value, CACHE.value)
+    use_all_cores(one_pass=False)
+    with common.exit_codes():
+        chosen = config.resolve(config.with_audio(CONFIG.value, AUDIO.value))
+        run.run(chosen, WORKDIR.value, CACHE.value, report.write)
         print(report.short(WORKDIR.value))
     print(f"Results, figures and every fold: {WORKDIR.value}")
 

@@ -7,15 +7,17 @@ python -m launch.images --output=sheet.png --corpus=emodb --root=~/emodb    a co
 
 from absl import app, flags, logging
 
-from siamese_jax import corpora, launching, trials
+from launch import common
+from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import read_manifest
 from siamese_jax.features.images import ImageConfig
 from siamese_jax.features.segments import SegmentConfig
-from siamese_jax.report.contact_sheet import choose_samples, contact_sheet
+from siamese_jax.report.cross_training.contact_sheet import choose_samples, contact_sheet
+from siamese_jax.runtime.devices import use_all_cores
 
 _OUTPUT = flags.DEFINE_string("output", None, "the picture to write (.png, .pdf, .svg)", required=True)
 _MANIFEST = flags.DEFINE_string("manifest", None, "CSV of clips")
-_CORPUS = flags.DEFINE_enum("corpus", None, sorted(corpora.CORPORA), "corpus to scan below --root")
+_CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "corpus to scan below --root")
 _ROOT = flags.DEFINE_string("root", None, "folder of --corpus, or that the files of --manifest are relative to")
 _CLIPS = flags.DEFINE_integer("clips", 8, "clips to draw, spread evenly", lower_bound=1)
 _COLUMNS = flags.DEFINE_integer("columns", 8, "segments side by side", lower_bound=1)
@@ -39,8 +41,8 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     if bool(_CORPUS.value) != bool(_ROOT.value and not _MANIFEST.value):
         raise app.UsageError("give --manifest, or --corpus with --root, or neither")
-    trials.use_all_cores()
-    with launching.exit_codes():
+    use_all_cores()
+    with common.exit_codes():
         segments = SegmentConfig(_RATE.value, _SECONDS.value, _HOP.value, _SHORTEST.value, _QUIET.value)
         images = ImageConfig(
             _RATE.value, _SIZE.value, _PEAK.value, _WINDOW.value, _FFT.value, _LOW.value, _HIGH.value,
@@ -48,7 +50,7 @@ def main(argv: list[str]) -> None:
         )  # fmt: skip
         manifest = None
         if _CORPUS.value and _ROOT.value:
-            manifest = corpora.scan(_CORPUS.value, _ROOT.value)
+            manifest = adapters.scan(_CORPUS.value, _ROOT.value)
         elif _MANIFEST.value:
             manifest = read_manifest(_MANIFEST.value, _ROOT.value)
         samples, errors = choose_samples(manifest, segments, _CLIPS.value)

@@ -11,13 +11,13 @@ import sys
 
 from absl import app, flags
 
-from siamese_jax import corpora, launching
+from launch import common
+from siamese_jax.corpora import adapters
 from siamese_jax.corpora.check import check_manifest
 from siamese_jax.corpora.check_text import format_report
-from siamese_jax.corpora.manifest import COMMON_ALIASES, read_rows, write_manifest
-from siamese_jax.types import EMOTIONS, PAPER_EMOTIONS
+from siamese_jax.corpora.manifest import COMMON_ALIASES, EMOTIONS, PAPER_EMOTIONS, read_rows, write_manifest
 
-CORPUS = flags.DEFINE_enum("corpus", None, sorted(corpora.CORPORA), "A corpus that the package knows.")
+CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "A corpus that the package knows.")
 ROOT = flags.DEFINE_string("root", None, "The corpus' folder; with --manifest, the folder that its files are in.")
 MANIFEST = flags.DEFINE_string("manifest", None, "A CSV with file, emotion, speaker.")
 OUTPUT = flags.DEFINE_string("output", None, "Where to write the manifest as CSV.")
@@ -31,12 +31,12 @@ SHOWN = flags.DEFINE_integer("shown", 20, "Findings of one kind that are spelt o
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    with launching.exit_codes():
+    with common.exit_codes():
         if MANIFEST.value is not None and CORPUS.value is None:
             aliases = COMMON_ALIASES if ALIASES.value else None
             manifest, problems = read_rows(MANIFEST.value, ROOT.value, aliases)
         elif CORPUS.value is not None and ROOT.value is not None and MANIFEST.value is None:
-            manifest = corpora.scan(CORPUS.value, ROOT.value, **dict.fromkeys(OPTIONS.value, True))
+            manifest = adapters.scan(CORPUS.value, ROOT.value, **dict.fromkeys(OPTIONS.value, True))
             problems = ()
         else:
             raise app.UsageError("give either --corpus and --root, or --manifest")

@@ -9,16 +9,17 @@ import shlex
 
 from absl import app, flags
 
-from siamese_jax import launching, trials
+from launch import common
 from siamese_jax.report import page
+from siamese_jax.runtime.devices import use_all_cores
 
 OUTPUT = flags.DEFINE_string("output", "report.html", "The page to write; .md and _figures/ go beside it.")
 
 
 def main(argv: list[str]) -> None:
-    trials.use_all_cores()
+    use_all_cores()
     command = ["launch.report", *argv[1:], f"--output={OUTPUT.value}"]
-    with launching.exit_codes():
+    with common.exit_codes():
         document = page.write(argv[1:], OUTPUT.value, command)
     print(f"{shlex.quote(OUTPUT.value)}: {len(document.sections)} sections, {len(document.pictures())} figures")
 

@@ -6,27 +6,30 @@ Exit status: 0 with results, 2 with a message where something given cannot be us
 stopped the run: the same command goes on from there. On several processes also 3, where another one was lost.
 """
 
-from pathlib import Path
-
 from absl import app, flags
 from ml_collections import config_flags
 
-from siamese_jax import config, experiment, hosts, launching, trials
+from launch import common
+from siamese_jax.experiments import reproduce
+from siamese_jax.protocols import config
+from siamese_jax.report.paper import results
+from siamese_jax.runtime import distributed
+from siamese_jax.runtime.devices import use_all_cores
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/reproduce.py", "The experiment.")
 WORKDIR = flags.DEFINE_string("workdir", "results/reproduce", "Where results go; a run that was stopped goes on there.")
-launching.define_hosts()
+common.define_hosts()
 
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    trials.use_all_cores()
-    with launching.exit_codes():
-        launching.join_hosts()
-        experiment.run(config.resolve(CONFIG.value), WORKDIR.value)
-        if hosts.is_writer():
-            print((Path(WORKDIR.value) / "table1.md").read_text(encoding="utf-8"))
+    use_all_cores()
+    with common.exit_codes():
+        common.join_hosts()
+        reproduce.run(config.resolve(CONFIG.value), WORKDIR.value)
+        if distributed.is_writer():
+            print(results.write(WORKDIR.value))
             print(f"Results, figure and every repetition: {WORKDIR.value}")
 
 

@@ -4,17 +4,20 @@ python -m launch.rerun --workdir=results/rerun --draws=10000
 python -m launch.rerun --workdir=results/rerun_oodt --protocol=out_of_domain --draws=1000 --config.n_draws=100
 """
 
-from pathlib import Path
-
 from absl import app, flags
 from ml_collections import config_flags
 
-from siamese_jax import config, crossing, hosts, launching, rerun, retraining, trials
+from launch import common
+from siamese_jax.experiments import crossed, rerun, retrain
+from siamese_jax.protocols import config
+from siamese_jax.report.paper import results
+from siamese_jax.runtime import distributed
+from siamese_jax.runtime.devices import use_all_cores
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/rerun.py", "The experiment; its n_draws is a block's size.")
 WORKDIR = flags.DEFINE_string("workdir", "results/rerun", "Where blocks are, and where new ones go.")
 PROTOCOL = flags.DEFINE_enum(
-    "protocol", "fine_tuning", ["fine_tuning", *retraining.PROTOCOLS],
+    "protocol", "fine_tuning", ["fine_tuning", *retrain.PROTOCOLS],
     "What is repeated: fine-tuning on draws of labelled clips, or a training, from another seed each time.",
 )  # fmt: skip
 DRAWS = flags.DEFINE_integer(
@@ -26,25 +29,24 @@ ALTERNATIVE_DRAWS = flags.DEFINE_integer(
 CROSSED = flags.DEFINE_bool(
     "crossed", False, "Run every draw of the config from every seed, for the shares of variance."
 )
-launching.define_hosts()
+common.define_hosts()
 
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    trials.use_all_cores()
-    with launching.exit_codes():
-        launching.join_hosts()
+    use_all_cores()
+    with common.exit_codes():
+        common.join_hosts()
         experiment = config.resolve(CONFIG.value)
         if CROSSED.value:
-            crossing.run(experiment, WORKDIR.value)
-        elif PROTOCOL.value in retraining.PROTOCOLS:
-            retraining.run(experiment, WORKDIR.value, PROTOCOL.value, DRAWS.value)
+            crossed.run(experiment, WORKDIR.value)
+        elif PROTOCOL.value in retrain.PROTOCOLS:
+            retrain.run(experiment, WORKDIR.value, PROTOCOL.value, DRAWS.value)
         else:
             rerun.run(experiment, WORKDIR.value, DRAWS.value, ALTERNATIVE_DRAWS.value)
-        report = "crossing.md" if CROSSED.value else "claims.md"
-        if hosts.is_writer():
-            print((Path(WORKDIR.value) / report).read_text(encoding="utf-8"))
+        if distributed.is_writer():
+            print(results.write(WORKDIR.value))
 
 
 if __name__ == "__main__":

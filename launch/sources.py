@@ -7,7 +7,8 @@ import json
 
 from absl import app, flags
 
-from siamese_jax import launching, sources
+from launch import common
+from siamese_jax.experiments import source_effect
 
 HEAD = flags.DEFINE_string("head", "abs_difference", "The head to compare under.")
 SCALING = flags.DEFINE_string("scaling", "corpus", "The scaling scope to compare under.")
@@ -17,9 +18,9 @@ LEVEL = flags.DEFINE_float("level", 0.95, "Of the intervals; contrasts share it 
 
 
 def main(argv: list[str]) -> None:
-    with launching.exit_codes():
-        read = [sources.read(path, HEAD.value, SCALING.value, LOSS.value, STEPS.value) for path in argv[1:]]
-        found = sources.compare(read, LEVEL.value)
+    with common.exit_codes():
+        read = [source_effect.read(path, HEAD.value, SCALING.value, LOSS.value, STEPS.value) for path in argv[1:]]
+        found = source_effect.compare(read, LEVEL.value)
     print(json.dumps(found, indent=2, ensure_ascii=False))
 
 

@@ -20,16 +20,20 @@ import numpy as np
 import xarray as xr
 
 from configs import reproduce
-from siamese_jax import config, experiment, metrics, rows, stats, trials
+from siamese_jax import stats
 from siamese_jax.corpora.check import check_manifest
 from siamese_jax.corpora.check_text import format_report
-from siamese_jax.corpora.manifest import COMMON_ALIASES, read_manifest, read_rows
-from siamese_jax.features import extract
-from siamese_jax.report import figure2, table1
-from siamese_jax.report.inline import Markdown
-from siamese_jax.types import PAPER_EMOTIONS
+from siamese_jax.corpora.manifest import COMMON_ALIASES, PAPER_EMOTIONS, read_manifest, read_rows
+from siamese_jax.datasets import extraction
+from siamese_jax.datasets.draws import test_masks
+from siamese_jax.experiments import reproduce as experiment
+from siamese_jax.protocols import config
+from siamese_jax.report.paper import figure2, table1
+from siamese_jax.report.render.notebook import Markdown
+from siamese_jax.runtime.devices import available_cores, use_all_cores
+from siamese_jax.stats import metrics
 
-trials.use_all_cores()
+use_all_cores()
 plt.rcParams["font.size"] = 9
 # What the package has to say (a clip left out, say) appears below the cell.
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
@@ -114,7 +118,7 @@ print("".join((audio / "mine.csv").open().readlines()[:4]))
 
 # %%
 manifest, problems = read_rows(audio / "mine.csv")
-report = check_manifest(manifest, PAPER_EMOTIONS, extract.available_cores(), problems)
+report = check_manifest(manifest, PAPER_EMOTIONS, available_cores(), problems)
 print(format_report(report, shown=5))
 
 # %% [markdown]
@@ -123,7 +127,7 @@ print(format_report(report, shown=5))
 
 # %%
 manifest = read_manifest(audio / "mine.csv", aliases=COMMON_ALIASES)
-report = check_manifest(manifest, PAPER_EMOTIONS, extract.available_cores())
+report = check_manifest(manifest, PAPER_EMOTIONS, available_cores())
 print(format_report(report, shown=5))
 
 # %% [markdown]
@@ -132,7 +136,7 @@ print(format_report(report, shown=5))
 # 64 numbers a clip: means and standard deviations of the INTERSPEECH 2009 descriptors and their deltas.
 
 # %%
-table = extract.extract(manifest, folder / "mine.npz", extract.Options(extract.available_cores(), strict=False))
+table = extraction.extract(manifest, folder / "mine.npz", extraction.Options(available_cores(), strict=False))
 print(f"{len(table)} clips, {len(table.feature_names)} features; left out: {table.made['left_out']}")
 
 # %%
@@ -209,7 +213,7 @@ plt.show()
 target = experiment.load(e)[1]
 with xr.open_dataset(folder / "results" / "arrays" / e.heads[0] / "support" / "fine_tuning_04.nc") as arrays:
     runs = arrays.load()
-tested = rows.test_masks(target, runs.support.values)["speaker_disjoint"]
+tested = test_masks(target, runs.support.values)["speaker_disjoint"]
 predicted = runs.predictions.sel(loss="ratio", frozen=0, step=50).values
 counts = np.asarray(metrics.confusion(predicted, target.label, tested, len(e.emotions))).sum(axis=0)
 xr.DataArray(
@@ -222,6 +226,6 @@ xr.DataArray(
 # ## With your own recordings
 #
 # Replace the cell that makes the tones by the path of your CSV and go on from step 2; or, for RAVDESS, CREMA-D,
-# eNTERFACE'05, EMO-DB, SAVEE, EMOVO, nEMO, TESS, CASIA and IEMOCAP, take `siamese_jax.corpora.scan(name, root)`
+# eNTERFACE'05, EMO-DB, SAVEE, EMOVO, nEMO, TESS, CASIA and IEMOCAP, take `siamese_jax.corpora.adapters.scan(name, root)`
 # as the manifest. Speakers matter: draws, tests and intervals are by speaker, so give each person one name
 # throughout. A target needs more speakers with all emotions than are drawn, so that one is left to test on.

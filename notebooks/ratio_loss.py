@@ -23,11 +23,16 @@ import numpy as np
 import xarray as xr
 
 from configs import rerun as rerun_config
-from siamese_jax import config, losses, pairs, rerun, stages, stats, trials
+from siamese_jax import stats
+from siamese_jax.experiments import rerun
+from siamese_jax.losses import pair_masks
+from siamese_jax.losses import siamese as losses
 from siamese_jax.models import siamese
-from siamese_jax.report.figure2 import STYLES
+from siamese_jax.protocols import config, stages
+from siamese_jax.report.paper.figure2 import STYLES
+from siamese_jax.runtime.devices import use_all_cores
 
-trials.use_all_cores()
+use_all_cores()
 plt.rcParams.update({"font.size": 9, "figure.dpi": 90})
 
 DRAWS = int(os.environ.get("NOTEBOOK_DRAWS", 200))
@@ -133,7 +138,9 @@ network = plan.spec(reruns.head).network
 
 
 def loss(encoder, rows, form):
-    masks = pairs.pair_masks(clips.label[rows], rows, clips.speaker[rows], jnp.ones(rows.shape, bool), e.pairs_within)
+    masks = pair_masks.pair_masks(
+        clips.label[rows], rows, clips.speaker[rows], jnp.ones(rows.shape, bool), e.pairs_within
+    )
     return losses.ratio_loss(siamese.encode(network, encoder, clips.x[rows]), masks, form)
 
 

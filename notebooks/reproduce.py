@@ -21,11 +21,15 @@ import numpy as np
 import xarray as xr
 
 from configs import reproduce
-from siamese_jax import config, experiment, rows, stats, trials
-from siamese_jax.report import differences, figure2, table1
-from siamese_jax.report.inline import Markdown, Picture
+from siamese_jax import stats
+from siamese_jax.datasets.draws import test_masks
+from siamese_jax.experiments import reproduce as experiment
+from siamese_jax.protocols import config
+from siamese_jax.report.paper import differences, figure2, table1
+from siamese_jax.report.render.notebook import Markdown, Picture
+from siamese_jax.runtime.devices import use_all_cores
 
-trials.use_all_cores()
+use_all_cores()
 plt.rcParams["font.size"] = 9
 
 N_DRAWS = int(os.environ.get("NOTEBOOK_DRAWS", 10))
@@ -86,7 +90,7 @@ print(runs)
 
 # %%
 source, target = experiment.load(e)
-tested = xr.DataArray(rows.test_masks(target, runs.support.values)["paper"], dims=("draw", "clip"))
+tested = xr.DataArray(test_masks(target, runs.support.values)["paper"], dims=("draw", "clip"))
 predicted = runs.predictions.sel(loss="ratio", frozen=0, step=50)
 emotions = list(e.emotions)
 recall = xr.concat(

@@ -17,11 +17,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from configs import rerun as rerun_config
-from siamese_jax import config, rerun, stats, trials
-from siamese_jax.report.figure2 import STYLES
-from siamese_jax.report.inline import Markdown
+from siamese_jax import stats
+from siamese_jax.experiments import rerun
+from siamese_jax.protocols import config
+from siamese_jax.report.paper.figure2 import STYLES
+from siamese_jax.report.render.notebook import Markdown
+from siamese_jax.runtime.devices import use_all_cores
 
-trials.use_all_cores()
+use_all_cores()
 plt.rcParams["font.size"] = 9
 
 DRAWS = int(os.environ.get("NOTEBOOK_DRAWS", 300))

@@ -10,11 +10,14 @@ import hashlib
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from siamese_jax import corpora, data, trials
-from siamese_jax.corpora.tables import twins
-from siamese_jax.features.extract import Options, available_cores, extract
-from siamese_jax.io import write_text
-from siamese_jax.types import EMOTIONS, FeatureTable
+from siamese_jax.corpora import adapters
+from siamese_jax.corpora.manifest import EMOTIONS
+from siamese_jax.datasets import shipped
+from siamese_jax.datasets.extraction import Options, extract
+from siamese_jax.datasets.feature_table import FeatureTable
+from siamese_jax.datasets.table_files import twins
+from siamese_jax.runtime.devices import available_cores, use_all_cores
+from siamese_jax.runtime.files import write_text
 
 ORIGINS = {
     "ravdess": (
@@ -92,10 +95,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds audio/ravdess and audio/emodb")
     folder = parser.parse_args().data
-    trials.use_all_cores()
-    for name in data.SHIPPED:
-        path = data.shipped(name)
-        manifest = corpora.scan(name, folder / "audio" / name)
+    use_all_cores()
+    for name in shipped.SHIPPED:
+        path = shipped.shipped(name)
+        manifest = adapters.scan(name, folder / "audio" / name)
         table = extract(manifest, path, Options(workers=available_cores(), strict=True))
         write_text(path.with_suffix(".md"), card(name, table, path))
         print(f"{path}: {len(table)} clips, {path.stat().st_size} bytes")

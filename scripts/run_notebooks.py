@@ -18,7 +18,7 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
-from siamese_jax.io import write_text
+from siamese_jax.runtime.files import write_text
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 

@@ -5,11 +5,11 @@ import dataclasses
 
 import soundfile
 from ml_collections import ConfigDict
-from small import CONFIG
-from tones import EMOTIONS, RATE, tone
+from synthetic_audio import EMOTIONS, RATE, tone
+from tiny_config import CONFIG
 
 from configs import facenet_smoke
-from siamese_jax.facenet import settings
+from siamese_jax.experiments.cross_training import config
 
 FIRST, SECOND = "first", "second"
 
@@ -36,7 +36,7 @@ def write_csv(path, rows):
 
 def small(places, **changes):
     """A cross-training that takes seconds; `changes` are of the top level, groups are updated."""
-    given = settings.with_audio(facenet_smoke.get_config(), [f"{name}={path}" for name, path in places.items()])
+    given = config.with_audio(facenet_smoke.get_config(), [f"{name}={path}" for name, path in places.items()])
     # The programs of the other tests of the training, so that they compile once.
     for group in ("segments", "images", "network", "augment"):
         given[group] = ConfigDict(dataclasses.asdict(getattr(CONFIG, group)))
@@ -51,4 +51,4 @@ def small(places, **changes):
             given[key].update(value)
         else:
             given[key] = value
-    return settings.resolve(given)
+    return config.resolve(given)

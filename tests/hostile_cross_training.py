@@ -10,9 +10,9 @@ import soundfile
 sys.path.insert(0, str(Path(__file__).parents[1] / "facenet"))
 
 from corpora_for_tests import FIRST, SECOND, small, write_corpus
-from tones import RATE, tone
+from synthetic_audio import RATE, tone
 
-from siamese_jax.facenet import crosstraining
+from siamese_jax.experiments.cross_training import run
 
 CORPUS = '<script>alert("corpus")</script>&$x_1$|*b*`c`'
 SPEAKER = "'\"><img src=x onerror=alert(1)>"
@@ -46,7 +46,7 @@ def make(folder):
         FIRST: _attack(write_corpus(folder / "a", FIRST, range(6))),
         SECOND: write_corpus(folder / "b", SECOND, range(50, 56)),
     }
-    crosstraining.run(small(places, cells=("comparison",)), folder / "crosstraining", folder / "cache")
+    run.run(small(places, cells=("comparison",)), folder / "crosstraining", folder / "cache")
     for name in ("corpora.json", "config.json"):
         file = folder / "crosstraining" / name
         file.write_text(json.dumps(_renamed(json.loads(file.read_text()))))

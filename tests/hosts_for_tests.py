@@ -21,8 +21,11 @@ import numpy as np
 import xarray as xr
 from absl import app
 
-from siamese_jax import config, hosts, launching, trials
-from siamese_jax.workdir import WorkDir
+from launch import common
+from siamese_jax.experiments.workdir import WorkDir
+from siamese_jax.protocols import config
+from siamese_jax.runtime import distributed, vectorize
+from siamese_jax.runtime.devices import use_all_cores
 
 N_TRIALS, CHUNK = 22, 6
 
@@ -44,9 +47,9 @@ def run_trials(output, seconds):
 
     x = np.random.default_rng(0).normal(size=(50, 6))
     keys = jax.random.split(jax.random.key(1), N_TRIALS)
-    single = trials.TrialProgram(fit, (0, None), CHUNK)(keys, x.astype(np.float32))
+    single = vectorize.TrialProgram(fit, (0, None), CHUNK)(keys, x.astype(np.float32))
     with jax.enable_x64(True):
-        double = trials.TrialProgram(fit, (0, None), CHUNK)(keys, x)
+        double = vectorize.TrialProgram(fit, (0, None), CHUNK)(keys, x)
     save(output, single, double)
 
 
@@ -54,11 +57,11 @@ def run_fine_tuning(output, seconds):
     """The trials of test_trials.py, all three losses."""
     import test_trials as small
 
-    from siamese_jax import protocols
+    from siamese_jax.protocols import trials
 
     def tuned(dtype):
-        trial = protocols.make_fine_tuning_trial(small.SPEC, small.LOSSES, small.READOUTS)
-        program = trials.TrialProgram(trial, (0, 0, None, None, None), CHUNK)
+        trial = trials.make_fine_tuning_trial(small.SPEC, small.LOSSES, small.READOUTS)
+        program = vectorize.TrialProgram(trial, (0, 0, None, None, None), CHUNK)
         few_shot, params = small.few_shot_trials(N_TRIALS), small.start(N_TRIALS)
         params, scaling = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), (params, few_shot.scaling))
         few_shot, target = few_shot._replace(scaling=scaling), small.corpus(dtype)
@@ -79,7 +82,7 @@ def save(output, single, double):
     """What process 0 found in float32 and in float64."""
     assert {leaf.dtype for leaf in double.values()} > {np.dtype(np.float64)}
     assert np.dtype(np.float64) not in {leaf.dtype for leaf in single.values()}
-    if hosts.is_writer():
+    if distributed.is_writer():
         np.savez(f"{output}_32.npz", **single)
         np.savez(f"{output}_64.npz", **double)
 
@@ -94,7 +97,7 @@ def run_work(output, seconds):
     def walk(key, start):
         return start + jax.random.normal(key, (3,)).cumsum()
 
-    program = trials.TrialProgram(walk, (0, 0), CHUNK)
+    program = vectorize.TrialProgram(walk, (0, 0), CHUNK)
     keys = jax.random.split(jax.random.key(0), N_WALKS)
     experiment = config.resolve(smoke.get_config())
     with WorkDir(output, experiment, {"source": os.environ.get("DIGEST", "")}, "test") as work:
@@ -107,14 +110,14 @@ def run_work(output, seconds):
 
         first = stage("first", np.zeros((N_WALKS, 3), np.float32))
         second = stage("second", first)
-        alone = work.arrays("alone", lambda: xr.Dataset({"sum": second.sum() + hosts.index()}), alone=True)
+        alone = work.arrays("alone", lambda: xr.Dataset({"sum": second.sum() + distributed.index()}), alone=True)
         print("sum", float(alone["sum"]), flush=True)
 
 
 def main(argv):
-    trials.use_all_cores()
-    with launching.exit_codes():
-        launching.join_hosts()
+    use_all_cores()
+    with common.exit_codes():
+        common.join_hosts()
         {"trials": run_trials, "fine_tuning": run_fine_tuning, "work": run_work}[argv[1]](Path(argv[2]), float(argv[3]))
 
 
@@ -198,5 +201,5 @@ def ends(processes, seconds=300):
 
 
 if __name__ == "__main__":
-    launching.define_hosts()
+    common.define_hosts()
     app.run(main)

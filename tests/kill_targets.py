@@ -17,8 +17,8 @@ import xarray as xr
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests", ROOT / "tests" / "facenet"
 IMPORTS = [
-    "victims", "siamese_jax.experiment", "siamese_jax.rerun", "siamese_jax.features.extract", "orbax.checkpoint",
-    "siamese_jax.facenet.crosstraining",
+    "kill_targets", "siamese_jax.experiments.reproduce", "siamese_jax.experiments.rerun", "siamese_jax.datasets.extraction", "orbax.checkpoint",
+    "siamese_jax.experiments.cross_training.run",
 ]  # fmt: skip
 
 
@@ -48,25 +48,26 @@ def start(kind, *arguments):
 def _run(kind, *arguments):
     import jax
 
-    from siamese_jax import finished, launching, trials
-    from siamese_jax.features import extract, parts
+    from launch import common
+    from siamese_jax.datasets import extraction, extraction_cache
+    from siamese_jax.runtime import partial_results, vectorize
 
     # Every chunk and every part is written, so that there is much to hit.
-    finished.SAVE_SECONDS = parts.SAVE_SECONDS = 0.0
-    trials.chunk_size = lambda n_trials, floats_per_trial: 2
-    extract.GROUP = 4
+    partial_results.SAVE_SECONDS = extraction_cache.SAVE_SECONDS = 0.0
+    vectorize.chunk_size = lambda n_trials, floats_per_trial: 2
+    extraction.GROUP = 4
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     jax.config.update("jax_num_cpu_devices", 2)
     jax.config.update("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     runs = {"reproduce": _reproduce, "rerun": _rerun, "stages": _stages, "extract": _extract, "facenet": _facenet}
-    with launching.exit_codes():
+    with common.exit_codes():
         runs[kind](*arguments)
 
 
 def _settings(folder, **changes):
     from configs import smoke
-    from siamese_jax import config
+    from siamese_jax.protocols import config
 
     given = smoke.get_config()
     given.update({**SMALL, **tables(folder), **changes})
@@ -77,7 +78,7 @@ def tables(folder):
     """Small feature tables of a source and a target in `folder`, made where they are not there; their files by role."""
     from tables_for_tests import make_table
 
-    from siamese_jax.corpora.tables import write_table
+    from siamese_jax.datasets.table_files import write_table
 
     files = {role: str(Path(folder) / f"{role}.npz") for role in ("source", "target")}
     for seed, (role, file) in enumerate(files.items(), 1):
@@ -87,13 +88,13 @@ def tables(folder):
 
 
 def _reproduce(folder, output):
-    from siamese_jax import experiment
+    from siamese_jax.experiments import reproduce
 
-    experiment.run(_settings(folder), output)
+    reproduce.run(_settings(folder), output)
 
 
 def _rerun(folder, output):
-    from siamese_jax import rerun
+    from siamese_jax.experiments import rerun
 
     settings = _settings(folder, n_draws=3, n_seeds=3, frozen=(0,), n_speakers=(2,))
     rerun.run(settings, output, 6, 3)
@@ -101,13 +102,16 @@ def _rerun(folder, output):
 
 def _stages(folder, output):
     """The trials of an experiment alone, without its statistics and figures."""
-    from siamese_jax import experiment, interrupt, stages
-    from siamese_jax.workdir import WorkDir
+    from siamese_jax.experiments import reproduce
+    from siamese_jax.experiments.workdir import WorkDir
+    from siamese_jax.protocols import stages
+    from siamese_jax.protocols.plan import Plan
+    from siamese_jax.runtime import interrupt
 
     e = _settings(folder)
-    source, target = experiment.load(e)
-    plan = stages.Plan.make(e, source, target)
-    with WorkDir(output, e, experiment.digests(source, target), "stages") as work, interrupt.threads(2) as executor:
+    source, target = reproduce.load(e)
+    plan = Plan.make(e, source, target)
+    with WorkDir(output, e, reproduce.digests(source, target), "stages") as work, interrupt.threads(2) as executor:
         tuning = stages.FineTuning(plan, "abs_difference", e.n_speakers, executor)
         trained = work.arrays(
             "source", lambda: stages.source_training(plan, "abs_difference", "corpus", lambda _: None)
@@ -119,25 +123,25 @@ def _stages(folder, output):
 
 def _extract(folder, output):
     from siamese_jax.corpora.manifest import Clip, Manifest
-    from siamese_jax.features import extract
+    from siamese_jax.datasets import extraction
 
     Path(output).mkdir(exist_ok=True)
     clips = [Clip(path.name, path.stem, "fear", "c_1", "c") for path in sorted(Path(folder).glob("*.wav"))]
-    extract.extract(Manifest(Path(folder), tuple(clips)), Path(output) / "table.npz", extract.Options(2, True))
+    extraction.extract(Manifest(Path(folder), tuple(clips)), Path(output) / "table.npz", extraction.Options(2, True))
 
 
 def _facenet(folder, output):
     """What launch.facenet calls, on two corpora of tones: a pre-training and two cells of three folds."""
     from corpora_for_tests import FIRST, SECOND, small, write_corpus
 
-    from siamese_jax.facenet import crosstraining
+    from siamese_jax.experiments.cross_training import run
 
     places = {name: Path(folder) / f"{name}.csv" for name in (FIRST, SECOND)}
     for name, speakers in ((FIRST, range(6)), (SECOND, range(50, 56))):
         if not places[name].exists():
             write_corpus(Path(folder), name, speakers)
     settings = small(places, cells=("comparison",), pretraining={"epochs": 2}, fine_tuning={"epochs": 3})
-    crosstraining.run(settings, output, f"{output}_cache")
+    run.run(settings, output, f"{output}_cache")
 
 
 def write_sounds(folder, count):

@@ -8,13 +8,13 @@ import sys
 
 import jax
 
-from siamese_jax import trials
+from siamese_jax.runtime import vectorize
 
 ON_A_DEVICE = 2
 
 
 def main():
-    trials.chunk_size = lambda n_trials, floats_per_trial: ON_A_DEVICE * len(jax.local_devices())
+    vectorize.chunk_size = lambda n_trials, floats_per_trial: ON_A_DEVICE * len(jax.local_devices())
     sys.argv = sys.argv[1:]
     runpy.run_module(sys.argv[0], run_name="__main__")
 

@@ -1,6 +1,6 @@
 """For tests: what stands in a document."""
 
-from siamese_jax.report.document import Fold, Table
+from siamese_jax.report.render.document import Fold, Table
 
 
 def tables_of(document):

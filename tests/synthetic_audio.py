@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from siamese_jax.facenet.source import SegmentSource, from_arrays
+from siamese_jax.datasets.segments import SegmentSource, from_arrays
 from siamese_jax.features.segments import SegmentConfig
 
 RATE = 8000

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from siamese_jax.types import FeatureTable
+from siamese_jax.datasets.feature_table import FeatureTable
 
 EMOTIONS = ("anger", "happiness", "sadness", "fear")
 

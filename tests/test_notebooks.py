@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from nbclient import NotebookClient
 
-from siamese_jax.report.inline import Markdown, Picture
+from siamese_jax.report.render.notebook import Markdown, Picture
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = ("own_corpus", "ratio_loss", "reproduce", "reruns")

@@ -3,12 +3,12 @@
 import dataclasses
 from typing import Any
 
-from tones import RATE, SEGMENTS
+from synthetic_audio import RATE, SEGMENTS
 
-from siamese_jax.facenet.train import TrainConfig
 from siamese_jax.features.augment import AugmentConfig
 from siamese_jax.features.images import ImageConfig
 from siamese_jax.models.facenet import FaceNetConfig
+from siamese_jax.training.facenet.loop import TrainConfig
 
 NETWORK = FaceNetConfig(
     channels=1, embedding=16, width=0.0625, depth=0.1, dropout=0.2, statistics_decay=0.9, padding="same",

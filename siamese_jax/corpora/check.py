@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from siamese_jax.corpora.manifest import Clip, Manifest, RowProblem, unknown_label
+from siamese_jax.corpora.audio import RATE, audio_hash, decode
+from siamese_jax.corpora.manifest import EMOTIONS, Clip, Manifest, RowProblem, unknown_label
 from siamese_jax.errors import ClipError
-from siamese_jax.features.audio import RATE, audio_hash, decode
-from siamese_jax.progress import bars
-from siamese_jax.types import EMOTIONS
+from siamese_jax.runtime.progress import bars
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Finding:
 
     Fields:
       severity: "error" or "warning".
-      kind: a clip's trouble (one of `siamese_jax.features.audio.KINDS`), "row", "unknown label", "absent class",
+      kind: a clip's trouble (one of `siamese_jax.corpora.audio.KINDS`), "row", "unknown label", "absent class",
         "one class" or "twins".
       where: the file, row, speaker or class.
       message: what was expected and what to do.
@@ -81,7 +80,7 @@ def check_manifest(
       manifest: the clips.
       required: emotions that must occur.
       workers: threads that decode.
-      problems: rows that a CSV manifest could not give (`siamese_jax.corpora.manifest.read_rows`).
+      problems: rows that a CSV manifest could not give (`siamese_jax.corpora.adapters.manifest.read_rows`).
 
     Raises:
       InputError: a package that decodes the clips is not installed.

@@ -20,10 +20,18 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.csvs import read_csv, some
+from siamese_jax.corpora.csv_files import read_csv, some
 from siamese_jax.errors import InputError
-from siamese_jax.io import atomic_path
-from siamese_jax.types import EMOTIONS
+from siamese_jax.runtime.files import atomic_path
+
+EMOTIONS = (
+    "anger", "happiness", "sadness", "fear", "disgust", "surprise", "neutral", "calm", "boredom",
+)  # fmt: skip
+"""The label nouns that corpus adapters may use (audformat's)."""
+
+
+PAPER_EMOTIONS = ("anger", "happiness", "sadness", "fear")
+"""The four classes of Feng & Chaspari 2020, section 3."""
 
 COMMON_ALIASES: Mapping[str, str] = {
     "angry": "anger", "ang": "anger",
@@ -51,7 +59,7 @@ class Clip:
     Fields:
       file: path relative to the manifest's root, with "/" as separator.
       name: the clip's id, unique within its corpus.
-      emotion: a noun of `siamese_jax.types.EMOTIONS`.
+      emotion: a noun of `EMOTIONS`.
       speaker: prefixed by the corpus ("ravdess_07").
       corpus: the corpus' short name.
       sex: "female", "male", or "" where it is not known.

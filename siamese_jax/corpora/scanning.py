@@ -8,10 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.csvs import some
+from siamese_jax.corpora.audio import AUDIO_SUFFIXES, VIDEO_SUFFIXES, is_lfs_pointer
+from siamese_jax.corpora.csv_files import some
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.errors import InputError
-from siamese_jax.features.audio import AUDIO_SUFFIXES, VIDEO_SUFFIXES, is_lfs_pointer
 
 SUFFIXES = AUDIO_SUFFIXES + VIDEO_SUFFIXES
 """Where a take lies in several formats, the one whose suffix stands first here is kept."""

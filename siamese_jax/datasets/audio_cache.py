@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from siamese_jax.corpora.audio import audio_hash, decode
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.errors import ClipError, InputError
-from siamese_jax.features.audio import audio_hash, decode
-from siamese_jax.io import atomic_path, write_json
-from siamese_jax.machine import available_cores
+from siamese_jax.runtime.devices import available_cores
+from siamese_jax.runtime.files import atomic_path, write_json
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,9 @@ from collections import Counter
 
 import numpy as np
 
-from siamese_jax import data
-from siamese_jax.corpora import tables
+from siamese_jax.datasets import shipped, table_files
+from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.errors import InputError
-from siamese_jax.types import FeatureTable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +52,8 @@ def load(table: str, corpus: str, companion: str, emotions: tuple[str, ...]) -> 
     Raises:
       InputError: the table cannot be read, or an emotion has no clip in it.
     """
-    path = data.shipped(table) if table in data.SHIPPED else table
-    return from_table(tables.read_table(path, corpus or None, companion or None), emotions, str(path))
+    path = shipped.shipped(table) if table in shipped.SHIPPED else table
+    return from_table(table_files.read_table(path, corpus or None, companion or None), emotions, str(path))
 
 
 def from_table(everything: FeatureTable, emotions: tuple[str, ...], where: str) -> Dataset:
@@ -75,7 +74,7 @@ def from_table(everything: FeatureTable, emotions: tuple[str, ...], where: str) 
         label=np.array([emotions.index(e) for e in everything.emotion[rows]], np.int32),
         speaker=np.array([number_of[s] for s in everything.speaker[rows]], np.int32),
         speakers=tuple(speakers),
-        twin=tables.twins(everything)[rows],
+        twin=table_files.twins(everything)[rows],
     )
 
 

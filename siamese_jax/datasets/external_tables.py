@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from siamese_jax.corpora.csvs import read_cells, some
-from siamese_jax.corpora.row_labels import LABEL_COLUMNS, Row, label_rows
+from siamese_jax.corpora.csv_files import read_cells, some
+from siamese_jax.datasets.feature_table import FeatureTable
+from siamese_jax.datasets.row_labels import LABEL_COLUMNS, Row, label_rows
 from siamese_jax.errors import InputError
 from siamese_jax.features.is09 import FEATURE_NAMES
-from siamese_jax.types import FeatureTable
 
 _ID_COLUMNS = ("id", "clip", "name", "file", "filename")
 _TIME_COLUMNS = ("frametime", "frameindex", "start", "end")
@@ -51,7 +51,7 @@ def read_npz_table(
     """A table of an npz with `X` (or `features`) [N, F] and `names` (or `clip`) [N]; `feature_names` [F] if there.
 
     Raises:
-      InputError: an array is missing or of another shape; as `siamese_jax.corpora.row_labels.label_rows`.
+      InputError: an array is missing or of another shape; as `siamese_jax.datasets.row_labels.label_rows`.
     """
     features, ids = (_first_of(path, arrays, keys) for keys in (("X", "features"), ("names", "clip")))
     if features.ndim != 2 or ids.shape != features.shape[:1] or not np.issubdtype(features.dtype, np.number):
@@ -71,11 +71,11 @@ def read_npz_table(
 
 
 def read_csv_table(path: Path, corpus: str | None, companion: str | Path | None) -> FeatureTable:
-    """A table of a CSV: see `siamese_jax.corpora.tables.read_table`.
+    """A table of a CSV: see `siamese_jax.datasets.table_files.read_table`.
 
     Raises:
       InputError: not a CSV; no or several clip columns; a missing or doubled column; a cell that is no number; as
-        `siamese_jax.corpora.row_labels.label_rows`.
+        `siamese_jax.datasets.row_labels.label_rows`.
     """
     header, body = read_cells(path)
     doubled = [name for name, count in Counter(header).items() if count > 1]

@@ -2,7 +2,7 @@
 
 Every worker thread takes a small group of clips, decodes it and computes its features: one thread decodes while
 another computes, all cores are busy, and only the audio of those groups is ever held. Finished rows are kept in
-`.TABLE.npz.partial` beside the table (`siamese_jax.features.parts`), so that an interrupted run goes on where it
+`.TABLE.npz.partial` beside the table (`siamese_jax.datasets.extraction_cache`), so that an interrupted run goes on where it
 stopped. What a clip's row holds depends on the clip alone, not on its neighbours, its place or the thread.
 """
 
@@ -19,19 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from siamese_jax import __version__, interrupt
+from siamese_jax.corpora.audio import Decoded, audio_hash, decode
 from siamese_jax.corpora.manifest import Manifest
-from siamese_jax.corpora.tables import write_table
+from siamese_jax.datasets.extraction_cache import Parts, Row
+from siamese_jax.datasets.feature_table import FeatureTable
+from siamese_jax.datasets.table_files import write_table
 from siamese_jax.errors import ClipError, InputError
 from siamese_jax.features import is09
-from siamese_jax.features.audio import Decoded, audio_hash, decode
-from siamese_jax.features.batches import Engine
-from siamese_jax.features.parts import Parts, Row
-from siamese_jax.io import remove_unfinished_of, writable
-from siamese_jax.machine import available_cores as available_cores
-from siamese_jax.progress import bars
-from siamese_jax.shares import WHOLE, Share
-from siamese_jax.types import FeatureTable
+from siamese_jax.features.bucketing import Engine
+from siamese_jax.runtime import interrupt
+from siamese_jax.runtime.devices import available_cores as available_cores
+from siamese_jax.runtime.files import remove_unfinished_of, writable
+from siamese_jax.runtime.progress import bars
+from siamese_jax.runtime.provenance import VERSION
+from siamese_jax.runtime.shares import WHOLE, Share
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ def _assemble(manifest: Manifest, rows: dict[int, Row], left_out: list[tuple[str
 def _made(rows: Sequence[Row], left_out: list[tuple[str, str]]) -> dict[str, Any]:
     """How the table was made, and nothing that differs between two runs on the same clips."""
     return {
-        "program": f"siamese_jax {__version__}",
+        "program": f"siamese_jax {VERSION}",
         "features": "INTERSPEECH 2009, mean and standard deviation",
         "extractor": is09.VERSION,
         "scaled": "none",

@@ -18,14 +18,14 @@ from typing import Self
 
 import numpy as np
 
-from siamese_jax import connecting, interrupt, peers
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.errors import InputError, LostError
 from siamese_jax.features import is09
-from siamese_jax.finished import SAVE_SECONDS
-from siamese_jax.io import UNFINISHED, atomic_path, write_text
-from siamese_jax.lock import Lock, holder
-from siamese_jax.shares import WHOLE, Share
+from siamese_jax.runtime import connecting, interrupt, peers
+from siamese_jax.runtime.files import UNFINISHED, atomic_path, write_text
+from siamese_jax.runtime.lock import Lock, holder
+from siamese_jax.runtime.partial_results import SAVE_SECONDS
+from siamese_jax.runtime.shares import WHOLE, Share
 
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from siamese_jax.datasets.dataset import Dataset
 from siamese_jax.errors import InputError
 
 SPLITS = ("speakers", "random")
@@ -140,3 +141,17 @@ def check_folds(
                     "speaker(s); two clips and two speakers or more are expected, or the network learns a voice. Take "
                     "other folds, add clips, or leave the emotion out of config.emotions"
                 )
+
+
+Split = tuple[np.ndarray, np.ndarray]
+"""Rows to train on and rows to test on."""
+
+
+def leave_one_speaker_out(target: Dataset) -> list[Split]:
+    """(training rows, test rows) of each speaker's fold; a test clip with a twin in the training rows is left out."""
+    folds = []
+    for speaker in range(len(target.speakers)):
+        train = np.flatnonzero(target.speaker != speaker)
+        test = np.flatnonzero((target.speaker == speaker) & ~np.isin(target.twin, target.twin[train]))
+        folds.append((train, test))
+    return folds

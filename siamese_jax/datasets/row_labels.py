@@ -5,12 +5,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from siamese_jax import corpora
-from siamese_jax.corpora.csvs import read_csv, some
-from siamese_jax.corpora.folders import SUFFIXES
-from siamese_jax.corpora.manifest import SEXES, unknown_label, with_corpus
+from siamese_jax.corpora import adapters
+from siamese_jax.corpora.csv_files import read_csv, some
+from siamese_jax.corpora.manifest import EMOTIONS, SEXES, unknown_label, with_corpus
+from siamese_jax.corpora.scanning import SUFFIXES
 from siamese_jax.errors import InputError
-from siamese_jax.types import EMOTIONS
 
 LABEL_COLUMNS = ("emotion", "speaker", "corpus", "sex")
 
@@ -26,7 +25,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class RowLabel:
-    """What is known of a row's clip; fields as in `siamese_jax.types.FeatureTable`."""
+    """What is known of a row's clip; fields as in `feature_table.FeatureTable`."""
 
     name: str
     emotion: str
@@ -58,20 +57,20 @@ def label_rows(
     if corpus is None:
         raise InputError(
             f"{path}: holds clip ids (first: {rows[0].id}) but no emotion and speaker; name the corpus "
-            f"({', '.join(corpora.NAME_PARSERS)}) or give a companion CSV with clip, emotion, speaker"
+            f"({', '.join(adapters.NAME_PARSERS)}) or give a companion CSV with clip, emotion, speaker"
         )
     return *_from_ids(path, rows, corpus), "clip id"
 
 
 def _from_ids(path: Path, rows: list[Row], corpus: str) -> tuple[list[int], list[RowLabel]]:
-    parse = corpora.name_parser(corpus)
+    parse = adapters.name_parser(corpus)
     kept, labels, strange = [], [], []
     for index, row in enumerate(rows):
         label = parse(row.id)
         if label is not None:
             kept.append(index)
             labels.append(RowLabel(corpus=corpus, **dataclasses.asdict(label)))
-        elif not any(other(row.id) for other in corpora.NAME_PARSERS.values()):
+        elif not any(other(row.id) for other in adapters.NAME_PARSERS.values()):
             strange.append(f"row {row.number}: {row.id!r}")
     if strange:
         raise InputError(

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from siamese_jax.corpora.manifest import Clip, Manifest
+from siamese_jax.datasets.audio_cache import Samples, decode_all, join
 from siamese_jax.errors import ClipError, InputError
-from siamese_jax.facenet.samples import Samples, decode_all, join
 from siamese_jax.features.segments import SegmentConfig, SegmentIndex, gather_segments, sounding_starts
 
 

@@ -1,6 +1,6 @@
 """Feature tables: written and read as npz, and read from the formats of other programs.
 
-Our npz holds the fields of `siamese_jax.types.FeatureTable` under their own names: numbers, NumPy unicode strings,
+Our npz holds the fields of `feature_table.FeatureTable` under their own names: numbers, NumPy unicode strings,
 and `made` as one JSON text. Nothing in it is pickled, so a table from a stranger cannot run code.
 """
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from siamese_jax.corpora import foreign
-from siamese_jax.corpora.csvs import some
+from siamese_jax.corpora.csv_files import some
+from siamese_jax.datasets import external_tables
+from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.errors import InputError
-from siamese_jax.io import atomic_path
-from siamese_jax.types import FeatureTable
+from siamese_jax.runtime.files import atomic_path
 
 _COLUMNS = ("clip", "emotion", "speaker", "corpus", "sex", "audio_hash")
 _FIELDS = ("features", "feature_names", *_COLUMNS, "made")
@@ -51,7 +51,7 @@ def read_table(path: str | Path, corpus: str | None = None, companion: str | Pat
 
     `made["scaled"]` is "corpus" where the file's columns are standardised already, as the authors' are over the
     corpus: what they were before cannot be had back, so scaling by the source is refused for such a table. It is
-    "none" otherwise. (`siamese_jax.corpora.foreign.scaled_by` tells.)
+    "none" otherwise. (`siamese_jax.datasets.external_tables.scaled_by` tells.)
 
     Args:
       path: the table.
@@ -69,13 +69,13 @@ def read_table(path: str | Path, corpus: str | None = None, companion: str | Pat
     with path.open("rb") as file:
         is_zip = file.read(2) == b"PK"
     if not is_zip:
-        table = foreign.read_csv_table(path, corpus, companion)
+        table = external_tables.read_csv_table(path, corpus, companion)
     else:
-        arrays = foreign.load_npz(path)
+        arrays = external_tables.load_npz(path)
         if "made" in arrays:
             table = _own_table(path, arrays, corpus)
         else:
-            table = foreign.read_npz_table(path, arrays, corpus, companion)
+            table = external_tables.read_npz_table(path, arrays, corpus, companion)
     check_table(table, str(path))
     return table
 

@@ -14,13 +14,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
-from siamese_jax.rows import Scored
-from siamese_jax.stages import Plan
-from siamese_jax.stats import crossed, effects, estimands, hypothesis_tests, intervals, multiplicity, planning, tradeoff
+from siamese_jax.experiments.summary import COMPARISONS, FEW_SHOT_DATA, Grid
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.stats import (
+    effect_sizes,
+    estimands,
+    hypothesis_tests,
+    intervals,
+    multiplicity,
+    power,
+    tradeoff,
+    two_way,
+)
 from siamese_jax.stats.records import Interval
-from siamese_jax.summary import COMPARISONS, FEW_SHOT_DATA, Grid
+from siamese_jax.stats.scoring import Scored
 
 SPLIT = "speaker_disjoint"
 """Claims are about people the network has not heard: the drawn speakers' other clips are not tested."""
@@ -154,14 +163,14 @@ def _gain(e: Experiment, pair: _Paired) -> dict[str, Any]:
     draw_key, speaker_key = (jax.random.fold_in(_key(e), i) for i in range(2))
     over_draws = intervals.t_interval(difference_G, e.level, over="draws")
     over_speakers = intervals.jackknife_interval(speakers_Sx2, estimands.uar_difference, e.level, over="speakers")
-    both = plain(crossed.crossed_interval(sums_JxSx2, estimands.uar_difference, e.level), 100.0)
+    both = plain(two_way.crossed_interval(sums_JxSx2, estimands.uar_difference, e.level), 100.0)
     if (sums_JxSx2.sum(axis=(2, 3, 4)) == 0).any():
         # The two-way interval is of a full crossing: a speaker whom a seed's draws always drew leaves a gap in it.
         both |= {"low": None, "high": None, "note": "not computable: some seeds never test some speakers; draw more"}
     per_speaker_S = np.asarray(jax.vmap(estimands.uar_difference)(speakers_Sx2))
     flips = hypothesis_tests.sign_flip_test(difference_G, over="draws", key=draw_key, n_resamples=N_RESAMPLES)
     ranks = hypothesis_tests.wilcoxon_test(difference_G, over="draws")
-    size = effects.standardised_difference(difference_G, e.level, over="draws", hedges=True)
+    size = effect_sizes.standardised_difference(difference_G, e.level, over="draws", hedges=True)
     of_speakers = hypothesis_tests.sign_flip_test(
         per_speaker_S, over="speakers", key=speaker_key, n_resamples=N_RESAMPLES
     )
@@ -184,11 +193,11 @@ def _plan_draws(method_G: np.ndarray, baseline_G: np.ndarray, level: float, key:
     try:
         found: dict[str, Any] = {}
         for gain, chance_key in zip(GAINS, chance_keys):
-            chance = planning.chance_of_gain(
+            chance = power.chance_of_gain(
                 method_G, baseline_G, n_draws=10, gain=gain, paired=False, key=chance_key, n_experiments=N_EXPERIMENTS
             )
             found[f"chance_of_{gain:g}_points_in_ten_unpaired_draws"] = _number(chance.probability)
-        needed = planning.draws_needed(
+        needed = power.draws_needed(
             method_G - baseline_G,
             gain=1.0,
             power=0.8,
@@ -220,7 +229,7 @@ def _best_cell(e: Experiment, uar: np.ndarray) -> list[dict[str, Any]]:
             for i, gain in enumerate(GAINS):
                 key = jax.random.fold_in(jax.random.fold_in(_key(e), 4), i)
                 try:
-                    chance = planning.chance_of_best_cell_gain(
+                    chance = power.chance_of_best_cell_gain(
                         a, b, n_draws=10, gain=gain, paired=False, key=key, n_experiments=N_EXPERIMENTS
                     )
                     one[f"chance_of_{gain:g}_points_in_ten_unpaired_draws"] = _number(chance.probability)

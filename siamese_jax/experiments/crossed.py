@@ -14,19 +14,21 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from siamese_jax import experiment, hosts, interrupt, rows, stages
-from siamese_jax.config import Experiment
+from siamese_jax.datasets.draws import test_masks
 from siamese_jax.errors import InputError
-from siamese_jax.io import write_json, write_text
-from siamese_jax.machine import available_cores
-from siamese_jax.progress import bars
-from siamese_jax.report import crossing as crossing_report
-from siamese_jax.report import markdown
-from siamese_jax.stages import Plan
-from siamese_jax.stats import variance
-from siamese_jax.workdir import WorkDir
+from siamese_jax.experiments import reproduce
+from siamese_jax.experiments.workdir import WorkDir
+from siamese_jax.protocols import stages
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.runtime import distributed, interrupt
+from siamese_jax.runtime.devices import available_cores
+from siamese_jax.runtime.files import write_json
+from siamese_jax.runtime.progress import bars
+from siamese_jax.stats.scoring import score
+from siamese_jax.stats.variance_components import variance_components
 
-KIND = "crossing"
+KIND = "crossed"
 """The kind of run, as config.json names it."""
 
 FACTORS = ("frozen", "speakers", "draw", "seed")
@@ -36,7 +38,7 @@ SPLIT = "speaker_disjoint"
 def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
     """Runs all n_draws draws from all n_seeds seeds, one head and scope at a time, and shares out the variance of UAR.
 
-    Writes crossing.json and crossing.md, and arrays/ (a file for each number of speakers and seed).
+    Writes crossed.json, and arrays/ (a file for each number of speakers and seed).
 
     Returns:
       For each head, scope, loss and readout: shares of the variance by factor and interaction, in per cent.
@@ -52,8 +54,8 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
     if min(e.n_draws, e.n_seeds) < 2 or "train" in e.scalings:
         raise InputError("a crossing needs at least two draws and two seeds, and a scaling scope other than 'train'")
     start = time.perf_counter()
-    source, target = experiment.load(e)
-    work = WorkDir(workdir, e, experiment.digests(source, target), KIND)
+    source, target = reproduce.load(e)
+    work = WorkDir(workdir, e, reproduce.digests(source, target), KIND)
     plan = Plan.make(e, source, target)
     found = []
     with work, bars() as shown, interrupt.threads(available_cores()) as executor:
@@ -65,10 +67,8 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
                 total = len(e.n_speakers) * e.n_seeds * e.n_draws * len(e.losses) * len(e.frozen)
                 uar = _scores(work, plan, tuning, head, scope, shown.start(f"{head}, {scope}", total))
                 found.extend(_shares(plan, head, scope, uar))
-        if hosts.is_writer():
-            title = f"What UAR varies with, {plan.source.name} to {plan.target.name}"
-            write_json(work.path / "crossing.json", found)
-            write_text(work.path / "crossing.md", markdown.page(title, list(crossing_report.blocks(found))))
+        if distributed.is_writer():
+            write_json(work.path / "crossed.json", found)
             work.write_provenance(time.perf_counter() - start)
     return found
 
@@ -86,17 +86,17 @@ def _scores(
     params = stages.params_from_arrays(trained)
     by_speakers = []
     for k in e.n_speakers:
-        mask = rows.test_masks(plan.target, plan.draws.support(k))[SPLIT]
+        mask = test_masks(plan.target, plan.draws.support(k))[SPLIT]
         by_seed = []
         for seed in range(e.n_seeds):
             one = dataclasses.replace(plan, only_seed=seed)
 
             def make(one: Plan = one, k: int = k) -> xr.Dataset:
-                return experiment.label(one, tuning.run(one, k, scope, params, on_done))
+                return reproduce.label(one, tuning.run(one, k, scope, params, on_done))
 
             arrays = work.arrays(_stage(head, scope, k, seed), make)
             predictions = arrays.predictions.transpose("loss", "step", "frozen", "draw", "clip").values
-            by_seed.append(rows.score(predictions, plan.target, mask).uar)
+            by_seed.append(score(predictions, plan.target.label, mask).uar)
         by_speakers.append(np.stack(by_seed, axis=-1))
     return np.stack(by_speakers, axis=3)
 
@@ -106,7 +106,7 @@ def _shares(plan: Plan, head: str, scope: str, uar: np.ndarray) -> list[dict[str
     levels = {"frozen": len(e.frozen), "speakers": len(e.n_speakers), "draw": e.n_draws, "seed": e.n_seeds}
     for m, loss in enumerate(e.losses):
         for r, steps in enumerate(e.steps):
-            parts = variance.variance_components(uar[m, r], FACTORS)
+            parts = variance_components(uar[m, r], FACTORS)
             named = {" x ".join(effect): value for effect, value in zip(parts.effects, parts.components.tolist())}
             shares = {" x ".join(effect): 100 * value for effect, value in zip(parts.effects, parts.shares.tolist())}
             computable = not parts.note

@@ -11,18 +11,21 @@ import numpy as np
 import xarray as xr
 from absl import logging
 
-from siamese_jax import alternatives, datasets, hosts, interrupt, scaling, stages, summary
-from siamese_jax.config import Experiment
-from siamese_jax.datasets import Dataset
+from siamese_jax.datasets import dataset as datasets
+from siamese_jax.datasets import scaling_scopes
+from siamese_jax.datasets.dataset import Dataset
+from siamese_jax.datasets.folds import leave_one_speaker_out
 from siamese_jax.errors import InputError
-from siamese_jax.io import write_json, write_text
-from siamese_jax.machine import available_cores
-from siamese_jax.progress import Bars, OnDone, bars
-from siamese_jax.report import differences as differences_report
-from siamese_jax.report import figure2, scalars, table1
-from siamese_jax.rows import Difference, Row
-from siamese_jax.stages import Plan
-from siamese_jax.workdir import WorkDir
+from siamese_jax.experiments import summary, tensorboard
+from siamese_jax.experiments.rows import Difference, Row
+from siamese_jax.experiments.workdir import WorkDir
+from siamese_jax.protocols import baselines, stages
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.runtime import distributed, interrupt
+from siamese_jax.runtime.devices import available_cores
+from siamese_jax.runtime.files import write_json
+from siamese_jax.runtime.progress import Bars, OnDone, bars
 
 
 @dataclasses.dataclass
@@ -37,8 +40,8 @@ class Results:
 def run(experiment: Experiment, workdir: str | Path) -> Results:
     """Runs what is not there yet, and writes results into `workdir`.
 
-    Writes config.json, provenance.json, summary.json (rows), differences.json (paired), optimism.json, table1.md,
-    differences.md, figure2.png, figure2.pdf, arrays/ (every repetition, netCDF) and tensorboard/ (training scalars).
+    Writes config.json, provenance.json, summary.json (rows), differences.json (paired), optimism.json,
+    arrays/ (every repetition, netCDF) and tensorboard/ (training scalars).
 
     Raises:
       InputError: a table cannot be used for this protocol, or the folder holds another experiment.
@@ -56,7 +59,7 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
         for scope in experiment.scalings:
             arrays = _alternatives(plan, work, shown, scope)
             results.rows.extend(summary.alternative_rows(plan, scope, arrays))
-        if hosts.is_writer():
+        if distributed.is_writer():
             _write(plan, work, results, time.perf_counter() - start)
     return results
 
@@ -101,7 +104,7 @@ def load(experiment: Experiment) -> tuple[Dataset, Dataset]:
     datasets.check_protocol(target, e.emotions, max(e.n_speakers), e.target)
     datasets.check_same_features(source, target)
     for scope in e.scalings:
-        scaling.check_scope(source, target, scope)
+        scaling_scopes.check_scope(source, target, scope)
     logging.info("source %s: %d clips, %d speakers", source.name, len(source), len(source.speakers))
     logging.info("target %s: %d clips, %d speakers", target.name, len(target), len(target.speakers))
     return source, target
@@ -133,7 +136,7 @@ def _run_setting(
 
         return work.arrays(f"{folder}/{name}", labelled)
 
-    splits = stages.leave_one_speaker_out(plan.target)
+    splits = leave_one_speaker_out(plan.target)
     trials = e.n_in_domain_seeds * len(splits)
     idt = stage("in_domain", trials, lambda on: stages.in_domain(plan, head, scope, splits, on))
     if scope == "train":
@@ -141,15 +144,15 @@ def _run_setting(
         return
     trained = stage("source", e.n_seeds, lambda on: stages.source_training(plan, head, scope, on))
     params = stages.params_from_arrays(trained)
-    ood_scope = scaling.out_of_domain_scope(plan.source, plan.target, scope)
+    ood_scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, scope)
     ood = stage("out_of_domain", e.n_seeds, lambda on: stages.out_of_domain(plan, head, ood_scope, params, on))
     total = len(e.losses) * len(e.frozen) * e.n_draws
     tuned = {
         k: stage(f"fine_tuning_{k:02d}", total, lambda on, k=k: tuning.run(plan, k, scope, params, on))
         for k in e.n_speakers
     }
-    if hosts.is_writer():
-        scalars.write(work.path / "tensorboard" / folder, trained, tuned)
+    if distributed.is_writer():
+        tensorboard.write(work.path / "tensorboard" / folder, trained, tuned)
     grid = summary.score_grid(plan, tuned)
     results.rows.extend(summary.siamese_rows(plan, head, scope, ood, idt, grid))
     results.optimism.extend(summary.optimism(plan, head, scope, grid))
@@ -175,8 +178,8 @@ def _few_shot_predictions(plan: Plan, arrays: xr.Dataset) -> dict[str, np.ndarra
 
 
 def _alternatives(plan: Plan, work: WorkDir, shown: Bars, scope: str) -> xr.Dataset:
-    parts = alternatives.PARTS
-    on_done = shown.start(f"alternatives ({scope})", alternatives.n_fits(plan, scope, parts))
+    parts = baselines.PARTS
+    on_done = shown.start(f"alternatives ({scope})", baselines.n_fits(plan, scope, parts))
     return classifiers(plan, work, f"alternatives/{scope}", scope, parts, on_done)
 
 
@@ -185,7 +188,7 @@ def classifiers(plan: Plan, work: WorkDir, name: str, scope: str, parts: Sequenc
 
     def make() -> xr.Dataset:
         logging.info("alternatives, scaling by %s", scope)
-        return label(plan, alternatives.run(plan, scope, parts, on_done, available_cores()))
+        return label(plan, baselines.run(plan, scope, parts, on_done, available_cores()))
 
     return work.arrays(name, make, alone=True)
 
@@ -195,7 +198,4 @@ def _write(plan: Plan, work: WorkDir, results: Results, seconds: float) -> None:
     write_json(work.path / "summary.json", found)
     write_json(work.path / "differences.json", [dataclasses.asdict(row) for row in results.differences])
     write_json(work.path / "optimism.json", results.optimism)
-    write_text(work.path / "table1.md", table1.markdown(plan.experiment, results.rows, results.optimism))
-    write_text(work.path / "differences.md", differences_report.markdown(results.differences))
-    figure2.write(plan.experiment, results.rows, work.path)
     work.write_provenance(seconds)

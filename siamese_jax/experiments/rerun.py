@@ -14,20 +14,21 @@ import numpy as np
 import xarray as xr
 from absl import logging
 
-from siamese_jax import alternatives, claims, experiment, hosts, interrupt, metrics, rows, stages, summary
-from siamese_jax.claims import Beside
-from siamese_jax.config import Experiment
+from siamese_jax.datasets.draws import test_masks
 from siamese_jax.errors import InputError
-from siamese_jax.io import write_json, write_text
-from siamese_jax.machine import available_cores
-from siamese_jax.progress import Bars, bars
-from siamese_jax.report import claims as claims_report
-from siamese_jax.report import differences as differences_report
-from siamese_jax.report import markdown
-from siamese_jax.rows import Scored
-from siamese_jax.stages import Plan
-from siamese_jax.summary import FEW_SHOT_DATA, Grid
-from siamese_jax.workdir import WorkDir
+from siamese_jax.experiments import claims, reproduce, rows, summary
+from siamese_jax.experiments.claims import Beside
+from siamese_jax.experiments.summary import FEW_SHOT_DATA, Grid
+from siamese_jax.experiments.workdir import WorkDir
+from siamese_jax.protocols import baselines, stages
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.runtime import distributed, interrupt
+from siamese_jax.runtime.devices import available_cores
+from siamese_jax.runtime.files import write_json
+from siamese_jax.runtime.progress import Bars, bars
+from siamese_jax.stats import metrics
+from siamese_jax.stats.scoring import Scored, score_counts, stacked
 
 KIND = "rerun"
 """The kind of run, as config.json names it."""
@@ -65,7 +66,7 @@ class Reruns:
 def run(e: Experiment, workdir: str | Path, n_draws: int, n_alternative_draws: int) -> list[Reruns]:
     """Runs blocks until there are at least `n_draws` draws, and writes their statistics.
 
-    Writes summary.json, differences.json and .md, claims.json and .md, and arrays/ (a file a block).
+    Writes summary.json, differences.json, claims.json, and arrays/ (a file a block).
 
     Args:
       n_draws: rounded up to whole blocks.
@@ -81,8 +82,8 @@ def run(e: Experiment, workdir: str | Path, n_draws: int, n_alternative_draws: i
             f"{', '.join(e.scalings)}; expected 1 or more, 0 or more, and not 'train'"
         )
     start = time.perf_counter()
-    source, target = experiment.load(e)
-    work = WorkDir(workdir, e, experiment.digests(source, target), KIND)
+    source, target = reproduce.load(e)
+    work = WorkDir(workdir, e, reproduce.digests(source, target), KIND)
     n_blocks = -(-n_draws // e.n_draws)
     plans = [Plan.make(e, source, target, block * e.n_draws) for block in range(n_blocks)]
     n_beside = min(n_blocks, -(-n_alternative_draws // e.n_draws)) if e.alternatives else 0
@@ -97,7 +98,7 @@ def run(e: Experiment, workdir: str | Path, n_draws: int, n_alternative_draws: i
                 total = len(e.n_speakers) * n_blocks * e.n_draws * len(e.losses) * len(e.frozen)
                 on_done = shown.start(f"{head}, {scope}", total)
                 found.append(_setting(work, plans, tuning, head, scope, beside[scope], on_done))
-        if hosts.is_writer():
+        if distributed.is_writer():
             _write(work, found, time.perf_counter() - start)
     return found
 
@@ -129,12 +130,12 @@ def _setting(
         for b, plan in enumerate(plans):
 
             def make(plan: Plan = plan, k: int = k) -> xr.Dataset:
-                return experiment.label(plan, tuning.run(plan, k, scope, params, on_done))
+                return reproduce.label(plan, tuning.run(plan, k, scope, params, on_done))
 
             blocks.append(_read_block(plan, k, work.arrays(_block(head, scope, k, b), make)))
         kept.append(_join(blocks))
         first.append(_pooled(blocks[:n_beside]) if n_beside else {})
-    scored = {split: rows.stacked([k.scored[split] for k in kept]) for split in rows.SPLITS}
+    scored = {split: stacked([k.scored[split] for k in kept]) for split in rows.SPLITS}
     counts = {split: np.stack([k.counts[split] for k in kept]) for split in rows.SPLITS}
     whole = dataclasses.replace(plans[0], experiment=dataclasses.replace(e, n_draws=len(plans) * e.n_draws))
     grid = Grid(scored, np.array([k.seconds for k in kept]))
@@ -158,7 +159,7 @@ class _Kept:
 def _read_block(plan: Plan, n_speakers: int, arrays: xr.Dataset) -> _Kept:
     predictions = arrays.predictions.transpose("loss", "frozen", "step", "draw", "clip").values
     scored, counts = {}, {}
-    for split, mask in rows.test_masks(plan.target, plan.draws.support(n_speakers)).items():
+    for split, mask in test_masks(plan.target, plan.draws.support(n_speakers)).items():
         scored[split], counts[split] = _counted(plan, predictions, mask)
     first = arrays.isel(loss=0, frozen=0, step=0)
     ratio = (first.d_same / first.d_different).values
@@ -175,7 +176,7 @@ def _counted(plan: Plan, predictions: np.ndarray, mask: np.ndarray) -> tuple[Sco
     )
     of_seed_JxG = (np.arange(plan.experiment.n_seeds)[:, None] == plan.seed_of_draw[None, :]).astype(np.float32)
     by_seed = np.einsum("jg,...gscd->...jscd", of_seed_JxG, each.astype(np.float32), optimize=True)
-    return rows.score_counts(each.sum(axis=-3)), by_seed
+    return score_counts(each.sum(axis=-3)), by_seed
 
 
 def _joined(scored: Sequence[dict[str, Scored]]) -> dict[str, Scored]:
@@ -213,11 +214,11 @@ def _classifiers(work: WorkDir, plans: list[Plan], scope: str, shown: Bars) -> _
     if not plans:
         return None
     parts = ("few_shot",)
-    on_done = shown.start(f"alternatives ({scope})", len(plans) * alternatives.n_fits(plans[0], scope, parts))
+    on_done = shown.start(f"alternatives ({scope})", len(plans) * baselines.n_fits(plans[0], scope, parts))
     kept, seconds = [], []
     for b, plan in enumerate(plans):
         name = f"alternatives/{scope}/block_{b:05d}"
-        arrays = experiment.classifiers(plan, work, name, scope, parts, on_done)
+        arrays = reproduce.classifiers(plan, work, name, scope, parts, on_done)
         kept.append(_read_classifiers(plan, arrays))
         seconds.append(arrays.fit_seconds.values)
     counts = {split: np.sum([c[split] for _, c in kept], axis=0) for split in rows.SPLITS}
@@ -228,10 +229,10 @@ def _read_classifiers(plan: Plan, arrays: xr.Dataset) -> tuple[dict[str, Scored]
     predictions = arrays.few_shot.transpose("method", "data", "n_speakers", "draw", "clip").values
     both = FEW_SHOT_DATA.index("source+target")
     scored, counts = {}, {}
-    masks = [rows.test_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.n_speakers]
+    masks = [test_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.n_speakers]
     for split in rows.SPLITS:
         each = [_counted(plan, predictions[:, :, k], mask[split]) for k, mask in enumerate(masks)]
-        scored[split] = rows.stacked([one for one, _ in each], axis=2)
+        scored[split] = stacked([one for one, _ in each], axis=2)
         counts[split] = np.stack([by_seed[:, both] for _, by_seed in each], axis=1)
     return scored, counts
 
@@ -252,8 +253,5 @@ def _write(work: WorkDir, found: list[Reruns], seconds: float) -> None:
                 results.extend(summary.few_shot_rows(one.plan, one.scope, method, scored, float(one.beside.seconds[i])))
     write_json(work.path / "summary.json", [dataclasses.asdict(row) for row in results])
     write_json(work.path / "differences.json", [dataclasses.asdict(row) for row in differences])
-    write_text(work.path / "differences.md", differences_report.markdown(differences))
     write_json(work.path / "claims.json", claimed)
-    title = f"The claims, {claimed[0]['source']} to {claimed[0]['target']}"
-    write_text(work.path / "claims.md", markdown.page(title, list(claims_report.blocks(claimed))))
     work.write_provenance(seconds)

@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from siamese_jax import alternatives, claims, experiment, hosts, metrics, rows, scaling, stages, summary
-from siamese_jax.config import Experiment
+from siamese_jax.datasets import scaling_scopes
+from siamese_jax.datasets.folds import leave_one_speaker_out
 from siamese_jax.errors import InputError
-from siamese_jax.io import write_json, write_text
-from siamese_jax.progress import Bars, OnDone, bars
-from siamese_jax.report import claims as claims_report
-from siamese_jax.report import markdown
-from siamese_jax.stages import Plan
-from siamese_jax.stats import crossed, estimands, intervals
-from siamese_jax.workdir import WorkDir
+from siamese_jax.experiments import claims, reproduce, rows, summary
+from siamese_jax.experiments.workdir import WorkDir
+from siamese_jax.protocols import baselines, stages
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.runtime import distributed
+from siamese_jax.runtime.files import write_json
+from siamese_jax.runtime.progress import Bars, OnDone, bars
+from siamese_jax.stats import estimands, intervals, metrics, two_way
+from siamese_jax.stats.scoring import score_counts
 
 PROTOCOLS = {"out_of_domain": "source_only", "in_domain": "loso"}
 """The protocols, and what the classifiers beside them learn from, see `alternatives.PARTS`."""
@@ -31,7 +34,7 @@ PROTOCOLS = {"out_of_domain": "source_only", "in_domain": "loso"}
 def run(e: Experiment, workdir: str | Path, protocol: str, n_trainings: int) -> list[dict[str, Any]]:
     """Runs blocks until there are at least `n_trainings` trainings, and writes their statistics.
 
-    Writes claims.json and .md, summary.json, and arrays/ (a file a block).
+    Writes claims.json, summary.json, and arrays/ (a file a block).
 
     Args:
       protocol: one of `PROTOCOLS`.
@@ -50,8 +53,8 @@ def run(e: Experiment, workdir: str | Path, protocol: str, n_trainings: int) -> 
     if protocol == "out_of_domain" and "train" in e.scalings:
         raise InputError("config.scalings holds 'train', which has no source to train on; leave it out")
     start = time.perf_counter()
-    source, target = experiment.load(e)
-    work = WorkDir(workdir, e, experiment.digests(source, target), f"rerun of {protocol}")
+    source, target = reproduce.load(e)
+    work = WorkDir(workdir, e, reproduce.digests(source, target), f"rerun of {protocol}")
     n_blocks = -(-n_trainings // e.n_draws)
     blocks = dataclasses.replace(e, n_seeds=e.n_draws, n_in_domain_seeds=e.n_draws)
     plans = [
@@ -69,11 +72,9 @@ def run(e: Experiment, workdir: str | Path, protocol: str, n_trainings: int) -> 
                 results.extend(_rows(plans[0], protocol, head, scope, merged))
             if beside is not None:
                 results.extend(summary.alternative_rows(plans[0], scope, beside))
-        if hosts.is_writer():
-            page = markdown.page("Repeated trainings", list(claims_report.trainings(found)))
+        if distributed.is_writer():
             write_json(work.path / "summary.json", [dataclasses.asdict(row) for row in results])
             write_json(work.path / "claims.json", found)
-            write_text(work.path / "claims.md", page)
             work.write_provenance(time.perf_counter() - start)
     return found
 
@@ -82,8 +83,8 @@ def _classifiers(work: WorkDir, plan: Plan, protocol: str, scope: str, shown: Ba
     if not plan.experiment.alternatives:
         return None
     parts = (PROTOCOLS[protocol],)
-    on_done = shown.start(f"alternatives ({scope})", alternatives.n_fits(plan, scope, parts))
-    return experiment.classifiers(plan, work, f"alternatives/{scope}", scope, parts, on_done)
+    on_done = shown.start(f"alternatives ({scope})", baselines.n_fits(plan, scope, parts))
+    return reproduce.classifiers(plan, work, f"alternatives/{scope}", scope, parts, on_done)
 
 
 def _trainings(work: WorkDir, plans: list[Plan], protocol: str, head: str, scope: str, shown: Bars) -> xr.Dataset:
@@ -95,7 +96,7 @@ def _trainings(work: WorkDir, plans: list[Plan], protocol: str, head: str, scope
     for block, plan in enumerate(plans):
 
         def make(plan: Plan = plan) -> xr.Dataset:
-            return experiment.label(plan, _block(plan, protocol, head, scope, on_done))
+            return reproduce.label(plan, _block(plan, protocol, head, scope, on_done))
 
         kept.append(work.arrays(f"{head}/{scope}/{protocol}/block_{block:05d}", make))
     predictions = np.concatenate([one.predictions.transpose("seed", "clip").values for one in kept])
@@ -106,9 +107,9 @@ def _trainings(work: WorkDir, plans: list[Plan], protocol: str, head: str, scope
 
 def _block(plan: Plan, protocol: str, head: str, scope: str, on_done: OnDone) -> xr.Dataset:
     if protocol == "in_domain":
-        return stages.in_domain(plan, head, scope, stages.leave_one_speaker_out(plan.target), on_done)
+        return stages.in_domain(plan, head, scope, leave_one_speaker_out(plan.target), on_done)
     trained = stages.source_training(plan, head, scope, on_done)
-    ood_scope = scaling.out_of_domain_scope(plan.source, plan.target, scope)
+    ood_scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, scope)
     return stages.out_of_domain(plan, head, ood_scope, stages.params_from_arrays(trained), on_done)
 
 
@@ -137,14 +138,14 @@ def examine(
         ), np.float32)  # fmt: skip
 
     counts_JxS = counted(merged.predictions.values)
-    uar_J = rows.score_counts(counts_JxS.sum(axis=1)).uar
+    uar_J = score_counts(counts_JxS.sum(axis=1)).uar
     against = []
     others = [] if beside is None else list(zip(e.alternatives, beside[PROTOCOLS[protocol]].values))
     for name, predictions in others:
         other_S = counted(predictions)
         sums_JxSx2 = np.stack([counts_JxS, np.broadcast_to(other_S, counts_JxS.shape)], axis=2)
         against.append({
-            "minus": name, "minus_uar": float(rows.score_counts(other_S.sum(axis=0)).uar),
+            "minus": name, "minus_uar": float(score_counts(other_S.sum(axis=0)).uar),
             **_over_people(sums_JxSx2, estimands.uar_difference, e.level),
         })  # fmt: skip
     over_seeds = claims.plain(intervals.t_interval(uar_J, e.level, over="seeds"), 1.0)
@@ -158,5 +159,5 @@ def examine(
 
 def _over_people(sums_JxS: np.ndarray, statistic: intervals.Statistic, level: float) -> dict[str, Any]:
     speakers = intervals.jackknife_interval(sums_JxS.sum(axis=0), statistic, level, over="speakers")
-    both = crossed.crossed_interval(sums_JxS, statistic, level)
+    both = two_way.crossed_interval(sums_JxS, statistic, level)
     return {"over_speakers": claims.plain(speakers, 100.0), "over_speakers_and_seeds": claims.plain(both, 100.0)}

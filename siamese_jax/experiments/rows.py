@@ -2,17 +2,15 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from siamese_jax import metrics
-from siamese_jax.datasets import Dataset
-from siamese_jax.errors import InputError
-from siamese_jax.stats import intervals
+from siamese_jax.datasets.dataset import Dataset
+from siamese_jax.stats import intervals, metrics
 from siamese_jax.stats.records import Interval
-from siamese_jax.types import Array
+from siamese_jax.stats.scoring import Scored, score
 
 SPLITS = ("paper", "speaker_disjoint")
 
@@ -84,48 +82,6 @@ class Difference:
     ci_high: float | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Scored:
-    """UAR and WA of repetitions, in per cent, each [..., runs]."""
-
-    uar: np.ndarray
-    wa: np.ndarray
-
-
-def stacked(each: Sequence[Scored], axis: int = 0) -> Scored:
-    """Scores of equal shapes as one record, with a new axis."""
-    return Scored(np.stack([one.uar for one in each], axis), np.stack([one.wa for one in each], axis))
-
-
-def test_masks(target: Dataset, support: np.ndarray) -> dict[str, np.ndarray]:
-    """Which clips each draw is tested on, [draws, N] a split; clips drawn, and their twins, never are.
-
-    Raises InputError where a draw leaves a class without a test clip.
-    """
-    drawn = np.stack([np.isin(target.twin, target.twin[rows]) for rows in support])
-    speakers = np.stack([np.isin(target.speaker, target.speaker[rows]) for rows in support])
-    masks = {"paper": ~drawn, "speaker_disjoint": ~drawn & ~speakers}
-    for split, mask in masks.items():
-        for label in range(target.label.max() + 1):
-            if not mask[:, target.label == label].any(axis=1).all():
-                raise InputError(
-                    f"{target.name}: a draw of {support.shape[1]} clips leaves no test clip of class {label} in the "
-                    f"{split} split; lower config.n_speakers"
-                )
-    return masks
-
-
-def score(predictions: np.ndarray, target: Dataset, mask: np.ndarray) -> Scored:
-    """UAR and WA in per cent, [...], of predicted classes [..., N] on the clips of `mask` [..., N]."""
-    return score_counts(metrics.confusion(predictions, target.label, mask, int(target.label.max()) + 1))
-
-
-def score_counts(counts: Array) -> Scored:
-    """UAR and WA in per cent, [...], of confusion counts [..., C, C]."""
-    uar, wa = metrics.unweighted_average_recall(counts), metrics.weighted_accuracy(counts)
-    return Scored(100 * np.asarray(uar, np.float64), 100 * np.asarray(wa, np.float64))
-
-
 def _limits(interval: Interval, index: tuple[int, ...], factor: float) -> dict[str, Any]:
     low, high = (_number(factor * np.asarray(limit)[index]) for limit in (interval.low, interval.high))
     return {"ci_low": low, "ci_high": high, "interval": interval.label}
@@ -158,6 +114,6 @@ def over_speakers(predictions: np.ndarray, target: Dataset, mask: np.ndarray, le
     """The score fields of one set of predictions [N], with a jackknife t interval over the target's speakers."""
     n_classes, n_speakers = int(target.label.max()) + 1, len(target.speakers)
     counts = metrics.confusion_by_group(predictions, target.label, mask, target.speaker, n_speakers, n_classes)
-    scored = score(predictions, target, mask)
+    scored = score(predictions, target.label, mask)
     limits = _limits(intervals.jackknife_t_interval(counts, level), (), 100.0)
     return {"uar_mean": _number(scored.uar), "uar_sd": None, "wa_mean": _number(scored.wa), **limits}

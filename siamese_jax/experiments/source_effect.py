@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from siamese_jax import claims, metrics
 from siamese_jax.errors import InputError
-from siamese_jax.stats import variance
+from siamese_jax.experiments import claims
+from siamese_jax.stats import metrics
+from siamese_jax.stats.variance_components import contrasts, spread_difference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,17 +103,15 @@ def compare(experiments: list[SpeakerScores], level: float) -> dict[str, Any]:
     by_source = uar[..., known].mean(axis=(1, 2))
     by_frozen = uar[..., known].mean(axis=(0, 2))
     n_pairs = len(list(itertools.combinations(experiments, 2)))
-    contrasts = variance.contrasts(
-        by_source, [one.name for one in experiments], 1 - (1 - level) / n_pairs, over="speakers"
-    )
+    by_pair = contrasts(by_source, [one.name for one in experiments], 1 - (1 - level) / n_pairs, over="speakers")
     found: dict[str, Any] = {
         "speakers": int(known.sum()),
         "source_means": {one.name: float(mean) for one, mean in zip(experiments, by_source.mean(axis=1))},
         "frozen_means": {str(f): float(mean) for f, mean in zip(first.frozen, by_frozen.mean(axis=1))},
-        "source_contrasts": [{"first": a, "second": b, **claims.plain(i, 1.0)} for (a, b), i in contrasts.items()],
+        "source_contrasts": [{"first": a, "second": b, **claims.plain(i, 1.0)} for (a, b), i in by_pair.items()],
     }
     if len(first.frozen) > 1:
         found["source_variance_minus_frozen_variance"] = claims.plain(
-            variance.spread_difference(by_source, by_frozen, level, over="speakers"), 1.0
+            spread_difference(by_source, by_frozen, level, over="speakers"), 1.0
         )
     return found

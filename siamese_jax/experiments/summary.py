@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from siamese_jax import rows
-from siamese_jax.config import Experiment
-from siamese_jax.rows import Difference, Row, Scored
-from siamese_jax.scaling import IN_DOMAIN_SCOPE, out_of_domain_scope
-from siamese_jax.stages import Plan
+from siamese_jax.datasets.draws import test_masks
+from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE, out_of_domain_scope
+from siamese_jax.experiments import rows
+from siamese_jax.experiments.rows import Difference, Row
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.stats.scoring import Scored, score, stacked
 
 COMPARISONS = (("ratio", "none"), ("ratio_bounded", "none"), ("cross_entropy_twice", "none"),
                ("ratio", "cross_entropy_twice"), ("ratio_bounded", "cross_entropy_twice"))  # fmt: skip
@@ -38,9 +40,9 @@ def score_grid(plan: Plan, stages: Mapping[int, xr.Dataset]) -> Grid:
     by_split: dict[str, list[Scored]] = {split: [] for split in rows.SPLITS}
     for n_speakers, arrays in stages.items():
         predictions = arrays.predictions.transpose("loss", "frozen", "step", "draw", "clip").values
-        for split, mask in rows.test_masks(plan.target, plan.draws.support(n_speakers)).items():
-            by_split[split].append(rows.score(predictions, plan.target, mask))
-    scored = {split: rows.stacked(each) for split, each in by_split.items()}
+        for split, mask in test_masks(plan.target, plan.draws.support(n_speakers)).items():
+            by_split[split].append(score(predictions, plan.target.label, mask))
+    scored = {split: stacked(each) for split, each in by_split.items()}
     return Grid(scored, np.array([arrays.attrs["seconds"] for arrays in stages.values()]))
 
 
@@ -74,7 +76,7 @@ def siamese_rows(
     ):
         if arrays is not None:
             mask = arrays.tested.values if method == "idt" else np.ones(len(plan.target), bool)
-            fields = rows.over_runs(rows.score(arrays.predictions.values, plan.target, mask), e.level, "seeds")()
+            fields = rows.over_runs(score(arrays.predictions.values, plan.target.label, mask), e.level, "seeds")()
             # Nothing is drawn, so no clip of a training speaker can be tested: both splits are the same clips.
             for split in rows.SPLITS:
                 shared = {"method": method, "data": data, "scaling": scaling, "split": split, "n_seeds": n_seeds}
@@ -156,9 +158,9 @@ def alternative_rows(plan: Plan, scope: str, arrays: xr.Dataset) -> Iterator[Row
 
 def score_few_shot(plan: Plan, predictions: np.ndarray) -> dict[str, Scored]:
     """Scores [data, speakers, draw] by split of a classifier's predictions [data, speakers, draw, clip]."""
-    masks = [rows.test_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.n_speakers]
+    masks = [test_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.n_speakers]
     return {
-        split: rows.score(predictions, plan.target, np.stack([m[split] for m in masks])[None]) for split in rows.SPLITS
+        split: score(predictions, plan.target.label, np.stack([m[split] for m in masks])[None]) for split in rows.SPLITS
     }
 
 
@@ -189,13 +191,13 @@ def differences(
       few_shot: predictions [speakers, draw, clip] by classifier.
     """
     e = plan.experiment
-    masks = [rows.test_masks(plan.target, plan.draws.support(k)) for k in e.n_speakers] if few_shot else []
+    masks = [test_masks(plan.target, plan.draws.support(k)) for k in e.n_speakers] if few_shot else []
     for split, scored in grid.scored.items():
         uar = {loss: scored.uar[:, m] for m, loss in enumerate(e.losses)}
         pairs = [(a, b, uar[a] - uar[b]) for a, b in COMPARISONS if a in uar and b in uar]
         for name, predictions in few_shot.items():
             mask = np.stack([m[split] for m in masks])
-            other = rows.score(predictions, plan.target, mask).uar[:, None, None, :]
+            other = score(predictions, plan.target.label, mask).uar[:, None, None, :]
             pairs += [(loss, name, uar[loss] - other) for loss in uar]
         for method, minus, gain in pairs:
             yield from _difference_rows(plan, head, scope, split, method, minus, gain)

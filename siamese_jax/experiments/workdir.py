@@ -9,32 +9,24 @@ In a run of several processes (`hosts`) process 0 alone looks at the folder; the
 import contextlib
 import dataclasses
 import hashlib
-import importlib.metadata
 import io
 import json
 import os
-import platform
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import jax
 import xarray as xr
 from absl import logging
 
-import siamese_jax
-from siamese_jax import finished, hosts
 from siamese_jax.errors import InputError
-from siamese_jax.io import UNFINISHED, atomic_path, remove_unfinished, writable, write_json
-from siamese_jax.lock import Lock
-
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", "xarray")
-
+from siamese_jax.runtime import distributed, partial_results
+from siamese_jax.runtime.files import UNFINISHED, atomic_path, remove_unfinished, writable, write_json
+from siamese_jax.runtime.lock import Lock
+from siamese_jax.runtime.provenance import VERSION, provenance
 
 LOCK, CHECKPOINTS = ".lock", "checkpoints"
 
@@ -70,11 +62,11 @@ class WorkDir:
         self._begun: float | None = time.perf_counter()
         config = json.loads(json.dumps({**dataclasses.asdict(experiment), "tables": inputs}))
         config["kind"] = kind
-        config["version"] = siamese_jax.__version__
+        config["version"] = VERSION
         fixed = {key: value for key, value in config.items() if key not in self._may_change}
         self._digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
-        hosts.same("digest of the configuration, tables and version", self._digest)
-        if not hosts.is_writer():
+        distributed.same("digest of the configuration, tables and version", self._digest)
+        if not distributed.is_writer():
             return
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path}: is a file; give a folder for the results")
@@ -138,7 +130,7 @@ class WorkDir:
 
     def has(self, name: str) -> bool:
         """Whether the arrays of this name are there already, on every process; all must come here."""
-        return hosts.agree(str(hosts.is_writer() and self._file(name).exists())) == "True"
+        return distributed.agree(str(distributed.is_writer() and self._file(name).exists())) == "True"
 
     def _file(self, name: str) -> Path:
         return self.path / "arrays" / f"{name}.nc"
@@ -157,13 +149,13 @@ class WorkDir:
         """
         file = self._file(name)
         if not self.has(name):
-            hosts.check()
-            if hosts.is_writer():
+            distributed.check()
+            if distributed.is_writer():
                 self._make(name, file, make)
             elif not alone:
                 make()
         # The others may not see the folder, or not yet what has just been written there.
-        content = hosts.broadcast(_read(file) if hosts.is_writer() else b"")
+        content = distributed.broadcast(_read(file) if distributed.is_writer() else b"")
         try:
             with xr.open_dataset(io.BytesIO(content), engine="h5netcdf") as found:
                 return found.load()
@@ -172,8 +164,8 @@ class WorkDir:
 
     def _make(self, name: str, file: Path, make: Callable[[], xr.Dataset]) -> None:
         identity = {"config": self._digest, "stage": name}
-        folder, every = self.path / CHECKPOINTS / name, finished.SAVE_SECONDS
-        with finished.Checkpoint(folder, identity, every, self.check) as kept:
+        folder, every = self.path / CHECKPOINTS / name, partial_results.SAVE_SECONDS
+        with partial_results.Checkpoint(folder, identity, every, self.check) as kept:
             made = make()
             made.attrs["seconds"] = kept.seconds
             self.check()
@@ -207,43 +199,3 @@ def _write_arrays(file: Path, arrays: xr.Dataset) -> None:
     arrays.to_netcdf(written, engine="h5netcdf", encoding=encoding)
     with atomic_path(file) as temporary:
         temporary.write_bytes(written.getbuffer())
-
-
-def provenance() -> dict[str, Any]:
-    """Versions, code revision, machine and command of this process, as plain JSON values."""
-    devices = jax.devices()
-    return {
-        "siamese_jax": siamese_jax.__version__,
-        "revision": revision(),
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "machine": {"system": platform.platform(terse=True), "processor": _processor()},
-        "processes": hosts.count(),
-        "devices": [f"{device.platform}:{device.device_kind}" for device in devices],
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-    }
-
-
-def revision() -> str:
-    """The code's git revision, with "+changes" where files differ from it; "unknown" outside a checkout."""
-    folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        changes = git("status", "--porcelain", "--untracked-files=no", "--", str(folder))
-        return git("rev-parse", "HEAD") + ("+changes" if changes else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

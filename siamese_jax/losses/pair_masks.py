@@ -7,10 +7,6 @@ from typing import NamedTuple
 
 import chex
 import jax
-import jax.numpy as jnp
-import numpy as np
-
-from siamese_jax.types import Array
 
 PAIRS_WITHIN = ("any", "speaker")
 
@@ -20,13 +16,6 @@ class PairMasks(NamedTuple):
 
     same: jax.Array
     different: jax.Array
-
-
-class ClassIndex(NamedTuple):
-    """Rows of the clips of each class: `rows` [C, K] int, padded by repeating; `counts` [C] int, how many hold."""
-
-    rows: Array
-    counts: Array
 
 
 def pair_masks(
@@ -50,67 +39,3 @@ def pair_masks(
     if within == "speaker":
         allowed_BxB &= equal(speaker_B)
     return PairMasks(allowed_BxB & equal(label_B), allowed_BxB & ~equal(label_B))
-
-
-def class_index(label_N: np.ndarray, n_classes: int, use_N: np.ndarray, width: int | None = None) -> ClassIndex:
-    """Index of the clips of each class among those with `use_N` (host side).
-
-    `width` fixes K, so that several indices can be stacked; by default the largest class's size. The classes must not
-    be empty (the protocols check that, with names).
-    """
-    rows_of = [np.flatnonzero(use_N & (label_N == c)) for c in range(n_classes)]
-    counts_C = np.array([len(rows) for rows in rows_of], np.int32)
-    width = int(counts_C.max()) if width is None else width
-    return ClassIndex(np.stack([np.resize(rows, width) for rows in rows_of]).astype(np.int32), counts_C)
-
-
-def balanced_batch(key: jax.Array, index: ClassIndex, batch_size: int) -> jax.Array:
-    """Rows [B] of a batch with equally many clips of each class, drawn with replacement; consumes `key`."""
-    n_classes = index.counts.shape[0]
-    chex.assert_is_divisible(batch_size, n_classes)
-    each = batch_size // n_classes
-    pick_CxK = jax.random.randint(key, (n_classes, each), 0, index.counts[:, None])
-    return jnp.take_along_axis(index.rows, pick_CxK, axis=1).reshape(batch_size)
-
-
-class FewShotDraws(NamedTuple):
-    """Nested random draws of labelled target clips: with k speakers, the first k of each draw's order.
-
-    Fields:
-      speakers: [draws, S] int, a random order of the eligible speakers.
-      clips: [draws, S, C] int, for each of them one random clip (a table row) of each emotion.
-    """
-
-    speakers: np.ndarray
-    clips: np.ndarray
-
-    def support(self, n_speakers: int) -> np.ndarray:
-        """Rows of the labelled clips [draws, n_speakers * C], speaker by speaker, in the order of the classes."""
-        return self.clips[:, :n_speakers].reshape(len(self.clips), -1)
-
-
-def few_shot_draws(
-    key: jax.Array, label_N: np.ndarray, speaker_N: np.ndarray, n_classes: int, n_draws: int, first: int = 0
-) -> FewShotDraws:
-    """Draws of speakers and of one clip per emotion and speaker (paper, section 4.1); draw i consumes fold_in(key, i).
-
-    Draws are nested in the number of speakers: the clips at 4 speakers hold those at 2, so that differences along that
-    axis are paired too. Only speakers with a clip of every emotion are eligible. `first` is the number of the first
-    draw; draw i is the same whichever it is.
-    """
-    n_speakers = int(speaker_N.max()) + 1
-    counts_SxC = np.zeros((n_speakers, n_classes), np.int32)
-    np.add.at(counts_SxC, (speaker_N, label_N), 1)
-    eligible_S = np.flatnonzero((counts_SxC > 0).all(axis=1))
-    order = np.lexsort((np.arange(len(label_N)), label_N, speaker_N))
-    start_SxC = np.concatenate([[0], np.cumsum(counts_SxC)[:-1]]).reshape(counts_SxC.shape)
-
-    def draw(i: jax.Array) -> tuple[jax.Array, jax.Array]:
-        speaker_key, clip_key = jax.random.split(jax.random.fold_in(key, i))
-        speakers_S = jax.random.permutation(speaker_key, jnp.asarray(eligible_S))
-        counts = jnp.asarray(counts_SxC)[speakers_S]
-        pick_SxC = jax.random.randint(clip_key, counts.shape, 0, counts)
-        return speakers_S, jnp.asarray(order)[jnp.asarray(start_SxC)[speakers_S] + pick_SxC]
-
-    speakers, clips = jax.jit(lambda i: jax.lax.map(draw, i))(first + jnp.arange(n_draws))
-    return FewShotDraws(np.asarray(speakers), np.asarray(clips))

@@ -7,8 +7,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from siamese_jax import pairwise
-from siamese_jax.pairs import PairMasks
+from siamese_jax.losses.pair_masks import PairMasks
+from siamese_jax.models import pairwise
 
 PAIR_WEIGHTINGS = ("balanced", "uniform")
 RATIO_FORMS = ("literal", "bounded")

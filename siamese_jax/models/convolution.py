@@ -24,9 +24,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from siamese_jax import compiling
 from siamese_jax.errors import InputError
 from siamese_jax.models.channels import add_bias
+from siamese_jax.runtime import xla
 
 FORMS = ("lax", "patches", "shifts", "mixed")
 
@@ -37,7 +37,7 @@ def compile_options(platform: str) -> dict[str, Any]:
     On CPU they keep convolutions and products with Eigen, where this version of XLA knows how; elsewhere there are
     none.
     """
-    return dict(compiling.cpu_option(platform, compiling.LIBRARY_OPTION, ""))
+    return dict(xla.cpu_option(platform, xla.LIBRARY_OPTION, ""))
 
 
 def shifted(x_BxHxWxI: jax.Array, kernel: tuple[int, int], stride: int) -> list[jax.Array]:

@@ -19,8 +19,8 @@ import jax
 import numpy as np
 
 from siamese_jax.errors import InputError
-from siamese_jax.io import atomic_path
 from siamese_jax.models.facenet import FaceNetConfig, Variables, init
+from siamese_jax.runtime.files import atomic_path
 
 _LEAF = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 # Not of the embedding network: the classifier of faces, and PyTorch's step counters.

@@ -1,7 +1,7 @@
 """The Siamese network of Feng & Chaspari 2020, section 4: an encoder and a head on pairs, behind pure functions.
 
 Parameters are one plain nested dict, {"encoder": {"layer_0": {"kernel", "bias"}, ...}, "head": {...}}. Every function
-here is unbatched over trials; `siamese_jax.trials` maps them.
+here is unbatched over trials; `siamese_jax.runtime.vectorize` maps them.
 """
 
 import dataclasses
@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from siamese_jax import pairwise
 from siamese_jax.errors import InputError
+from siamese_jax.models import pairwise
 
 Params = dict[str, Any]
 

@@ -11,8 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from siamese_jax import finished, interrupt, scaling, stages
-from siamese_jax.stages import Plan
+from siamese_jax.datasets import scaling_scopes
+from siamese_jax.datasets.folds import Split, leave_one_speaker_out
+from siamese_jax.features.scaling import over_rows
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.runtime import interrupt, partial_results
 
 ALTERNATIVES: dict[str, Callable[[], LogisticRegression | SVC]] = {
     "logistic_regression": lambda: LogisticRegression(max_iter=2000),
@@ -51,7 +54,7 @@ def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs
       name: one of `ALTERNATIVES`.
       on_done: called with the number of tasks done since the last call.
 
-    Fits that the open checkpoint keeps (`siamese_jax.finished`) are not made again.
+    Fits that the open checkpoint keeps (`siamese_jax.runtime.partial_results`) are not made again.
     """
 
     def fit(task: Task) -> np.ndarray:
@@ -60,7 +63,7 @@ def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs
         return model.predict(task.query.astype(np.float64)).astype(np.int8)
 
     predictions = np.full((len(tasks), max(len(task.query) for task in tasks)), -1, np.int8)
-    kept = finished.next_call()
+    kept = partial_results.next_call()
     done = np.zeros(len(tasks), bool) if kept is None else kept.restore(predictions)
     missing = np.flatnonzero(~done)
     on_done(int(done.sum()))
@@ -90,7 +93,7 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
     """
     e, target = plan.experiment, plan.target
     wanted = [part for part in parts if part == "loso" or scope != "train"]
-    splits = stages.leave_one_speaker_out(target)
+    splits = leave_one_speaker_out(target)
     loso, tested = in_domain_tasks(plan, scope, splits) if "loso" in wanted else ([], None)
     few_shot = _few_shot_tasks(plan, scope) if "few_shot" in wanted else []
     source_only = [source_task(plan, scope)] if "source_only" in wanted else []
@@ -127,16 +130,16 @@ def n_fits(plan: Plan, scope: str, parts: Sequence[str]) -> int:
 
 
 def in_domain_tasks(
-    plan: Plan, scope: str, splits: Sequence[stages.Split]
+    plan: Plan, scope: str, splits: Sequence[Split]
 ) -> tuple[list[tuple[np.ndarray, Task]], np.ndarray]:
     """(test rows, task) of each split of the target that tests anything, and which clips are tested [N]."""
-    clips = plan.target_clips("corpus" if scaling.IN_DOMAIN_SCOPE[scope] == "train" else scope)
+    clips = plan.target_clips("corpus" if scaling_scopes.IN_DOMAIN_SCOPE[scope] == "train" else scope)
     tested, tasks = np.zeros(len(plan.target), bool), []
     for train, test in splits:
         if len(test):
             x = clips.x
-            if scaling.IN_DOMAIN_SCOPE[scope] == "train":
-                one = scaling.over_rows(x, [train], plan.experiment.scale_floor)
+            if scaling_scopes.IN_DOMAIN_SCOPE[scope] == "train":
+                one = over_rows(x, [train], plan.experiment.scale_floor)
                 x = (x - one.shift) / one.scale
             tasks.append((test, plain(x[train], clips.label[train], x[test])))
             tested[test] = True
@@ -146,7 +149,7 @@ def in_domain_tasks(
 def source_task(plan: Plan, scope: str) -> Task:
     """Learn from the source, classify the target."""
     source = plan.source_clips(scope)
-    ood_scope = scaling.out_of_domain_scope(plan.source, plan.target, scope)
+    ood_scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, scope)
     return plain(source.x, source.label, plan.target_clips(ood_scope).x)
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamese_jax import pairwise
+from siamese_jax.models import pairwise
 
 
 def probe_rows(label_N: np.ndarray, speaker_N: np.ndarray) -> np.ndarray:

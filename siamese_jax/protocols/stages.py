@@ -1,6 +1,5 @@
 """The stages of an experiment, each from datasets to labelled arrays: arguments laid out over trials, one call each."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
@@ -9,89 +8,23 @@ import jax
 import numpy as np
 import xarray as xr
 
-from siamese_jax import classify, geometry, interrupt, pairs, protocols, scaling, trials
-from siamese_jax.config import Experiment
-from siamese_jax.datasets import Dataset
-from siamese_jax.models import siamese
-from siamese_jax.models.siamese import Params, SiameseSpec
-from siamese_jax.pairs import FewShotDraws
-from siamese_jax.protocols import Clips, FewShot, Fold, ProtocolSpec
-from siamese_jax.training import TrainingSpec
+from siamese_jax.datasets import scaling_scopes
+from siamese_jax.datasets.draws import ClassIndex, class_index
+from siamese_jax.datasets.folds import Split
+from siamese_jax.features.scaling import Scaling, identity, over_rows
+from siamese_jax.models import siamese, similarity
+from siamese_jax.models.siamese import Params
+from siamese_jax.protocols import emotion_distances, trials
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.protocols.trials import Clips, FewShot, Fold
+from siamese_jax.runtime import interrupt, vectorize
 
 OnDone = Callable[[int], None]
 
-Split = tuple[np.ndarray, np.ndarray]
-"""Rows to train on and rows to test on."""
 
 SOURCE_LOOKS = 5
 """Times that pre-training reads its losses."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What all settings of an experiment share: its data, draws and keys; made from the config alone.
-
-    Draw i starts from source seed i modulo the number of seeds, or from `only_seed` where that is given; trainings
-    start from `first_seed`.
-
-    Keys: fold_in(key(seed), 0) for source training, 1 for in-domain training, 2 for the draws; each split per seed.
-    """
-
-    experiment: Experiment
-    source: Dataset
-    target: Dataset
-    draws: FewShotDraws
-    first_draw: int
-    only_seed: int | None = None
-    first_seed: int = 0
-
-    @classmethod
-    def make(cls, experiment: Experiment, source: Dataset, target: Dataset, first_draw: int = 0) -> "Plan":
-        """The plan of n_draws draws from `first_draw` on; a draw is the same in every plan that holds it."""
-        key = jax.random.fold_in(jax.random.key(experiment.seed), 2)
-        n_classes = len(experiment.emotions)
-        draws = pairs.few_shot_draws(key, target.label, target.speaker, n_classes, experiment.n_draws, first_draw)
-        return cls(experiment, source, target, draws, first_draw)
-
-    def keys(self, purpose: int, n_seeds: int) -> jax.Array:
-        """One key a seed [n_seeds], from the first seed on; a seed's key does not depend on how many there are."""
-        key = jax.random.fold_in(jax.random.key(self.experiment.seed), purpose)
-        return jax.random.split(key, self.first_seed + n_seeds)[self.first_seed :]
-
-    @property
-    def seed_of_draw(self) -> np.ndarray:
-        """The source seed [draws] that each draw starts from."""
-        if self.only_seed is not None:
-            return np.full(self.experiment.n_draws, self.only_seed)
-        return (self.first_draw + np.arange(self.experiment.n_draws)) % self.experiment.n_seeds
-
-    def spec(self, head: str) -> ProtocolSpec:
-        """What the trials of one setting share."""
-        e = self.experiment
-        return ProtocolSpec(
-            network=SiameseSpec(e.encoder_widths, head, e.head_width),
-            training=TrainingSpec(
-                e.learning_rate, e.second_learning_rate, e.clip_norm, e.pair_weighting, e.pairs_within
-            ),
-            n_classes=len(e.emotions),
-            batch_size=e.batch_size,
-            pooling=e.pooling,
-        )
-
-    def source_clips(self, scope: str) -> Clips:
-        x = scaling.source_features(self.source, scope, self.experiment.scale_floor)
-        return Clips(x, self.source.label, self.source.speaker)
-
-    def target_clips(self, scope: str) -> Clips:
-        x = scaling.target_features(self.source, self.target, scope, self.experiment.scale_floor)
-        return Clips(x, self.target.label, self.target.speaker)
-
-    def support_scaling(self, target: Clips, scope: str, n_speakers: int) -> protocols.Scaling:
-        """The scaling of each draw's target clips [draws, F]: by its labelled clips, or none beyond the table's."""
-        support = self.draws.support(n_speakers)
-        if scope == "support":
-            return scaling.over_rows(target.x, list(support), self.experiment.scale_floor)
-        return scaling.identity(len(support), target.x.shape[1])
 
 
 def source_training(plan: Plan, head: str, scope: str, on_done: OnDone) -> xr.Dataset:
@@ -99,9 +32,9 @@ def source_training(plan: Plan, head: str, scope: str, on_done: OnDone) -> xr.Da
     e = plan.experiment
     looks = tuple(sorted({max(1, e.source_steps * (i + 1) // SOURCE_LOOKS) for i in range(SOURCE_LOOKS)}))
     clips = plan.source_clips(scope)
-    by_class = pairs.class_index(plan.source.label, len(e.emotions), np.ones(len(plan.source), bool))
-    chunk = trials.chunk_size(e.n_seeds, _batch_floats(e))
-    program = trials.TrialProgram(protocols.make_source_trial(plan.spec(head), looks), (0, None, None), chunk)
+    by_class = class_index(plan.source.label, len(e.emotions), np.ones(len(plan.source), bool))
+    chunk = vectorize.chunk_size(e.n_seeds, _batch_floats(e))
+    program = vectorize.TrialProgram(trials.make_source_trial(plan.spec(head), looks), (0, None, None), chunk)
     params, log = program(plan.keys(0, e.n_seeds), clips, by_class, on_chunk=on_done)
     arrays: dict[str, Any] = {name: (("seed", "source_step"), value) for name, value in log._asdict().items()}
     return xr.Dataset({**arrays, **params_to_arrays(params)}, coords={"source_step": list(looks)})
@@ -111,11 +44,11 @@ def out_of_domain(plan: Plan, head: str, scope: str, params: Params, on_done: On
     """Classes of the target clips by their similarity to the source clips; `predictions` (seed, clip)."""
     source, target = plan.source_clips(scope), plan.target_clips(scope)
     # Clips are compared in blocks, so the pairs of one block bound the memory.
-    floats = classify.QUERY_BLOCK * len(plan.source) * 4
-    program = trials.TrialProgram(
-        protocols.make_out_of_domain_trial(plan.spec(head)),
+    floats = similarity.QUERY_BLOCK * len(plan.source) * 4
+    program = vectorize.TrialProgram(
+        trials.make_out_of_domain_trial(plan.spec(head)),
         (0, None, None),
-        trials.chunk_size(plan.experiment.n_seeds, floats),
+        vectorize.chunk_size(plan.experiment.n_seeds, floats),
     )
     predictions = program(params, source, target, on_chunk=on_done)
     return xr.Dataset({"predictions": (("seed", "clip"), predictions)})
@@ -128,7 +61,7 @@ def in_domain(plan: Plan, head: str, scope: str, splits: Sequence[Split], on_don
     are scaled as `scaling.IN_DOMAIN_SCOPE` has it for an experiment's scope.
     """
     n_seeds, target = plan.experiment.n_in_domain_seeds, plan.target
-    scope = scaling.IN_DOMAIN_SCOPE[scope]
+    scope = scaling_scopes.IN_DOMAIN_SCOPE[scope]
     e, clips = plan.experiment, plan.target_clips("corpus" if scope == "train" else scope)
     folds, tests = _folds(plan, clips, scope, [(train, test) for train, test in splits if len(test)])
     n_folds = len(tests)
@@ -136,9 +69,9 @@ def in_domain(plan: Plan, head: str, scope: str, splits: Sequence[Split], on_don
         plan.keys(1, n_seeds)
     )
     every = jax.tree.map(lambda leaf: np.tile(leaf, (n_seeds,) + (1,) * (leaf.ndim - 1)), folds)
-    chunk = trials.chunk_size(n_seeds * n_folds, _batch_floats(e) + 4 * every.test.shape[1] * every.train.shape[1])
-    program = trials.TrialProgram(
-        protocols.make_in_domain_trial(plan.spec(head), e.in_domain_steps), (0, 0, None), chunk
+    chunk = vectorize.chunk_size(n_seeds * n_folds, _batch_floats(e) + 4 * every.test.shape[1] * every.train.shape[1])
+    program = vectorize.TrialProgram(
+        trials.make_in_domain_trial(plan.spec(head), e.in_domain_steps), (0, 0, None), chunk
     )
     classes = program(keys.reshape(-1), every, clips, on_chunk=on_done).reshape(n_seeds, n_folds, -1)
     predictions, tested = np.zeros((n_seeds, len(target)), np.int8), np.zeros(len(target), bool)
@@ -148,28 +81,18 @@ def in_domain(plan: Plan, head: str, scope: str, splits: Sequence[Split], on_don
     return xr.Dataset({"predictions": (("seed", "clip"), predictions), "tested": ("clip", tested)})
 
 
-def leave_one_speaker_out(target: Dataset) -> list[Split]:
-    """(training rows, test rows) of each speaker's fold; a test clip with a twin in the training rows is left out."""
-    folds = []
-    for speaker in range(len(target.speakers)):
-        train = np.flatnonzero(target.speaker != speaker)
-        test = np.flatnonzero((target.speaker == speaker) & ~np.isin(target.twin, target.twin[train]))
-        folds.append((train, test))
-    return folds
-
-
 def _folds(plan: Plan, clips: Clips, scope: str, splits: Sequence[Split]) -> tuple[Fold, list[np.ndarray]]:
     e, target = plan.experiment, plan.target
     widest = int(np.bincount(target.label).max())
     used = [np.isin(np.arange(len(target)), train) for train, _ in splits]
-    indices = [pairs.class_index(target.label, len(e.emotions), use, widest) for use in used]
+    indices = [class_index(target.label, len(e.emotions), use, widest) for use in used]
     longest, most = max(len(train) for train, _ in splits), max(len(test) for _, test in splits)
     if scope == "train":
-        scalings = scaling.over_rows(clips.x, [train for train, _ in splits], e.scale_floor)
+        scalings = over_rows(clips.x, [train for train, _ in splits], e.scale_floor)
     else:
-        scalings = scaling.identity(len(splits), clips.x.shape[1])
+        scalings = identity(len(splits), clips.x.shape[1])
     fold = Fold(
-        by_class=pairs.ClassIndex(np.stack([i.rows for i in indices]), np.stack([i.counts for i in indices])),
+        by_class=ClassIndex(np.stack([i.rows for i in indices]), np.stack([i.counts for i in indices])),
         train=np.stack([np.resize(train, longest) for train, _ in splits]).astype(np.int32),
         train_valid=np.stack([np.arange(longest) < len(train) for train, _ in splits]),
         test=np.stack([np.resize(test, most) for _, test in splits]).astype(np.int32),
@@ -189,18 +112,18 @@ class FineTuning:
     def __init__(self, plan: Plan, head: str, n_speakers: Sequence[int], executor: Executor):
         self.plan, self.head = plan, head
         e = plan.experiment
-        self._probe = geometry.probe_rows(plan.target.label, plan.target.speaker)
-        self.trial = protocols.make_fine_tuning_trial(plan.spec(head), e.losses, e.steps)
+        self._probe = emotion_distances.probe_rows(plan.target.label, plan.target.speaker)
+        self.trial = trials.make_fine_tuning_trial(plan.spec(head), e.losses, e.steps)
         params = jax.tree.map(
             lambda leaf: leaf[None], siamese.init(plan.spec(head).network, plan.keys(0, 1)[0], self._width)
         )
         target = Clips(plan.target.table.features, plan.target.label, plan.target.speaker)
-        self._programs: dict[int, Future[trials.TrialProgram]] = {}
+        self._programs: dict[int, Future[vectorize.TrialProgram]] = {}
         for size in map(self._padded, n_speakers):
             if size not in self._programs:
-                few_shot = self._few_shot(np.zeros((1, size), np.int32), 0, scaling.identity(1, self._width))
-                chunk = trials.chunk_size(len(e.frozen) * e.n_draws, self._floats(size))
-                program = trials.TrialProgram(self.trial, (0, 0, None, None, None), chunk)
+                few_shot = self._few_shot(np.zeros((1, size), np.int32), 0, identity(1, self._width))
+                chunk = vectorize.chunk_size(len(e.frozen) * e.n_draws, self._floats(size))
+                program = vectorize.TrialProgram(self.trial, (0, 0, None, None, None), chunk)
                 self._programs[size] = executor.submit(
                     program.prepare, params, few_shot, target, self._probe, np.int32(0)
                 )
@@ -219,7 +142,7 @@ class FineTuning:
         )
 
     @staticmethod
-    def _few_shot(support_GxM: np.ndarray, padding: int, scalings: protocols.Scaling) -> FewShot:
+    def _few_shot(support_GxM: np.ndarray, padding: int, scalings: Scaling) -> FewShot:
         n, size = support_GxM.shape
         padded = np.concatenate([support_GxM, np.zeros((n, padding), support_GxM.dtype)], axis=1).astype(np.int32)
         valid = np.broadcast_to(np.arange(size + padding) < size, padded.shape).copy()

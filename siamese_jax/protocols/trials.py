@@ -1,6 +1,6 @@
 """The protocols of the paper as trials: each `make_*` returns a pure function of one repetition, unbatched.
 
-A trial does not know that it will run ten thousand times; `siamese_jax.trials` puts vmap, jit and devices around it.
+A trial does not know that it will run ten thousand times; `siamese_jax.runtime.vectorize` puts vmap, jit and devices around it.
 All that differs between trials of one program (seed, draw, frozen layers, fold) is an array in its input.
 """
 
@@ -10,13 +10,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from chex import Array
 
-from siamese_jax import classify, geometry, pairs, training
-from siamese_jax.models import siamese
+from siamese_jax.datasets.draws import ClassIndex, balanced_batch
+from siamese_jax.features.scaling import Scaling
+from siamese_jax.losses import pair_masks
+from siamese_jax.models import siamese, similarity
 from siamese_jax.models.siamese import Params, SiameseSpec
-from siamese_jax.pairs import ClassIndex
-from siamese_jax.training import BatchLog, TrainingSpec
-from siamese_jax.types import Array
+from siamese_jax.protocols import emotion_distances as geometry
+from siamese_jax.training import siamese as training
+from siamese_jax.training.siamese import BatchLog, TrainingSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,16 +46,6 @@ class Clips(NamedTuple):
     x: Array
     label: Array
     speaker: Array
-
-
-class Scaling(NamedTuple):
-    """An affine map of features, (x - shift) / scale, each [F]; zeros and ones leave a scaled table alone."""
-
-    shift: Array
-    scale: Array
-
-    def __call__(self, x_NxF: Array) -> Array:
-        return (x_NxF - self.shift[None, :]) / self.scale[None, :]
 
 
 class Fold(NamedTuple):
@@ -117,10 +110,10 @@ def _train_from_scratch(
     mask = siamese.trainable_mask(params, jnp.zeros((), jnp.int32))
     valid_B = jnp.ones(spec.batch_size, bool)
 
-    def batch(i: jax.Array) -> tuple[jax.Array, pairs.PairMasks]:
-        rows_B = pairs.balanced_batch(jax.random.fold_in(batch_key, i), index, spec.batch_size)
+    def batch(i: jax.Array) -> tuple[jax.Array, pair_masks.PairMasks]:
+        rows_B = balanced_batch(jax.random.fold_in(batch_key, i), index, spec.batch_size)
         label_B, speaker_B = clips.label[rows_B], clips.speaker[rows_B]
-        return clips.x[rows_B], pairs.pair_masks(label_B, rows_B, speaker_B, valid_B, spec.training.pairs_within)
+        return clips.x[rows_B], pair_masks.pair_masks(label_B, rows_B, speaker_B, valid_B, spec.training.pairs_within)
 
     def step(i: jax.Array, state: training.TrainState) -> training.TrainState:
         return training.cross_entropy_step(spec.network, spec.training, state, *batch(i), mask)
@@ -154,7 +147,7 @@ def make_out_of_domain_trial(spec: ProtocolSpec) -> Callable[[Params, Clips, Cli
 
     def trial(params: Params, source: Clips, target: Clips) -> jax.Array:
         valid_M = jnp.ones(source.label.shape, bool)
-        return classify.classify(
+        return similarity.classify(
             spec.network, params, target.x, source.x, source.label, valid_M, spec.n_classes, spec.pooling
         )
 
@@ -167,7 +160,7 @@ def make_in_domain_trial(spec: ProtocolSpec, steps: int) -> Callable[[jax.Array,
     def trial(key: jax.Array, fold: Fold, target: Clips) -> jax.Array:
         clips = target._replace(x=fold.scaling(target.x))
         params, _ = _train_from_scratch(spec, key, clips, fold.by_class, (steps,))
-        return classify.classify(
+        return similarity.classify(
             spec.network,
             params,
             clips.x[fold.test],
@@ -202,7 +195,7 @@ def make_fine_tuning_trial(
         x_NxF = few_shot.scaling(target.x)
         rows_M, valid_M = few_shot.support, few_shot.valid
         x_MxF, label_M = x_NxF[rows_M], target.label[rows_M]
-        masks = pairs.pair_masks(label_M, rows_M, target.speaker[rows_M], valid_M, spec.training.pairs_within)
+        masks = pair_masks.pair_masks(label_M, rows_M, target.speaker[rows_M], valid_M, spec.training.pairs_within)
         mask = siamese.trainable_mask(params, few_shot.frozen)
         unseen_K = ~jnp.any((probe[:, None] == rows_M[None, :]) & valid_M[None, :], axis=1)
 
@@ -216,7 +209,7 @@ def make_fine_tuning_trial(
         def run_to(state: training.TrainState, span: jax.Array) -> tuple[training.TrainState, tuple]:
             state = training.run(step, state, span[0], span[1])
             emb_NxD = siamese.encode(spec.network, state.params["encoder"], x_NxF)
-            predictions_N = classify.classify_embeddings(
+            predictions_N = similarity.classify_embeddings(
                 spec.network, state.params["head"], emb_NxD, emb_NxD[rows_M], label_M, valid_M, spec.n_classes,
                 spec.pooling,
             )  # fmt: skip

@@ -6,31 +6,30 @@ from pathlib import Path
 from absl import logging
 
 from siamese_jax.errors import InputError
-from siamese_jax.io import atomic_path, write_text
-from siamese_jax.report import (
-    alternatives,
-    brief,
+from siamese_jax.report.cross_training import page as crosstraining
+from siamese_jax.report.loading import kinds
+from siamese_jax.report.loading.cross_training import Matrix
+from siamese_jax.report.loading.reproduction import Loaded
+from siamese_jax.report.loading.workdir import Folder
+from siamese_jax.report.render import html, markdown
+from siamese_jax.report.render.document import Document, Section
+from siamese_jax.report.sections import (
+    baselines,
     compare,
     confusion,
-    crosstraining,
     curves,
     distances,
     embeddings,
-    html,
-    loading,
-    markdown,
-    origin,
+    overview,
     paired,
+    provenance,
     reruns,
     scores,
-    sources,
+    source_effect,
     speakers,
 )
-from siamese_jax.report.document import Document, Section
-from siamese_jax.report.folders import Folder
-from siamese_jax.report.matrices import Matrix
-from siamese_jax.report.reruns import Rerun
-from siamese_jax.report.results import Loaded
+from siamese_jax.report.sections.reruns import Rerun
+from siamese_jax.runtime.files import atomic_path, write_text
 
 LARGEST = 5_000_000
 """Bytes above which a page is slow to open and to send; it is written all the same, with a warning."""
@@ -50,7 +49,7 @@ def write(workdirs: Sequence[str | Path], output: str | Path, command: Sequence[
     output = Path(output)
     if output.suffix != ".html":
         raise InputError(f"{output}: expected a name ending in .html")
-    document = build(loading.load_all(workdirs), list(command))
+    document = build(kinds.load_all(workdirs), list(command))
     folder = output.with_name(f"{output.stem}_figures")
     for picture in document.pictures():
         with atomic_path(folder / f"{picture.name}.png") as temporary:
@@ -80,19 +79,19 @@ def build(given: Sequence[Folder | Matrix], command: list[str]) -> Document:
         + ", ".join(folder.label for folder in found)
         + "."
     )
-    return Document(title, subtitle, [*crossed, *sections, origin.section(found, command)])
+    return Document(title, subtitle, [*crossed, *sections, provenance.section(found, command)])
 
 
 def _reproduced(runs: list[Loaded]) -> list[Section]:
     """What reproductions show; the last section only where there are distances."""
     sections: list[Section | None] = [
-        brief.section(runs),
+        overview.section(runs),
         compare.section(runs) if len(runs) > 1 else None,
-        sources.section(runs),
+        source_effect.section(runs),
         scores.table_section(runs),
         scores.figure_section(runs),
         paired.section(runs),
-        alternatives.section(runs),
+        baselines.section(runs),
         confusion.section(runs),
         speakers.section(runs),
         curves.section(runs),

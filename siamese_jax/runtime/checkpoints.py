@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import siamese_jax
 from siamese_jax.errors import InputError
-from siamese_jax.io import UNFINISHED, sync, writable
+from siamese_jax.runtime.files import UNFINISHED, sync, writable
+from siamese_jax.runtime.provenance import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def _compare(folder: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -> 
 
 
 def _versions() -> dict[str, Any]:
-    return {"format": FORMAT, "siamese_jax": siamese_jax.__version__, "jax": jax.__version__}
+    return {"format": FORMAT, "siamese_jax": VERSION, "jax": jax.__version__}
 
 
 def _is_key(leaf: Any) -> bool:

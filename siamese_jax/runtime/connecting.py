@@ -13,9 +13,9 @@ from typing import Any
 
 import jax
 
-from siamese_jax import interrupt
 from siamese_jax.errors import InputError
-from siamese_jax.peers import LOST_SECONDS
+from siamese_jax.runtime import interrupt
+from siamese_jax.runtime.peers import LOST_SECONDS
 
 JOIN_SECONDS = int(os.environ.get("SIAMESE_JAX_JOIN_SECONDS", "300"))
 """How long to wait for all processes to start."""

@@ -15,9 +15,9 @@ import numpy as np
 from absl import logging
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from siamese_jax import connecting, interrupt
 from siamese_jax.errors import InputError
-from siamese_jax.peers import Peers
+from siamese_jax.runtime import connecting, interrupt
+from siamese_jax.runtime.peers import Peers
 
 PIECE = 4 << 20
 """Bytes that process 0 sends at a time: one shape, so one program."""

@@ -17,8 +17,8 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from siamese_jax import checkpoints
 from siamese_jax.errors import InputError
+from siamese_jax.runtime import checkpoints
 
 log = logging.getLogger(__name__)
 

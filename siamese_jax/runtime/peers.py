@@ -16,8 +16,8 @@ from typing import Any
 import jax
 from absl import logging
 
-from siamese_jax import interrupt
 from siamese_jax.errors import LostError
+from siamese_jax.runtime import interrupt
 
 LOST_SECONDS = float(os.environ.get("SIAMESE_JAX_LOST_SECONDS", "30"))
 """How long a process may give no sign before the others take it for lost; also how long they may take to end then."""

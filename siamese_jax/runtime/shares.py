@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from siamese_jax.connecting import JOIN_SECONDS, cluster_advice
 from siamese_jax.errors import InputError
+from siamese_jax.runtime.connecting import JOIN_SECONDS, cluster_advice
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,18 +1,14 @@
 """Many trials at once: the only place that knows of vmap, jit, chunks and devices."""
 
-import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from siamese_jax import compiling, finished, hosts, interrupt
 from siamese_jax.errors import InputError
-from siamese_jax.machine import available_cores
+from siamese_jax.runtime import distributed, interrupt, partial_results, xla
 
 TRIAL_AXIS = "trial"
 
@@ -23,30 +19,6 @@ Three times as many are a tenth slower, a third as many lose as much to starting
 
 ACCELERATOR_SHARE = 0.3
 """Share of an accelerator's memory that the trials of one call may hold."""
-
-
-def use_all_cores(one_pass: bool = True) -> None:
-    """Makes every CPU core a device, and keeps compiled programs on disk; call it before the first computation.
-
-    One device a core runs whole trials side by side, without waiting for one another inside an operation. On GPU and
-    TPU the devices are what they are. The cache's folder is JAX_COMPILATION_CACHE_DIR where that is set, else
-    siamese_jax in the user's cache folder. JAX_NUM_CPU_DEVICES sets another number.
-
-    Args:
-      one_pass: whether XLA is asked for loops that write several arrays, see `compiling`: trials and features gain a
-        tenth to a fifth, FaceNet's convolutions lose a seventh. Not for programs whose devices talk to one another:
-        with it FaceNet's loss is the same to the bit on one device and 0.5 % off on two (jaxlib 0.10.2).
-    """
-    if one_pass:
-        compiling.ask_for_one_pass()
-    # That an accelerator's library is absent is no news to a user without one.
-    logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
-    if getattr(jax.config, "jax_num_cpu_devices") == -1:  # noqa: B009 - the stubs lack it
-        jax.config.update("jax_num_cpu_devices", available_cores())
-    if getattr(jax.config, "jax_compilation_cache_dir") is None:  # noqa: B009 - the stubs lack it
-        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        jax.config.update("jax_compilation_cache_dir", str(home / "siamese_jax" / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def chunk_size(n_trials: int, floats_per_trial: float) -> int:
@@ -93,7 +65,7 @@ class TrialProgram:
         self._shared = NamedSharding(mesh, PartitionSpec())
         shardings = tuple(self._shared if axis is None else self._mapped for axis in self.in_axes)
         # A third of a step are elementwise updates of many parameters: the widest vectors gain 3 to 10 % of a trial.
-        options = compiling.cpu_option(devices[0].platform, compiling.VECTOR_OPTION, 512)
+        options = xla.cpu_option(devices[0].platform, xla.VECTOR_OPTION, 512)
         self._program = jax.jit(
             jax.vmap(trial, in_axes=self.in_axes),
             in_shardings=shardings,
@@ -111,7 +83,7 @@ class TrialProgram:
     def __call__(self, *arguments: Any, on_chunk: Callable[[int], None] | None = None, kept: Kept | None = None) -> Any:
         """Runs all trials; the result has the trial axis [G] in front of every array, as NumPy arrays.
 
-        In a run of several processes (`siamese_jax.hosts`) each runs a chunk of its own at a time, and all get the
+        In a run of several processes (`siamese_jax.runtime.distributed`) each runs a chunk of its own at a time, and all get the
         results of all; every process must make the same calls in the same order.
 
         `on_chunk` is called with the number of trials that each finished chunk held. Trials that are in `kept` (by
@@ -131,7 +103,7 @@ class TrialProgram:
             self.prepare(*arguments)
         n_trials = sizes.pop()
         results = jax.tree.map(lambda leaf: np.empty((n_trials, *leaf.shape[1:]), leaf.dtype), self.compiled.out_info)
-        kept = (finished.next_call() if kept is None else kept) if hosts.is_writer() else None
+        kept = (partial_results.next_call() if kept is None else kept) if distributed.is_writer() else None
         done = _restore(results, n_trials, kept)
         if on_chunk is not None and done.any():
             on_chunk(int(done.sum()))
@@ -157,15 +129,15 @@ class TrialProgram:
         """
         shared = self._everywhere(arguments)
         under_way = None
-        for first in range(0, len(chunks), hosts.count()):
+        for first in range(0, len(chunks), distributed.count()):
             try:
-                hosts.check()
+                distributed.check()
             except interrupt.Stopped:
                 if under_way is not None:
                     yield under_way
                 raise
-            at_once = chunks[first : first + hosts.count()]
-            mine = at_once[hosts.index()] if hosts.index() < len(at_once) else None
+            at_once = chunks[first : first + distributed.count()]
+            mine = at_once[distributed.index()] if distributed.index() < len(at_once) else None
             started = at_once, None if mine is None else self._start(arguments, shared, mine)
             if under_way is not None:
                 yield under_way
@@ -191,11 +163,13 @@ class TrialProgram:
 
     def _of_all(self, found: Any | None) -> list[list[np.ndarray]]:
         """The leaves of every process's chunk, in the order of the processes; None where this one has none."""
-        if hosts.count() == 1:
+        if distributed.count() == 1:
             return [jax.device_get(jax.tree.leaves(found))]
         shapes = [(leaf.shape, np.dtype(leaf.dtype)) for leaf in jax.tree.leaves(self.compiled.out_info)]
         leaves = [np.zeros(*shape) for shape in shapes] if found is None else jax.device_get(jax.tree.leaves(found))
-        every = hosts.gather(np.concatenate([np.ascontiguousarray(leaf).reshape(-1).view(np.uint8) for leaf in leaves]))
+        every = distributed.gather(
+            np.concatenate([np.ascontiguousarray(leaf).reshape(-1).view(np.uint8) for leaf in leaves])
+        )
         ends = np.cumsum([leaf.nbytes for leaf in leaves])[:-1]
         return [
             [part.view(dtype).reshape(shape) for part, (shape, dtype) in zip(np.split(row, ends), shapes)]
@@ -206,9 +180,9 @@ class TrialProgram:
 def _restore(results: Any, n_trials: int, kept: Kept | None) -> np.ndarray:
     """Fills in the trials that are kept, which process 0 knows, on every process; which those are, [G] bool."""
     done = np.zeros(n_trials, bool) if kept is None else kept.restore(results)
-    if hosts.count() == 1:
+    if distributed.count() == 1:
         return done
-    done = np.frombuffer(hosts.broadcast(done.tobytes()), bool)
+    done = np.frombuffer(distributed.broadcast(done.tobytes()), bool)
     for leaf in jax.tree.leaves(results) if done.any() else ():
-        leaf[done] = np.frombuffer(hosts.broadcast(leaf[done].tobytes()), leaf.dtype).reshape(-1, *leaf.shape[1:])
+        leaf[done] = np.frombuffer(distributed.broadcast(leaf[done].tobytes()), leaf.dtype).reshape(-1, *leaf.shape[1:])
     return done

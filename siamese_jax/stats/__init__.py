@@ -15,8 +15,7 @@ from siamese_jax.stats.bootstrap import (
     studentised_interval,
 )
 from siamese_jax.stats.coverage import offered_methods
-from siamese_jax.stats.crossed import crossed_interval, t_test
-from siamese_jax.stats.effects import rank_biserial, standardised_difference
+from siamese_jax.stats.effect_sizes import rank_biserial, standardised_difference
 from siamese_jax.stats.estimands import unit_sums
 from siamese_jax.stats.hypothesis_tests import sign_flip_test, wilcoxon_test
 from siamese_jax.stats.intervals import (
@@ -27,16 +26,11 @@ from siamese_jax.stats.intervals import (
     welch_interval,
 )
 from siamese_jax.stats.multiplicity import benjamini_hochberg, holm
-from siamese_jax.stats.planning import (
-    Chance,
-    DrawsNeeded,
-    chance_of_best_cell_gain,
-    chance_of_gain,
-    draws_needed,
-)
+from siamese_jax.stats.power import Chance, DrawsNeeded, chance_of_best_cell_gain, chance_of_gain, draws_needed
 from siamese_jax.stats.records import Interval, PairedTest
 from siamese_jax.stats.tradeoff import gain_per_speaker
-from siamese_jax.stats.variance import Decomposition, contrasts, spread_difference, variance_components
+from siamese_jax.stats.two_way import crossed_interval, t_test
+from siamese_jax.stats.variance_components import Decomposition, contrasts, spread_difference, variance_components
 
 __all__ = [
     "Chance",

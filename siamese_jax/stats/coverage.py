@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from siamese_jax.errors import InputError
-from siamese_jax.stats import bootstrap, crossed, effects, estimands, hypothesis_tests, intervals, records
+from siamese_jax.stats import bootstrap, effect_sizes, estimands, hypothesis_tests, intervals, records, two_way
 
 _RECALLS = (0.3, 0.4, 0.5, 0.6)
 _CLIPS = 8  # of a speaker and class, as in RAVDESS's four emotions
@@ -236,8 +236,8 @@ def _over_speakers(keys: jax.Array, n: int, n_resamples: int) -> dict[str, jax.A
     difference = intervals.jackknife_interval(counts_Sx2xCxC, estimands.uar_difference, over="speakers")
     by_speaker = jax.vmap(estimands.uar_difference)(counts_Sx2xCxC)
     shifted_S = 0.5 + normal_S
-    d_z = effects.standardised_difference(shifted_S, over="speakers", hedges=False)
-    ranks = effects.rank_biserial(shifted_S, over="speakers")
+    d_z = effect_sizes.standardised_difference(shifted_S, over="speakers", hedges=False)
+    ranks = effect_sizes.rank_biserial(shifted_S, over="speakers")
     flips = hypothesis_tests.sign_flip_test(by_speaker, over="speakers", key=keys[2], n_resamples=n_resamples)
     return {
         "jackknife t: UAR": _covers(intervals.jackknife_interval(first_SxCxC, estimands.uar, over="speakers"), _TRUTH),
@@ -250,19 +250,19 @@ def _over_speakers(keys: jax.Array, n: int, n_resamples: int) -> dict[str, jax.A
         "jackknife t: rank-biserial": _covers(ranks, 2 * jax.scipy.special.ndtr(0.5 * 2**0.5) - 1),
         "sign-flip test rejects": _rejects(flips),
         "Wilcoxon test rejects": _rejects(hypothesis_tests.wilcoxon_test(by_speaker, over="speakers")),
-        "t test rejects": _rejects(crossed.t_test(difference)),
+        "t test rejects": _rejects(two_way.t_test(difference)),
     }
 
 
 def _over_both(keys: jax.Array, n: int, n_resamples: int) -> dict[str, jax.Array]:
     """n seeds crossed with n speakers, two draws a seed pooled."""
     counts = _counts(keys[0], World(), n, n, 2)[0]
-    one = crossed.crossed_interval(counts[:, :, 0], estimands.uar)
-    two = crossed.crossed_interval(counts, estimands.uar_difference)
+    one = two_way.crossed_interval(counts[:, :, 0], estimands.uar)
+    two = two_way.crossed_interval(counts, estimands.uar_difference)
     resampled = bootstrap.crossed_bootstrap(keys[1], counts[:, :, 0], estimands.uar, n_resamples)
     return {
         "two-way jackknife t: UAR": _covers(one, _TRUTH),
         "two-way jackknife t: UAR difference": _covers(two, 0.0),
         "crossed percentile: UAR": _covers(bootstrap.percentile_interval(resampled), _TRUTH),
-        "two-way t test rejects": _rejects(crossed.t_test(two)),
+        "two-way t test rejects": _rejects(two_way.t_test(two)),
     }

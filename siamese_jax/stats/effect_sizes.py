@@ -8,7 +8,7 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
-from siamese_jax.stats import quantiles, records
+from siamese_jax.stats import records, student_t
 from siamese_jax.stats.hypothesis_tests import signed_ranks
 from siamese_jax.stats.records import Interval
 
@@ -115,7 +115,7 @@ def rank_biserial(differences: jax.typing.ArrayLike, level: float = 0.95, *, ove
     error = jnp.sqrt(((without - mean) ** 2).sum(axis=-1) * (n - 1) / n)
     inside = jnp.abs(estimate) < 1
     centre = jnp.arctanh(jnp.where(inside, estimate, 0.0))
-    half = quantiles.t_factor(level, max(n - 1, 1)) * error / jnp.where(inside, 1 - estimate**2, 1.0)
+    half = student_t.t_factor(level, max(n - 1, 1)) * error / jnp.where(inside, 1 - estimate**2, 1.0)
     reason = records.first_reason(
         (records.FEW_UNITS, jnp.full(estimate.shape, n < 2)),
         (records.NOT_FINITE, ~jnp.isfinite(flat).all(axis=-1)),

@@ -9,8 +9,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from siamese_jax import metrics
-from siamese_jax.stats import records
+from siamese_jax.stats import metrics, records
 
 
 def uar(total_CxC: jax.Array) -> jax.Array:

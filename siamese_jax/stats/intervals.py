@@ -9,9 +9,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from siamese_jax import metrics
 from siamese_jax.errors import InputError
-from siamese_jax.stats import quantiles, records
+from siamese_jax.stats import metrics, records, student_t
 from siamese_jax.stats.records import Interval
 
 Statistic = Callable[[jax.Array], jax.Array]
@@ -41,7 +40,7 @@ def t_interval(values: jax.typing.ArrayLike, level: float = 0.95, *, over: str) 
     n = values.shape[-1]
     mean = values.mean(axis=-1)
     error = values.std(axis=-1, ddof=min(1, n - 1)) / n**0.5
-    half = quantiles.t_factor(level, n - 1) * error
+    half = student_t.t_factor(level, n - 1) * error
     reason = records.first_reason(
         (records.FEW_UNITS, jnp.full(mean.shape, n < 2)),
         (records.NOT_FINITE, ~jnp.isfinite(values).all(axis=-1)),
@@ -72,7 +71,7 @@ def welch_interval(a: jax.typing.ArrayLike, b: jax.typing.ArrayLike, level: floa
     square_a, square_b = of_a.standard_error**2, of_b.standard_error**2
     error = jnp.sqrt(square_a + square_b)
     df = error**4 / (square_a**2 / of_a.df + square_b**2 / of_b.df)
-    estimate, half = of_a.estimate - of_b.estimate, quantiles.t_factor(level, df) * error
+    estimate, half = of_a.estimate - of_b.estimate, student_t.t_factor(level, df) * error
     return records.make_interval(
         estimate, estimate - half, estimate + half, jnp.maximum(of_a.reason, of_b.reason),
         jnp.minimum(of_a.n_units, of_b.n_units), level=level, kind="Welch t", over=over,
@@ -103,7 +102,7 @@ def share_interval(hits: jax.typing.ArrayLike, level: float = 0.95, *, over: str
     values = records.as_units("hits", hits)
     n = values.shape[-1]
     share = values.mean(axis=-1)
-    z = quantiles.t_factor(level, jnp.inf)
+    z = student_t.t_factor(level, jnp.inf)
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * jnp.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return records.make_interval(
@@ -169,7 +168,7 @@ def jackknife_interval(sums: jax.typing.ArrayLike, statistic: Statistic, level: 
     mean = jnp.where(present_S, without_S, 0.0).sum() / jnp.maximum(n, 1)
     square = jnp.where(present_S, (without_S - mean) ** 2, 0.0).sum()
     error = jnp.sqrt(square * (n - 1) / jnp.maximum(n, 1))
-    half = quantiles.t_factor(level, n - 1) * error
+    half = student_t.t_factor(level, n - 1) * error
     spread_S = jnp.where(present_S, without_S, mean)
     reason = records.first_reason(
         (records.NOT_FINITE, ~jnp.isfinite(sums).all()),

@@ -1,6 +1,6 @@
 """Confusion counts and the scores read from them, over any leading axes.
 
-Letters as in types.py; `...` stands for any leading axes (draws, losses, readouts). Rows of a confusion
+Letters as in `siamese_jax`; `...` stands for any leading axes (draws, losses, readouts). Rows of a confusion
 matrix are the true class, columns the predicted one.
 
 A class without a single test clip has no recall. It is NaN here, and so is every unweighted average recall

@@ -9,7 +9,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from siamese_jax.stats import quantiles, records
+from siamese_jax.stats import records, student_t
 from siamese_jax.stats.intervals import Statistic
 from siamese_jax.stats.records import Interval, PairedTest
 
@@ -58,7 +58,7 @@ def crossed_interval(sums: jax.typing.ArrayLike, statistic: Statistic, level: fl
     spread = seeds**2 / few[0] + speakers**2 / few[1] + rest**2 / (few[0] * few[1])
     df = variance**2 / jnp.where(spread > 0, spread, 1.0)
     error = jnp.sqrt(variance)
-    half = quantiles.t_factor(level, df) * error
+    half = student_t.t_factor(level, df) * error
     defined = jnp.isfinite(without_J).all() & jnp.isfinite(without_S).all() & jnp.isfinite(estimate)
     reason = records.first_reason(
         (records.FEW_UNITS, jnp.asarray(min(n_seeds, n_speakers) < 2)),
@@ -86,7 +86,7 @@ def t_test(interval: Interval, null: float = 0.0) -> PairedTest:
     statistic = (interval.estimate - null) / interval.standard_error
     return PairedTest(
         statistic=statistic,
-        p_value=quantiles.t_two_sided(statistic, interval.df),
+        p_value=student_t.t_two_sided(statistic, interval.df),
         n_units=interval.n_units,
         reason=interval.reason,
         kind=f"{interval.kind} test",

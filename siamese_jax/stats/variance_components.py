@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from siamese_jax.errors import InputError
-from siamese_jax.stats import intervals, quantiles, records
+from siamese_jax.stats import intervals, records, student_t
 from siamese_jax.stats.records import Interval
 
 
@@ -165,7 +165,7 @@ def spread_difference(a: jax.typing.ArrayLike, b: jax.typing.ArrayLike, level: f
     estimate = difference(jnp.ones(n, a.dtype))
     without_n = jax.vmap(difference)(1.0 - jnp.eye(n, dtype=a.dtype))
     error = jnp.sqrt(((without_n - without_n.mean()) ** 2).sum() * (n - 1) / n)
-    half = quantiles.t_factor(level, max(n - 1, 1)) * error
+    half = student_t.t_factor(level, max(n - 1, 1)) * error
     reason = records.first_reason(
         (records.FEW_UNITS, jnp.asarray(n < 3)),
         (records.NOT_FINITE, ~(jnp.isfinite(a).all() & jnp.isfinite(b).all())),

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from siamese_jax import compiling, losses
+from siamese_jax.losses import siamese as losses
+from siamese_jax.losses.pair_masks import PairMasks
 from siamese_jax.models import siamese
 from siamese_jax.models.siamese import Params, SiameseSpec
-from siamese_jax.pairs import PairMasks
+from siamese_jax.runtime import xla
 
 SECOND_UPDATES = ("none", "ratio", "ratio_bounded", "cross_entropy_twice")
 """What follows the cross-entropy step of a batch; the names stand in the field `loss` of every result."""
@@ -120,7 +121,7 @@ def _adam(
     means = jax.tree.map(mean, state.mean, grads, mask)
     squares = jax.tree.map(square, state.square, grads, mask)
     # From the old moments: see `compiling.unshared`.
-    vectors = jax.tree.map(moved, *compiling.unshared((_vectors(params), state.mean, state.square, grads)), mask)
+    vectors = jax.tree.map(moved, *xla.unshared((_vectors(params), state.mean, state.square, grads)), mask)
     params = jax.tree.map(lambda v_P, param: v_P.reshape(param.shape), vectors, params)
     return params, AdamState(kept(updates, state.updates), means, squares)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from corpus_trees import LFS_POINTER, MakeTree, write_sound
 
-from siamese_jax import corpora
+from siamese_jax.corpora import adapters
+from siamese_jax.corpora.manifest import EMOTIONS
 from siamese_jax.errors import InputError
-from siamese_jax.types import EMOTIONS
 
 # corpus, files of a small tree, and per file (name, emotion, speaker, sex)
 TREES: dict[str, dict[str, tuple[str, str, str, str]]] = {
@@ -67,7 +67,7 @@ TREES: dict[str, dict[str, tuple[str, str, str, str]]] = {
 
 @pytest.mark.parametrize("corpus", TREES)
 def test_names_are_read(make_tree: MakeTree, corpus: str) -> None:
-    manifest = corpora.scan(corpus, make_tree(TREES[corpus]))
+    manifest = adapters.scan(corpus, make_tree(TREES[corpus]))
     found = {clip.file: (clip.name, clip.emotion, clip.speaker, clip.sex) for clip in manifest}
     assert found == TREES[corpus]
     assert {clip.corpus for clip in manifest} == {corpus}
@@ -78,8 +78,8 @@ def test_names_are_read(make_tree: MakeTree, corpus: str) -> None:
 @pytest.mark.parametrize("corpus", TREES)
 def test_clip_ids_read_back_as_themselves(make_tree: MakeTree, corpus: str) -> None:
     """A table that holds nothing but clip ids can be labelled."""
-    parse = corpora.name_parser(corpus)
-    for clip in corpora.scan(corpus, make_tree(TREES[corpus])):
+    parse = adapters.name_parser(corpus)
+    for clip in adapters.scan(corpus, make_tree(TREES[corpus])):
         label = parse(clip.name)
         assert label is not None
         assert (label.name, label.emotion, label.speaker) == (clip.name, clip.emotion, clip.speaker)
@@ -88,14 +88,14 @@ def test_clip_ids_read_back_as_themselves(make_tree: MakeTree, corpus: str) -> N
 
 @pytest.mark.parametrize("corpus", TREES)
 def test_ids_belong_to_one_corpus(make_tree: MakeTree, corpus: str) -> None:
-    for clip in corpora.scan(corpus, make_tree(TREES[corpus])):
-        assert [name for name, parse in corpora.NAME_PARSERS.items() if parse(clip.name)] == [corpus]
+    for clip in adapters.scan(corpus, make_tree(TREES[corpus])):
+        assert [name for name, parse in adapters.NAME_PARSERS.items() if parse(clip.name)] == [corpus]
 
 
 @pytest.mark.parametrize("corpus", TREES)
 def test_a_root_one_level_too_high_is_fine(make_tree: MakeTree, corpus: str) -> None:
     root = make_tree(TREES[corpus])
-    manifest = corpora.scan(corpus, root.parent)
+    manifest = adapters.scan(corpus, root.parent)
     assert {clip.name for clip in manifest} == {name for name, *_ in TREES[corpus].values()}
     assert all(manifest.path(clip).is_file() for clip in manifest)
 
@@ -117,32 +117,32 @@ def test_a_root_one_level_too_high_is_fine(make_tree: MakeTree, corpus: str) -> 
 def test_a_root_too_low_names_the_right_one(make_tree: MakeTree, corpus: str, inner: str) -> None:
     root = make_tree(TREES[corpus])
     with pytest.raises(InputError, match="lies inside") as caught:
-        corpora.scan(corpus, root / inner)
+        adapters.scan(corpus, root / inner)
     assert f"give the folder above, {root.resolve()} (" in str(caught.value)
 
 
 @pytest.mark.parametrize(("corpus", "inner"), [("cremad", "AudioWAV"), ("emodb", "wav"), ("nemo", "samples")])
 def test_the_folder_of_all_clips_is_a_root_too(make_tree: MakeTree, corpus: str, inner: str) -> None:
-    manifest = corpora.scan(corpus, make_tree(TREES[corpus]) / inner)
+    manifest = adapters.scan(corpus, make_tree(TREES[corpus]) / inner)
     assert len(manifest) == len(TREES[corpus])
 
 
-@pytest.mark.parametrize("corpus", corpora.CORPORA)
+@pytest.mark.parametrize("corpus", adapters.CORPORA)
 def test_no_folder_an_empty_one_and_an_archive(tmp_path: Path, corpus: str) -> None:
     with pytest.raises(InputError, match="no such folder; expected"):
-        corpora.scan(corpus, tmp_path / "nowhere")
+        adapters.scan(corpus, tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"expected (a|the) folder"):
-        corpora.scan(corpus, tmp_path)
+        adapters.scan(corpus, tmp_path)
     (tmp_path / "corpus.zip").write_bytes(b"PK")
     with pytest.raises(InputError, match="is a file; unpack it"):
-        corpora.scan(corpus, tmp_path / "corpus.zip")
+        adapters.scan(corpus, tmp_path / "corpus.zip")
 
 
 @pytest.mark.parametrize("corpus", TREES)
 def test_another_corpus_is_said_to_be_none(make_tree: MakeTree, corpus: str) -> None:
     other = "emodb" if corpus != "emodb" else "ravdess"
     with pytest.raises(InputError, match=r"none of \d+ sound files can be used .*not named like a clip of"):
-        corpora.scan(corpus, make_tree(TREES[other]))
+        adapters.scan(corpus, make_tree(TREES[other]))
 
 
 @pytest.mark.parametrize("corpus", TREES)
@@ -151,10 +151,10 @@ def test_git_lfs_pointers_are_named(make_tree: MakeTree, corpus: str) -> None:
     first, *others = TREES[corpus]
     for file in others:
         (root / file).write_bytes(LFS_POINTER)
-    assert len(corpora.scan(corpus, root)) == len(TREES[corpus])  # single ones are reported clip by clip
+    assert len(adapters.scan(corpus, root)) == len(TREES[corpus])  # single ones are reported clip by clip
     (root / first).write_bytes(LFS_POINTER)
     with pytest.raises(InputError, match=r"all \d clips .* are git-lfs pointers.*git lfs pull"):
-        corpora.scan(corpus, root)
+        adapters.scan(corpus, root)
 
 
 def test_strange_and_hidden_files(make_tree: MakeTree) -> None:
@@ -162,7 +162,7 @@ def test_strange_and_hidden_files(make_tree: MakeTree) -> None:
     for file in ("wav/notes.wav", "wav/._03a01Fa.wav", ".git/03a01Wa.wav", "__MACOSX/03a01Wa.wav"):
         write_sound(root / file)
     (root / "wav" / "03a01Fa.txt").write_text("labels")
-    manifest = corpora.scan("emodb", root)
+    manifest = adapters.scan("emodb", root)
     assert len(manifest) == len(TREES["emodb"])
     assert manifest.left_out == (("wav/notes.wav", "not named like a clip of EMO-DB"),)
 
@@ -173,13 +173,13 @@ def test_linked_folders_are_followed_and_loops_end(make_tree: MakeTree, tmp_path
     elsewhere.mkdir()
     (elsewhere / "wav").symlink_to(root / "wav")
     (root / "wav" / "loop").symlink_to(root)
-    assert len(corpora.scan("emodb", elsewhere)) == len(TREES["emodb"])
+    assert len(adapters.scan("emodb", elsewhere)) == len(TREES["emodb"])
 
 
 def test_an_identical_second_copy_is_left_out(make_tree: MakeTree) -> None:
     root = make_tree(TREES["tess"])
     shutil.copytree(root, root / "TESS Toronto emotional speech set data")
-    manifest = corpora.scan("tess", root)
+    manifest = adapters.scan("tess", root)
     assert {clip.file for clip in manifest} == set(TREES["tess"])
     nested = "TESS Toronto emotional speech set data/OAF_Fear/OAF_back_fear.wav"
     assert dict(manifest.left_out)[nested] == "a second copy: OAF_Fear/OAF_back_fear.wav"
@@ -190,8 +190,8 @@ def test_two_copies_that_differ_are_ambiguous(make_tree: MakeTree) -> None:
     root = make_tree(["16k/Actor_01/03-01-05-02-01-01-01.wav"])
     write_sound(root / "48k/Actor_01/03-01-05-02-01-01-01.wav", n_samples=4800)
     with pytest.raises(InputError, match=r"two copies of RAVDESS that differ: .*16k.*48k.*give the folder of one"):
-        corpora.scan("ravdess", root)
-    assert len(corpora.scan("ravdess", root / "48k")) == 1
+        adapters.scan("ravdess", root)
+    assert len(adapters.scan("ravdess", root / "48k")) == 1
 
 
 def test_ravdess_keeps_audio_only_speech(make_tree: MakeTree) -> None:
@@ -205,7 +205,7 @@ def test_ravdess_keeps_audio_only_speech(make_tree: MakeTree) -> None:
             "Actor_25/03-01-05-02-01-01-25.wav",  # no such actor
         ]
     )
-    manifest = corpora.scan("ravdess", root)
+    manifest = adapters.scan("ravdess", root)
     assert [clip.name for clip in manifest] == ["03-01-05-02-01-01-01"]
     assert [reason for _, reason in manifest.left_out] == [
         "audio and video, not audio alone",
@@ -218,7 +218,7 @@ def test_ravdess_keeps_audio_only_speech(make_tree: MakeTree) -> None:
 
 def test_ravdess_songs_alone_are_not_enough(make_tree: MakeTree) -> None:
     with pytest.raises(InputError, match=r"none of 1 sound files can be used \(1 song, not speech"):
-        corpora.scan("ravdess", make_tree(["Actor_01/03-02-05-02-01-01-01.wav"]))
+        adapters.scan("ravdess", make_tree(["Actor_01/03-02-05-02-01-01-01.wav"]))
 
 
 def test_cremad_silent_clip_other_formats_and_sex(make_tree: MakeTree) -> None:
@@ -235,7 +235,7 @@ def test_cremad_silent_clip_other_formats_and_sex(make_tree: MakeTree) -> None:
     (root / "VideoDemographics.csv").write_text(
         "ActorID,Age,Sex,Race,Ethnicity\n1076,25,Female,Caucasian,Not Hispanic\n1077,30,Male,Asian,Not Hispanic\n"
     )
-    manifest = corpora.scan("cremad", root)
+    manifest = adapters.scan("cremad", root)
     assert {(clip.file, clip.sex) for clip in manifest} == {
         ("AudioWAV/1076_MTI_ANG_XX.wav", "female"),
         ("VideoFlash/1077_MTI_ANG_XX.flv", "male"),
@@ -247,24 +247,24 @@ def test_cremad_silent_clip_other_formats_and_sex(make_tree: MakeTree) -> None:
         "VideoFlash/1076_MTI_ANG_XX.flv": "the same take in another format: AudioWAV/1076_MTI_ANG_XX.wav",
     }
     # The demographics are found from the clips' own folder and from above the clone, too.
-    assert {clip.sex for clip in corpora.scan("cremad", root / "AudioWAV")} == {"female"}
-    assert {clip.sex for clip in corpora.scan("cremad", root.parent)} == {"female", "male"}
+    assert {clip.sex for clip in adapters.scan("cremad", root / "AudioWAV")} == {"female"}
+    assert {clip.sex for clip in adapters.scan("cremad", root.parent)} == {"female", "male"}
 
 
 def test_cremad_demographics_with_a_bad_row(make_tree: MakeTree) -> None:
     root = make_tree(["AudioWAV/1076_MTI_ANG_XX.wav"])
     (root / "VideoDemographics.csv").write_text("ActorID,Age,Sex,Race,Ethnicity\n1076,25,,Caucasian,x\n")
     with pytest.raises(InputError, match=r"VideoDemographics\.csv, row 2, Sex: '', expected Female or Male"):
-        corpora.scan("cremad", root)
+        adapters.scan("cremad", root)
 
 
 def test_enterface_unsegmented_subject(make_tree: MakeTree) -> None:
     files = ["subject 5/anger/sentence 1/s5_an_1.avi", "subject 6/anger/s6_an.avi"]
     root = make_tree(files)
-    manifest = corpora.scan("enterface05", root)
+    manifest = adapters.scan("enterface05", root)
     assert [clip.name for clip in manifest] == ["s5_an_1"]
     assert manifest.left_out == (("subject 6/anger/s6_an.avi", "not cut into sentences"),)
-    kept = corpora.scan("enterface05", root, unsegmented=True)
+    kept = adapters.scan("enterface05", root, unsegmented=True)
     assert [(clip.name, clip.speaker) for clip in kept] == [
         ("s5_an_1", "enterface05_05"),
         ("s6_an", "enterface05_06"),
@@ -273,7 +273,7 @@ def test_enterface_unsegmented_subject(make_tree: MakeTree) -> None:
 
 def test_casia_neutral_under_both_names(make_tree: MakeTree) -> None:
     """Folders neutral and normal of one speaker are other recordings, not copies."""
-    manifest = corpora.scan("casia", make_tree(["wangzhe/neutral/201.wav", "wangzhe/normal/201.wav"]))
+    manifest = adapters.scan("casia", make_tree(["wangzhe/neutral/201.wav", "wangzhe/normal/201.wav"]))
     assert [clip.emotion for clip in manifest] == ["neutral", "neutral"]
 
 
@@ -307,7 +307,7 @@ def iemocap_tree(make_tree: MakeTree) -> Path:
 
 def test_iemocap_speakers_and_explicit_merge(make_tree: MakeTree) -> None:
     root = iemocap_tree(make_tree)
-    manifest = corpora.scan("iemocap", root)
+    manifest = adapters.scan("iemocap", root)
     assert [(clip.name, clip.emotion, clip.speaker, clip.sex) for clip in manifest] == [
         ("Ses01F_impro01_F000", "neutral", "iemocap_1F", "female"),
         ("Ses05M_script01_1_FXX0", "anger", "iemocap_5F", "female"),
@@ -318,51 +318,51 @@ def test_iemocap_speakers_and_explicit_merge(make_tree: MakeTree) -> None:
         f"{folder}/Ses01F_impro01_M002.wav": "raters do not agree",
         f"{folder}/Ses01F_impro01_M009.wav": "no evaluation",
     }
-    merged = corpora.scan("iemocap", root, merge_excitement=True)
+    merged = adapters.scan("iemocap", root, merge_excitement=True)
     assert Counter(clip.emotion for clip in merged) == {"neutral": 1, "happiness": 1, "anger": 1}
     assert {clip.speaker for clip in merged} == {"iemocap_1F", "iemocap_1M", "iemocap_5F"}
     assert all(merged.path(clip).is_file() for clip in merged)
-    assert len(corpora.scan("iemocap", root.parent)) == 2
+    assert len(adapters.scan("iemocap", root.parent)) == 2
     with pytest.raises(InputError, match="lies inside IEMOCAP; give the folder above"):
-        corpora.scan("iemocap", root / "Session1" / "sentences")
+        adapters.scan("iemocap", root / "Session1" / "sentences")
 
 
 def test_iemocap_two_copies_bad_lines_and_pointers(make_tree: MakeTree) -> None:
     root = iemocap_tree(make_tree)
     shutil.copytree(root, root.parent / "copy")
     with pytest.raises(InputError, match="two copies of IEMOCAP"):
-        corpora.scan("iemocap", root.parent)
+        adapters.scan("iemocap", root.parent)
     text = root / "Session5/dialog/EmoEvaluation/Ses05M_script01_1.txt"
     text.write_text("[1.0 - 2.0]\tSes05M_script01_1_F001\tboredom\t[1.5, 4.0, 4.5]\n")
     with pytest.raises(InputError, match=r"Ses05M_script01_1\.txt, row 1: emotion code 'boredom', expected one of neu"):
-        corpora.scan("iemocap", root)
+        adapters.scan("iemocap", root)
     text.write_text("% header\n[1.0 - 2.0] Ses05M_script01_1_F001 ang\n")
     with pytest.raises(InputError, match=r"row 2: .*expected \[start - end\]<tab>TURN"):
-        corpora.scan("iemocap", root)
+        adapters.scan("iemocap", root)
     text.unlink()
     for sound in root.glob("Session*/sentences/wav/*/*.wav"):
         sound.write_bytes(LFS_POINTER)
     with pytest.raises(InputError, match="git-lfs pointers"):
-        corpora.scan("iemocap", root)
+        adapters.scan("iemocap", root)
     shutil.rmtree(root / "Session1/dialog")
     with pytest.raises(InputError, match="no turns in dialog/EmoEvaluation"):
-        corpora.scan("iemocap", root)
+        adapters.scan("iemocap", root)
 
 
 def test_unknown_corpus_and_option(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"unknown corpus 'RAVDES' \(did you mean ravdess\?\), expected one of ravdess"
     ):
-        corpora.scan("RAVDES", tmp_path)
+        adapters.scan("RAVDES", tmp_path)
     with pytest.raises(InputError, match="companion CSV"):
-        corpora.name_parser("iemocap")
+        adapters.name_parser("iemocap")
     with pytest.raises(InputError, match=r"corpus emodb: .*'unsegmented'"):
-        corpora.scan("emodb", tmp_path, unsegmented=True)
+        adapters.scan("emodb", tmp_path, unsegmented=True)
 
 
 @pytest.mark.data
 def test_real_ravdess(data_folder: Path) -> None:
-    manifest = corpora.scan("ravdess", data_folder / "audio" / "ravdess")
+    manifest = adapters.scan("ravdess", data_folder / "audio" / "ravdess")
     assert len(manifest) == 1440
     assert len({clip.speaker for clip in manifest}) == 24
     counts = Counter(clip.emotion for clip in manifest)
@@ -374,7 +374,7 @@ def test_real_ravdess(data_folder: Path) -> None:
 
 @pytest.mark.data
 def test_real_emodb(data_folder: Path) -> None:
-    manifest = corpora.scan("emodb", data_folder / "audio" / "emodb")
+    manifest = adapters.scan("emodb", data_folder / "audio" / "emodb")
     assert len(manifest) == 535
     assert len({clip.speaker for clip in manifest}) == 10
     counts = Counter(clip.emotion for clip in manifest)

@@ -9,9 +9,9 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siamese_jax.corpora import audio
+from siamese_jax.corpora.audio import audio_hash, decode
 from siamese_jax.errors import ClipError, InputError
-from siamese_jax.features import audio
-from siamese_jax.features.audio import audio_hash, decode
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ import pytest
 import soundfile
 from corpus_trees import LFS_POINTER, MakeTree, noise, write_sound
 
-from siamese_jax import corpora
+from siamese_jax.corpora import adapters
 from siamese_jax.corpora.check import check_manifest
 from siamese_jax.corpora.check_text import format_report
-from siamese_jax.corpora.manifest import Clip, Manifest, RowProblem, read_manifest
-from siamese_jax.types import PAPER_EMOTIONS
+from siamese_jax.corpora.manifest import PAPER_EMOTIONS, Clip, Manifest, RowProblem, read_manifest
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -27,7 +26,7 @@ def kinds(manifest: Manifest, problems: tuple[RowProblem, ...] = ()) -> list[tup
 
 
 def test_a_tidy_corpus_has_no_findings(make_tree: MakeTree) -> None:
-    report = check_manifest(corpora.scan("emodb", make_tree(tidy_tree())), PAPER_EMOTIONS, workers=2)
+    report = check_manifest(adapters.scan("emodb", make_tree(tidy_tree())), PAPER_EMOTIONS, workers=2)
     assert report.findings == ()
     assert report.emotions == PAPER_EMOTIONS
     assert report.speakers == ("emodb_03", "emodb_08")
@@ -44,7 +43,7 @@ def test_every_kind_of_bad_clip_is_found(make_tree: MakeTree) -> None:
     soundfile.write(wav / "03a01Aa.wav", np.zeros(2000, np.int16), 16000)
     soundfile.write(wav / "08a01Wa.wav", noise("short", 500), 16000)
     soundfile.write(wav / "08a01Fa.wav", np.full(2000, np.nan), 16000, subtype="FLOAT")
-    manifest = corpora.scan("emodb", root)
+    manifest = adapters.scan("emodb", root)
     (wav / "08a01Ta.wav").unlink()
     assert set(kinds(manifest)) == {
         ("error", "git-lfs pointer", "wav/03a01Wa.wav"),
@@ -65,7 +64,7 @@ def test_twins_are_found_by_their_samples_not_their_bytes(make_tree: MakeTree) -
     samples, rate = soundfile.read(root / "wav/03a01Wa.wav", dtype="int16")
     soundfile.write(root / "wav/03b02Wa.wav", np.stack([samples, samples], axis=1), rate)  # as stereo
     soundfile.write(root / "wav/08b02Fa.wav", samples, rate)
-    report = check_manifest(corpora.scan("emodb", root), PAPER_EMOTIONS, workers=2)
+    report = check_manifest(adapters.scan("emodb", root), PAPER_EMOTIONS, workers=2)
     (finding,) = report.findings
     assert (finding.severity, finding.kind, finding.where) == ("warning", "twins", "wav/03a01Wa.wav")
     assert finding.message.startswith("the same samples as wav/03b02Wa.wav, wav/08b02Fa.wav")
@@ -76,7 +75,7 @@ def test_twins_are_found_by_their_samples_not_their_bytes(make_tree: MakeTree) -
 
 def test_classes_and_speakers(make_tree: MakeTree) -> None:
     files = ["wav/03a01Wa.wav", "wav/03a01Fa.wav", "wav/03a01Ta.wav", "wav/08a01Fa.wav", "wav/08a02Fa.wav"]
-    assert kinds(corpora.scan("emodb", make_tree(files))) == [
+    assert kinds(adapters.scan("emodb", make_tree(files))) == [
         ("error", "absent class", "fear"),
         ("warning", "one class", "emodb_08"),
     ]
@@ -86,7 +85,7 @@ def test_a_class_whose_clips_are_all_bad_is_absent(make_tree: MakeTree) -> None:
     root = make_tree(tidy_tree())
     for file in (root / "wav").glob("*A?.wav"):
         file.write_bytes(b"")
-    found = kinds(corpora.scan("emodb", root))
+    found = kinds(adapters.scan("emodb", root))
     assert ("error", "absent class", "fear") in found
     assert len(found) == 5
 
@@ -112,7 +111,7 @@ def test_the_report_reads_well(make_tree: MakeTree) -> None:
     root = make_tree([*tidy_tree(), "wav/notes.wav", "wav/more.wav", "wav/03a01Ld.wav"])
     for name in ("03a01Wa", "03a01Fa", "03b02Fa"):
         (root / f"wav/{name}.wav").write_bytes(b"")
-    text = format_report(check_manifest(corpora.scan("emodb", root), PAPER_EMOTIONS, workers=1), shown=2)
+    text = format_report(check_manifest(adapters.scan("emodb", root), PAPER_EMOTIONS, workers=1), shown=2)
     assert text.splitlines() == [
         "speaker   anger  happiness  sadness   fear  boredom    all",
         "emodb_03      1          0        2      2        1      6",
@@ -159,7 +158,7 @@ def test_the_launcher_says_what_it_needs(tmp_path: Path) -> None:
 
 @pytest.mark.data
 def test_the_twins_of_ravdess(data_folder: Path) -> None:
-    manifest = corpora.scan("ravdess", data_folder / "audio" / "ravdess")
+    manifest = adapters.scan("ravdess", data_folder / "audio" / "ravdess")
     report = check_manifest(manifest, PAPER_EMOTIONS, workers=2)
     (finding,) = report.findings
     assert finding.where == "Actor_07/03-01-03-01-02-01-07.wav"
@@ -169,6 +168,6 @@ def test_the_twins_of_ravdess(data_folder: Path) -> None:
 
 @pytest.mark.data
 def test_emodb_is_tidy(data_folder: Path) -> None:
-    report = check_manifest(corpora.scan("emodb", data_folder / "audio" / "emodb"), PAPER_EMOTIONS, workers=2)
+    report = check_manifest(adapters.scan("emodb", data_folder / "audio" / "emodb"), PAPER_EMOTIONS, workers=2)
     assert report.findings == ()
     assert report.counts.sum() == 535

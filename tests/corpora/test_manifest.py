@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from siamese_jax.corpora.manifest import (
     COMMON_ALIASES,
+    EMOTIONS,
     Clip,
     Manifest,
     read_manifest,
@@ -15,7 +16,6 @@ from siamese_jax.corpora.manifest import (
     write_manifest,
 )
 from siamese_jax.errors import InputError
-from siamese_jax.types import EMOTIONS
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:

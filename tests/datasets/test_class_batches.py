@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamese_jax.batches import draw_batch, plan_batches
+from siamese_jax.datasets.class_batches import draw_batch, plan_batches
 from siamese_jax.errors import InputError
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from tables_for_tests import EMOTIONS, make_table
 
-from siamese_jax import datasets
+from siamese_jax.datasets import dataset
 from siamese_jax.errors import InputError
 
 
 def test_only_the_experiments_emotions_are_labelled_but_all_are_kept_for_scaling():
-    data = datasets.from_table(make_table(), EMOTIONS, "toy.npz")
+    data = dataset.from_table(make_table(), EMOTIONS, "toy.npz")
     assert len(data) == 6 * 4 * 2
     assert len(data.everything) == 6 * 5 * 2
     np.testing.assert_array_equal(np.array(EMOTIONS)[data.label], data.table.emotion)
@@ -19,49 +19,49 @@ def test_only_the_experiments_emotions_are_labelled_but_all_are_kept_for_scaling
 
 
 def test_the_shipped_tables_are_the_papers_four_emotions():
-    ravdess = datasets.load("ravdess", "", "", EMOTIONS)
+    ravdess = dataset.load("ravdess", "", "", EMOTIONS)
     assert (len(ravdess), len(ravdess.speakers)) == (768, 24)
     np.testing.assert_array_equal(np.bincount(ravdess.label), [192] * 4)
     twins = ravdess.table.clip[np.bincount(ravdess.twin)[ravdess.twin] > 1]
     assert [str(c).removesuffix(".wav") for c in sorted(twins)] == ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07"]
-    emodb = datasets.load("emodb", "", "", EMOTIONS)
+    emodb = dataset.load("emodb", "", "", EMOTIONS)
     assert (len(emodb), len(emodb.speakers)) == (329, 10)
-    datasets.check_same_features(emodb, ravdess)
+    dataset.check_same_features(emodb, ravdess)
 
 
 def test_an_absent_emotion_is_named_with_what_is_there():
     table = make_table()
     with pytest.raises(InputError, match=r"toy.npz: no clip of 'fear'; it holds anger \(12\)"):
-        datasets.from_table(table.select(table.emotion != "fear"), EMOTIONS, "toy.npz")
+        dataset.from_table(table.select(table.emotion != "fear"), EMOTIONS, "toy.npz")
 
 
 def test_too_few_speakers_for_the_draws_is_said_with_the_number_needed():
     table = make_table(n_speakers=4)
-    data = datasets.from_table(table, EMOTIONS, "toy.npz")
+    data = dataset.from_table(table, EMOTIONS, "toy.npz")
     with pytest.raises(InputError, match=r"4 of 4 speakers .* drawing 4 needs at least 5"):
-        datasets.check_protocol(data, EMOTIONS, 4, "toy.npz")
+        dataset.check_protocol(data, EMOTIONS, 4, "toy.npz")
     lacking = table.select(~((table.speaker == "toy_02") & (table.emotion == "fear")))
-    data = datasets.from_table(lacking, EMOTIONS, "toy.npz")
+    data = dataset.from_table(lacking, EMOTIONS, "toy.npz")
     with pytest.raises(InputError, match=r"3 of 4 speakers .* add clips for toy_02"):
-        datasets.check_protocol(data, EMOTIONS, 3, "toy.npz")
+        dataset.check_protocol(data, EMOTIONS, 3, "toy.npz")
 
 
 def test_an_emotion_of_one_speaker_cannot_be_left_out():
     table = make_table()
     only = table.select((table.emotion != "fear") | (table.speaker == "toy_00"))
-    data = datasets.from_table(only, EMOTIONS, "toy.npz")
+    data = dataset.from_table(only, EMOTIONS, "toy.npz")
     with pytest.raises(InputError, match="speakers have a clip of every emotion"):
-        datasets.check_protocol(data, EMOTIONS, 2, "toy.npz")
+        dataset.check_protocol(data, EMOTIONS, 2, "toy.npz")
     with pytest.raises(InputError, match="'fear' has clips of 1 speaker only"):
-        datasets.check_protocol(data, EMOTIONS, 0, "toy.npz")
+        dataset.check_protocol(data, EMOTIONS, 0, "toy.npz")
 
 
 def test_tables_of_other_features_do_not_go_together():
-    a = datasets.from_table(make_table(), EMOTIONS, "a")
-    b = datasets.from_table(make_table("other", n_features=4), EMOTIONS, "b")
+    a = dataset.from_table(make_table(), EMOTIONS, "a")
+    b = dataset.from_table(make_table("other", n_features=4), EMOTIONS, "b")
     with pytest.raises(InputError, match=r"toy \(5 features\) and other \(4\) do not match: toy alone has"):
-        datasets.check_same_features(a, b)
+        dataset.check_same_features(a, b)
     names = ("feature_1", "feature_0", "feature_2", "feature_3", "feature_4")
-    c = datasets.from_table(dataclasses.replace(make_table("third"), feature_names=names), EMOTIONS, "c")
+    c = dataset.from_table(dataclasses.replace(make_table("third"), feature_names=names), EMOTIONS, "c")
     with pytest.raises(InputError, match="the order of the columns differs"):
-        datasets.check_same_features(a, c)
+        dataset.check_same_features(a, c)

@@ -10,14 +10,15 @@ import time
 
 import numpy as np
 import pytest
-from test_extract import OPTIONS, ROOT, write_clips
+from test_extraction import OPTIONS, ROOT, write_clips
 
-from siamese_jax import connecting, peers
-from siamese_jax.corpora.tables import read_table
+from siamese_jax.corpora import audio
+from siamese_jax.datasets import extraction, extraction_cache
+from siamese_jax.datasets.table_files import read_table
 from siamese_jax.errors import InputError, LostError
-from siamese_jax.features import audio, extract, parts
-from siamese_jax.lock import holder
-from siamese_jax.shares import Share
+from siamese_jax.runtime import connecting, peers
+from siamese_jax.runtime.lock import holder
+from siamese_jax.runtime.shares import Share
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def manifest(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(manifest):
-    return extract.compute_table(manifest, OPTIONS)
+    return extraction.compute_table(manifest, OPTIONS)
 
 
 @pytest.fixture
@@ -39,12 +40,12 @@ def decoded(monkeypatch):
         names.append(path.stem)
         return audio.decode(path, *arguments)
 
-    monkeypatch.setattr(extract, "decode", decode)
+    monkeypatch.setattr(extraction, "decode", decode)
     return names
 
 
 def shared(manifest, output, index, count):
-    return extract.extract_share(manifest, output, OPTIONS, Share(index, count))
+    return extraction.extract_share(manifest, output, OPTIONS, Share(index, count))
 
 
 def test_a_share_is_every_so_many(manifest):
@@ -87,7 +88,7 @@ def test_a_process_that_never_comes_is_named_and_any_number_goes_on(manifest, ta
     decoded.clear()
     shared(manifest, output, 1, 3)
     assert sorted(decoded) == ["001", "007"]
-    found = extract.extract(manifest, output, OPTIONS)
+    found = extraction.extract(manifest, output, OPTIONS)
     assert len(decoded) == 5
     np.testing.assert_array_equal(found.features, table.features)
     assert [file.name for file in tmp_path.iterdir()] == ["t.npz"]
@@ -96,12 +97,12 @@ def test_a_process_that_never_comes_is_named_and_any_number_goes_on(manifest, ta
 @pytest.mark.parametrize("other", [Share(0, 1), Share(0, 3), Share(2, 3), Share(0, 2)])
 def test_another_run_is_refused_and_the_other_process_of_this_one_is_not(tmp_path, other):
     folder = tmp_path / ".t.npz.partial"
-    with parts.Parts(folder, "t.npz", Share(0, 2)):
+    with extraction_cache.Parts(folder, "t.npz", Share(0, 2)):
         with pytest.raises(InputError, match=rf"t\.npz: in use by process {os.getpid()} on"):
-            parts.Parts(folder, "t.npz", other)
-        with parts.Parts(folder, "t.npz", Share(1, 2)):
+            extraction_cache.Parts(folder, "t.npz", other)
+        with extraction_cache.Parts(folder, "t.npz", Share(1, 2)):
             assert holder(folder / ".lock-1-of-2")
-    with parts.Parts(folder, "t.npz", other):
+    with extraction_cache.Parts(folder, "t.npz", other):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -112,7 +113,7 @@ def test_only_what_nobody_is_writing_is_cleared_away(tmp_path):
     names = [f".unfinished-{start}-abc-01234567.npz" for start in ("0-of-2", "1-of-2", "1-of-3")]
     for name in (*names, ".lock-1-of-3", "done-0-of-2", "done-1-of-2"):
         (folder / name).write_bytes(b"")
-    with parts.Parts(folder, "t.npz", Share(0, 2)) as kept:
+    with extraction_cache.Parts(folder, "t.npz", Share(0, 2)) as kept:
         assert sorted(file.name for file in folder.iterdir() if file.stat().st_size == 0) == [
             ".lock-1-of-3", names[1], "done-1-of-2"
         ]  # fmt: skip

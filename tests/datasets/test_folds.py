@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from siamese_jax.datasets.folds import check_folds, random_folds, speaker_folds
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.folds import check_folds, random_folds, speaker_folds
 
 SEXES = ("", "female", "male")
 

@@ -6,22 +6,23 @@ import numpy as np
 import pytest
 from tables_for_tests import EMOTIONS, make_table
 
-from siamese_jax import datasets, scaling
+from siamese_jax.datasets import dataset, scaling_scopes
 from siamese_jax.errors import InputError
+from siamese_jax.features.scaling import over_rows
 
-SOURCE = datasets.from_table(make_table("source", seed=1), EMOTIONS, "source")
-TARGET = datasets.from_table(make_table("target", seed=2, shift=3.0), EMOTIONS, "target")
+SOURCE = dataset.from_table(make_table("source", seed=1), EMOTIONS, "source")
+TARGET = dataset.from_table(make_table("target", seed=2, shift=3.0), EMOTIONS, "target")
 
 
 def test_by_corpus_standardises_over_every_emotion():
-    x = scaling.by_corpus(TARGET, 1e-3)
+    x = scaling_scopes.by_corpus(TARGET, 1e-3)
     raw = TARGET.everything.features
     np.testing.assert_allclose(x, ((raw - raw.mean(0)) / raw.std(0))[TARGET.rows], rtol=1e-4, atol=1e-5)
     assert np.abs(x.mean(axis=0)).max() > 1e-3  # the four emotions alone are not centred
 
 
 def test_by_speaker_centres_each_speaker():
-    x = scaling.by_speaker(TARGET, 1e-3)
+    x = scaling_scopes.by_speaker(TARGET, 1e-3)
     table = TARGET.everything
     one = table.features[table.speaker == "target_03"]
     mine = TARGET.table.speaker == "target_03"
@@ -31,15 +32,15 @@ def test_by_speaker_centres_each_speaker():
 
 
 def test_by_source_uses_nothing_of_the_target():
-    x = scaling.target_features(SOURCE, TARGET, "source", 1e-3)
+    x = scaling_scopes.target_features(SOURCE, TARGET, "source", 1e-3)
     raw = SOURCE.everything.features
     np.testing.assert_allclose(x, (TARGET.table.features - raw.mean(0)) / raw.std(0), rtol=1e-4, atol=1e-4)
 
 
 def test_by_support_uses_the_support_only():
-    x = scaling.target_features(SOURCE, TARGET, "support", 1e-3)
+    x = scaling_scopes.target_features(SOURCE, TARGET, "support", 1e-3)
     rows = [np.arange(8), np.arange(8, 20)]
-    found = scaling.over_rows(x, rows, 1e-3)
+    found = over_rows(x, rows, 1e-3)
     raw = TARGET.table.features
     for i, r in enumerate(rows):
         ours = (x - found.shift[i]) / found.scale[i]
@@ -51,24 +52,24 @@ def test_a_column_that_never_changes_becomes_zero_and_one_that_hardly_does_is_he
     x = table.features.copy()
     x[:, 0] = 0.1  # constant: its computed spread is rounding
     x[:, 1] = np.where(table.speaker == "flat_02", 5.0, x[:, 1])  # constant for one speaker
-    data = datasets.from_table(dataclasses.replace(table, features=x), EMOTIONS, "flat")
-    for scaled in (scaling.by_corpus(data, 1e-3), scaling.by_speaker(data, 1e-3)):
+    data = dataset.from_table(dataclasses.replace(table, features=x), EMOTIONS, "flat")
+    for scaled in (scaling_scopes.by_corpus(data, 1e-3), scaling_scopes.by_speaker(data, 1e-3)):
         assert np.isfinite(scaled).all()
         np.testing.assert_allclose(scaled[:, 0], 0, atol=1e-5)
-    np.testing.assert_allclose(scaling.by_speaker(data, 1e-3)[data.table.speaker == "flat_02", 1], 0, atol=1e-3)
+    np.testing.assert_allclose(scaling_scopes.by_speaker(data, 1e-3)[data.table.speaker == "flat_02", 1], 0, atol=1e-3)
 
 
 def test_tables_scaled_by_their_authors_refuse_the_source_scope():
-    scaled = datasets.from_table(dataclasses.replace(make_table("given"), made={"scaled": "corpus"}), EMOTIONS, "given")
+    scaled = dataset.from_table(dataclasses.replace(make_table("given"), made={"scaled": "corpus"}), EMOTIONS, "given")
     with pytest.raises(InputError, match="table of given came standardised"):
-        scaling.check_scope(SOURCE, scaled, "source")
+        scaling_scopes.check_scope(SOURCE, scaled, "source")
     for scope in ("corpus", "speaker", "support"):
-        scaling.check_scope(SOURCE, scaled, scope)
+        scaling_scopes.check_scope(SOURCE, scaled, scope)
 
 
 def test_what_stands_in_for_the_support_set_where_nothing_is_labelled():
-    scaled = datasets.from_table(dataclasses.replace(make_table("given"), made={"scaled": "corpus"}), EMOTIONS, "given")
-    assert scaling.out_of_domain_scope(SOURCE, TARGET, "support") == "source"
-    assert scaling.out_of_domain_scope(scaled, TARGET, "support") == "corpus"
+    scaled = dataset.from_table(dataclasses.replace(make_table("given"), made={"scaled": "corpus"}), EMOTIONS, "given")
+    assert scaling_scopes.out_of_domain_scope(SOURCE, TARGET, "support") == "source"
+    assert scaling_scopes.out_of_domain_scope(scaled, TARGET, "support") == "corpus"
     for scope in ("corpus", "speaker", "source"):
-        assert scaling.out_of_domain_scope(SOURCE, TARGET, scope) == scope
+        assert scaling_scopes.out_of_domain_scope(SOURCE, TARGET, scope) == scope

@@ -5,8 +5,8 @@ import pytest
 import soundfile
 
 from siamese_jax.corpora.manifest import Clip, Manifest
+from siamese_jax.datasets.segments import from_arrays, load
 from siamese_jax.errors import ClipError, InputError
-from siamese_jax.facenet.source import from_arrays, load
 from siamese_jax.features.segments import SegmentConfig
 
 SEGMENTS = SegmentConfig(rate=8000, seconds=0.5, hop_seconds=0.25, shortest_seconds=0.2, quiet_db=200.0)

@@ -4,11 +4,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from siamese_jax import corpora, data
-from siamese_jax.corpora.tables import read_table, twins
+from siamese_jax.corpora import adapters
+from siamese_jax.corpora.manifest import PAPER_EMOTIONS
+from siamese_jax.datasets import extraction
+from siamese_jax.datasets import shipped as data
+from siamese_jax.datasets.table_files import read_table, twins
 from siamese_jax.errors import InputError
-from siamese_jax.features import extract, is09
-from siamese_jax.types import PAPER_EMOTIONS
+from siamese_jax.features import is09
+from siamese_jax.runtime.devices import available_cores
 
 COUNTS = {
     "ravdess": (1440, 24, {"neutral": 96, "calm": 192, "surprise": 192, "disgust": 192, "anger": 192}, 768),
@@ -64,9 +67,9 @@ def test_an_unknown_table_is_named():
 @pytest.mark.data
 @pytest.mark.parametrize("name", data.SHIPPED)
 def test_the_extractor_makes_the_shipped_tables_again(name, data_folder):
-    manifest = corpora.scan(name, data_folder / "audio" / name)
-    options = extract.Options(extract.available_cores(), strict=True)
-    made, shipped = extract.compute_table(manifest, options), read_table(data.shipped(name))
+    manifest = adapters.scan(name, data_folder / "audio" / name)
+    options = extraction.Options(available_cores(), strict=True)
+    made, shipped = extraction.compute_table(manifest, options), read_table(data.shipped(name))
     assert made.clip.tolist() == shipped.clip.tolist()
     assert made.audio_hash.tolist() == shipped.audio_hash.tolist()
     np.testing.assert_allclose(made.features, shipped.features, rtol=1e-3, atol=1e-5)

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from siamese_jax.corpora.tables import check_table, read_table, twins, write_table
+from siamese_jax.corpora.manifest import PAPER_EMOTIONS
+from siamese_jax.datasets.feature_table import FeatureTable
+from siamese_jax.datasets.table_files import check_table, read_table, twins, write_table
 from siamese_jax.errors import InputError
 from siamese_jax.features.is09 import FEATURE_NAMES
-from siamese_jax.types import PAPER_EMOTIONS, FeatureTable
 
 # In openSMILE's order.
 FUNCTIONALS = (

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import xarray as xr
 from corpora_for_tests import FIRST, SECOND, small, write_corpus
-from small import CONFIG
+from tiny_config import CONFIG
 
 from siamese_jax.errors import InputError
-from siamese_jax.facenet import crosstraining
-from siamese_jax.facenet.plan import PARTS
-from siamese_jax.facenet.steps import Programs
+from siamese_jax.experiments.cross_training import run
+from siamese_jax.experiments.cross_training.plan import PARTS
 from siamese_jax.report import page
+from siamese_jax.report.cross_training import page as cross_training_page
+from siamese_jax.training.facenet.step import Programs
 
 CELLS = (
     f"none to {FIRST}/waveform",
@@ -44,7 +45,7 @@ def seen():
 @pytest.fixture(scope="session")
 def finished(places, tmp_path_factory, seen, cache):
     workdir = tmp_path_factory.mktemp("crosstraining") / "run"
-    real = crosstraining.train
+    real = run.train
 
     def watched(config, start, train, validation, *rest):
         people = [sorted(set(part.speaker.tolist())) for part in (train, validation)]
@@ -53,8 +54,8 @@ def finished(places, tmp_path_factory, seen, cache):
         return real(config, start, train, validation, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crosstraining, "train", watched)
-        crosstraining.run(small(places, cells=CELLS), workdir, cache)
+        patch.setattr(run, "train", watched)
+        run.run(small(places, cells=CELLS), workdir, cache, cross_training_page.write)
     return workdir
 
 
@@ -172,8 +173,8 @@ def test_a_second_run_trains_nothing_and_more_cells_join_what_is_there(finished,
     def refuse(*_):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(crosstraining, "train", refuse)
-    crosstraining.run(small(places, cells=CELLS[:1], level=0.9), finished, cache)
+    monkeypatch.setattr(run, "train", refuse)
+    run.run(small(places, cells=CELLS[:1], level=0.9), finished, cache, cross_training_page.write)
     assert {p: p.stat().st_mtime_ns for p in (finished / "arrays").rglob("*.nc")} == before
     rows = json.loads((finished / "summary.json").read_text())
     assert len([row for row in rows if row["system"] == "facenet"]) == 4 * 3
@@ -181,7 +182,7 @@ def test_a_second_run_trains_nothing_and_more_cells_join_what_is_there(finished,
 
 
 def test_a_run_that_was_stopped_in_a_cell_goes_on_with_its_next_fold(places, tmp_path, finished, monkeypatch, cache):
-    real, started = crosstraining.train, []
+    real, started = run.train, []
 
     def stopping(*arguments):
         if len(started) == 1:
@@ -190,13 +191,13 @@ def test_a_run_that_was_stopped_in_a_cell_goes_on_with_its_next_fold(places, tmp
         return real(*arguments)
 
     settings = small(places, cells=CELLS[:1])
-    monkeypatch.setattr(crosstraining, "train", stopping)
+    monkeypatch.setattr(run, "train", stopping)
     with pytest.raises(KeyboardInterrupt):
-        crosstraining.run(settings, tmp_path / "run", cache)
+        run.run(settings, tmp_path / "run", cache, cross_training_page.write)
     kept = list((tmp_path / "run" / "arrays" / "cells").rglob("*.nc"))
     assert [p.name for p in kept] == ["fold_0.nc"]
-    monkeypatch.setattr(crosstraining, "train", lambda *a: started.append(a) or real(*a))
-    crosstraining.run(settings, tmp_path / "run", cache)
+    monkeypatch.setattr(run, "train", lambda *a: started.append(a) or real(*a))
+    run.run(settings, tmp_path / "run", cache, cross_training_page.write)
     assert len(started) == 3
     for i in range(3):
         one, other = (fold(d, "none", "first-waveform", i) for d in (tmp_path / "run", finished))
@@ -204,20 +205,20 @@ def test_a_run_that_was_stopped_in_a_cell_goes_on_with_its_next_fold(places, tmp
 
 
 def test_a_run_that_died_at_a_training_s_end_trains_no_step_of_it_again(places, tmp_path, finished, monkeypatch, cache):
-    real, settings = crosstraining.labelled, small(places, cells=CELLS[:1])
+    real, settings = run.labelled, small(places, cells=CELLS[:1])
 
     def dying(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(crosstraining, "labelled", dying)
+    monkeypatch.setattr(run, "labelled", dying)
     with pytest.raises(KeyboardInterrupt):
-        crosstraining.run(settings, tmp_path / "run", cache)
+        run.run(settings, tmp_path / "run", cache, cross_training_page.write)
     assert len(list((tmp_path / "run" / "training").iterdir())) == 1
-    monkeypatch.setattr(crosstraining, "labelled", real)
+    monkeypatch.setattr(run, "labelled", real)
     stepped = Programs.step
     steps = []
     monkeypatch.setattr(Programs, "step", lambda *a: steps.append(1) or stepped(*a))
-    crosstraining.run(settings, tmp_path / "run", cache)
+    run.run(settings, tmp_path / "run", cache, cross_training_page.write)
     one, other = (fold(d, "none", "first-waveform", 0) for d in (tmp_path / "run", finished))
     np.testing.assert_array_equal(one.scores.values, other.scores.values)
     every = [fold(tmp_path / "run", "none", "first-waveform", i) for i in range(3)]
@@ -233,15 +234,15 @@ def test_a_run_that_died_at_a_training_s_end_trains_no_step_of_it_again(places, 
 
 def test_a_work_directory_of_other_material_is_refused(finished, places, tmp_path, cache):
     with pytest.raises(InputError, match="holds the results of another configuration"):
-        crosstraining.run(small(places, cells=CELLS[:1], seed=1), finished, cache)
+        run.run(small(places, cells=CELLS[:1], seed=1), finished, cache, cross_training_page.write)
     changed = dict(places, **{SECOND: write_corpus(tmp_path, SECOND, range(50, 56), takes=3)})
     with pytest.raises(InputError, match=r"another configuration \(tables"):
-        crosstraining.run(small(changed, cells=CELLS[:1]), finished, cache)
+        run.run(small(changed, cells=CELLS[:1]), finished, cache, cross_training_page.write)
 
 
 def test_a_random_split_is_named_everywhere(places, tmp_path, cache):
     settings = small({FIRST: places[FIRST]}, cells=(CELLS[0],), split="random")
-    crosstraining.run(settings, tmp_path / "run", cache)
+    run.run(settings, tmp_path / "run", cache, cross_training_page.write)
     rows = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert {row["split"] for row in rows} == {"random"}
     text = (tmp_path / "run" / "facenet.md").read_text()

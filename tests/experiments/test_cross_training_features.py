@@ -1,43 +1,43 @@
 """The features of a corpus are kept clip by clip while a cross-training extracts them."""
 
+import kill_targets
 import numpy as np
 import pytest
-import victims
 
-from siamese_jax import interrupt
 from siamese_jax.corpora.manifest import Clip, Manifest
-from siamese_jax.facenet import corpus
-from siamese_jax.features import extract, parts
+from siamese_jax.datasets import extraction, extraction_cache
+from siamese_jax.experiments.cross_training import corpora
+from siamese_jax.runtime import interrupt
 
 
 def test_a_stopped_extraction_goes_on_and_leaves_one_table_behind(tmp_path, monkeypatch):
     sounds = tmp_path / "sounds"
     sounds.mkdir()
-    victims.write_sounds(sounds, 6)
+    kill_targets.write_sounds(sounds, 6)
     clips = [Clip(path.name, path.stem, "fear", "c_1", "c") for path in sorted(sounds.glob("*.wav"))]
     manifest = Manifest(sounds, tuple(clips))
-    decoded, real = [], extract.decode
-    monkeypatch.setattr(extract, "decode", lambda path, *given: (decoded.append(path), real(path, *given))[1])
-    monkeypatch.setattr(extract, "GROUP", 2)
+    decoded, real = [], extraction.decode
+    monkeypatch.setattr(extraction, "decode", lambda path, *given: (decoded.append(path), real(path, *given))[1])
+    monkeypatch.setattr(extraction, "GROUP", 2)
 
     def stop(*given):
         adding(*given)
         raise interrupt.Stopped(15)
 
-    adding = parts.Parts.add
+    adding = extraction_cache.Parts.add
     with monkeypatch.context() as patch:
-        patch.setattr(parts.Parts, "add", stop)
+        patch.setattr(extraction_cache.Parts, "add", stop)
         with pytest.raises(interrupt.Stopped):
-            corpus._features("mine", manifest, tmp_path / "cache")
+            corpora._features("mine", manifest, tmp_path / "cache")
     decoded.clear()
-    table = corpus._features("mine", manifest, tmp_path / "cache")
+    table = corpora._features("mine", manifest, tmp_path / "cache")
     assert len(decoded) == 5
     np.testing.assert_array_equal(table.clip, [clip.name for clip in clips])
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npz"]
     # It is found again, and an edited clip is not.
-    corpus._features("mine", manifest, tmp_path / "cache")
+    corpora._features("mine", manifest, tmp_path / "cache")
     assert len(decoded) == 5
     with (sounds / clips[0].file).open("ab") as file:
         file.write(bytes(2))
-    corpus._features("mine", manifest, tmp_path / "cache")
+    corpora._features("mine", manifest, tmp_path / "cache")
     assert len(decoded) == 11

@@ -8,11 +8,11 @@ import pytest
 import soundfile
 from corpora_for_tests import FIRST, SECOND, small, write_corpus, write_csv
 from ml_collections import ConfigDict
-from tones import RATE, tone
+from synthetic_audio import RATE, tone
 
 from configs import facenet
 from siamese_jax.errors import InputError
-from siamese_jax.facenet import corpus, crosstraining, settings
+from siamese_jax.experiments.cross_training import config, corpora, run
 
 EMOTIONS = ("anger", "happiness", "sadness", "fear")
 
@@ -22,12 +22,12 @@ def nothing_is_trained(monkeypatch):
     def refuse(*_):
         raise AssertionError("a training began")
 
-    monkeypatch.setattr(crosstraining, "train", refuse)
+    monkeypatch.setattr(run, "train", refuse)
 
 
 def refused(message, places, tmp_path, **changes):
     with pytest.raises(InputError, match=message):
-        crosstraining.run(small(places, **changes), tmp_path / "run", tmp_path / "cache")
+        run.run(small(places, **changes), tmp_path / "run", tmp_path / "cache")
     assert not (tmp_path / "run").exists()
 
 
@@ -48,19 +48,19 @@ def test_emotions_that_differ_are_compared_once_they_are_mapped(tmp_path, good):
     refused("corpus second: no clip of 'fear'", places, tmp_path)
     refused("corpus first: no clip of .surprise.", places, tmp_path, emotions=())
     given = small(places)
-    mapped = settings.CorpusSettings(str(other), 3, (), ("surprise=fear",))
-    found = corpus.manifests(dataclasses.replace(given, corpora={**given.corpora, SECOND: mapped}))
-    assert corpus.common_emotions(found, EMOTIONS) == EMOTIONS
-    assert sorted(corpus.common_emotions(found, ())) == sorted(EMOTIONS)
+    mapped = config.CorpusSettings(str(other), 3, (), ("surprise=fear",))
+    found = corpora.manifests(dataclasses.replace(given, corpora={**given.corpora, SECOND: mapped}))
+    assert corpora.common_emotions(found, EMOTIONS) == EMOTIONS
+    assert sorted(corpora.common_emotions(found, ())) == sorted(EMOTIONS)
 
 
 def test_words_of_a_manifest_are_mapped_where_the_configuration_says_so(tmp_path):
     path = write_corpus(tmp_path, FIRST, range(6), word=lambda e: "wut" if e == "anger" else e)
     given = small({FIRST: path})
     with pytest.raises(InputError, match="unknown label 'wut'"):
-        corpus.manifests(given)
-    one = settings.CorpusSettings(str(path), 3, (), ("wut=anger",))
-    found = corpus.manifests(dataclasses.replace(given, corpora={FIRST: one}))
+        corpora.manifests(given)
+    one = config.CorpusSettings(str(path), 3, (), ("wut=anger",))
+    found = corpora.manifests(dataclasses.replace(given, corpora={FIRST: one}))
     assert {clip.emotion for clip in found[FIRST]} == set(EMOTIONS)
 
 
@@ -97,7 +97,7 @@ def test_clips_shorter_than_the_bound_and_silence_are_left_out_and_named_or_stop
     refused("0_anger_0.*too short", {FIRST: path}, tmp_path / "a", strict=True)
     given = small({FIRST: path}, cells=("none to first/waveform",))
     with pytest.raises(AssertionError, match="a training began"):
-        crosstraining.run(given, tmp_path / "b" / "run", tmp_path / "cache")
+        run.run(given, tmp_path / "b" / "run", tmp_path / "cache")
     left_out = json.loads((tmp_path / "b" / "run" / "corpora.json").read_text())["corpora"][FIRST]["left_out"]
     assert [(file, reason.split()[0]) for file, reason in left_out] == [
         ("first/0_anger_0.wav", "0.125"), ("first/1_anger_0.wav", "silent:")
@@ -151,43 +151,43 @@ def test_a_folder_that_is_no_known_corpus_and_a_missing_manifest_are_refused(tmp
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(change, message):
-    given = settings.with_audio(facenet.get_config(), ["a=clips.csv"])
+    given = config.with_audio(facenet.get_config(), ["a=clips.csv"])
     for key, value in change.items():
         if isinstance(value, dict):
             given[key].update(ConfigDict(value))
         else:
             given[key] = value
     with pytest.raises(InputError, match=message):
-        settings.resolve(given)
+        config.resolve(given)
 
 
 def test_unknown_and_missing_keys_are_refused_where_they_stand():
-    given = settings.with_audio(facenet.get_config(), ["a=clips.csv"])
+    given = config.with_audio(facenet.get_config(), ["a=clips.csv"])
     given.network.widht = 0.5
     with pytest.raises(InputError, match=r"config\.network key 'widht' is unknown; did you mean 'width'"):
-        settings.resolve(given)
+        config.resolve(given)
     del given.network.widht
     del given.fine_tuning.margin
     with pytest.raises(InputError, match=r"config\.fine_tuning lacks margin; configs/facenet.py shows every key"):
-        settings.resolve(given)
+        config.resolve(given)
 
 
 @pytest.mark.parametrize("place", ["ravdess", "=folder", "a=", ("a=x.csv", "a=y.csv")])
 def test_audio_is_a_name_and_a_place_each_name_once(place):
     with pytest.raises(InputError, match="expected NAME=FOLDER or NAME="):
-        settings.with_audio(facenet.get_config(), [place] if isinstance(place, str) else list(place))
+        config.with_audio(facenet.get_config(), [place] if isinstance(place, str) else list(place))
 
 
 def test_without_audio_the_message_says_what_to_type():
     with pytest.raises(InputError, match=r"no corpus has audio.*--audio=ravdess=RAVDESS"):
-        settings.resolve(facenet.get_config())
+        config.resolve(facenet.get_config())
 
 
 def test_corpora_named_on_the_command_line_are_those_that_take_part():
-    found = settings.resolve(settings.with_audio(facenet.get_config(), ["mine=clips.csv", "emodb=EMO"]))
+    found = config.resolve(config.with_audio(facenet.get_config(), ["mine=clips.csv", "emodb=EMO"]))
     assert list(found.used) == ["mine", "emodb"]
     assert (found.used["mine"].folds, found.used["emodb"].folds) == (5, 5)
-    assert settings.resolve(settings.with_audio(facenet.get_config(), ["emodb=E", "ravdess=R"])).target == "ravdess"
+    assert config.resolve(config.with_audio(facenet.get_config(), ["emodb=E", "ravdess=R"])).target == "ravdess"
 
 
 def test_a_manifest_without_a_header_or_rows_is_refused(tmp_path):

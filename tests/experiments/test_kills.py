@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 
+import kill_targets
 import pytest
-import victims
 
 KINDS = ("reproduce", "rerun", "extract")
 WRITES = {"reproduce": 70, "rerun": 40, "stages": 30, "extract": 40, "facenet": 120}
@@ -24,7 +24,7 @@ LIMIT = 300.0
 def given(tmp_path_factory):
     """What the runs read; and, by kind, an untouched run and the seconds that another took with all compiled."""
     folder = tmp_path_factory.mktemp("given")
-    victims.write_sounds(folder, 40)
+    kill_targets.write_sounds(folder, 40)
     return folder, {}
 
 
@@ -38,7 +38,7 @@ def untouched(given, kind):
 
 def seconds_of_a_run(given, kind, output):
     begun = time.monotonic()
-    process = victims.start(kind, str(given[0]), str(output))
+    process = kill_targets.start(kind, str(given[0]), str(output))
     process.join(LIMIT)
     assert process.exitcode == 0
     return time.monotonic() - begun
@@ -51,13 +51,13 @@ def kill_until_done(kind, folder, output, seconds, rng, kills, stop_signal=signa
     """
     hits = []
     while True:
-        process = victims.start(kind, str(folder), str(output))
+        process = kill_targets.start(kind, str(folder), str(output))
         if len(hits) < kills:
             if seconds and rng.random() < 0.5:
                 process.join(rng.uniform(0.1, 0.9) * seconds)
                 how = "clock"
             else:
-                victims.wait_for_write(output, process, rng.randint(1, WRITES[kind] // 2), LIMIT)
+                kill_targets.wait_for_write(output, process, rng.randint(1, WRITES[kind] // 2), LIMIT)
                 how = "write"
                 time.sleep(rng.choice((0.0, 0.001, 0.01, 0.05)))
             if process.is_alive():
@@ -66,7 +66,7 @@ def kill_until_done(kind, folder, output, seconds, rng, kills, stop_signal=signa
                 if process.exitcode == 0:  # it was over before the signal reached it
                     return hits
                 assert process.exitcode == (-9 if stop_signal == signal.SIGKILL else 128 + stop_signal)
-                left = victims.files(output) if output.exists() else set()
+                left = kill_targets.files(output) if output.exists() else set()
                 half = ", half a file left" if any(".unfinished-" in name for name in left) else ""
                 inside = ", inside a training" if any(name.startswith("training/") for name in left) else ""
                 hits.append(f"{how}{half}{inside}")
@@ -84,7 +84,7 @@ def survive(given, kind, tmp_path, seed, kills, by_clock=True, **how):
     while len(hits) < kills:
         output = tmp_path / f"{kind}_{rounds}"
         hits += kill_until_done(kind, folder, output, seconds, rng, min(8, kills - len(hits)), **how)
-        victims.assert_same_results(output, expected)
+        kill_targets.assert_same_results(output, expected)
         rounds += 1
         assert rounds < 5 * kills
     return hits, rounds
@@ -117,7 +117,7 @@ def test_many_clean_stops_change_no_bit(given, kind, tmp_path):
 
 
 def launch(*arguments, **how):
-    return subprocess.Popen([sys.executable, "-m", *arguments], cwd=victims.ROOT, text=True, **how)
+    return subprocess.Popen([sys.executable, "-m", *arguments], cwd=kill_targets.ROOT, text=True, **how)
 
 
 def test_the_launcher_stops_cleanly_on_sigterm_and_refuses_a_second_run(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.cells import Cell, Material, chosen, matrix
+from siamese_jax.experiments.cross_training.matrix import Cell, Material, chosen, matrix
 
 VIEWS = ("waveform", "spectrogram")
 

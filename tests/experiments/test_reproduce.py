@@ -10,9 +10,14 @@ import xarray as xr
 from sklearn.metrics import balanced_accuracy_score
 
 from configs import smoke
-from siamese_jax import config, experiment, rows, sources, stages
+from siamese_jax.datasets.draws import test_masks
+from siamese_jax.datasets.folds import leave_one_speaker_out
 from siamese_jax.errors import InputError
-from siamese_jax.report import figure2, table1
+from siamese_jax.experiments import reproduce, rows, source_effect
+from siamese_jax.protocols import config, stages
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.report.paper import figure2, results, table1
+from siamese_jax.stats.scoring import score
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +30,8 @@ def settings():
 @pytest.fixture(scope="module")
 def folder(settings, tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "run"
-    experiment.run(settings, path)
+    reproduce.run(settings, path)
+    results.write(path)
     return path
 
 
@@ -99,7 +105,7 @@ def test_scores_can_be_computed_again_from_the_labelled_arrays(folder, settings,
 
 
 def test_labelled_scores_are_those_of_the_rows(folder, settings, summary, tmp_path):
-    scores = experiment.scores(settings, folder, "abs_difference", "corpus")
+    scores = reproduce.scores(settings, folder, "abs_difference", "corpus")
     assert dict(scores.sizes) == {"split": 2, "n_speakers": 2, "loss": 3, "frozen": 2, "step": 2, "draw": 3}
     for row in summary:
         if row["method"] == "fine_tuning" and row["selection"] == "cell":
@@ -107,10 +113,10 @@ def test_labelled_scores_are_those_of_the_rows(folder, settings, summary, tmp_pa
             np.testing.assert_allclose(scores.uar.sel(cell).mean(), row["uar_mean"])
             np.testing.assert_allclose(scores.wa.sel(cell).mean(), row["wa_mean"])
     with pytest.raises(InputError, match=r"holds no config\.json"):
-        experiment.scores(settings, tmp_path / "nowhere", "abs_difference", "corpus")
+        reproduce.scores(settings, tmp_path / "nowhere", "abs_difference", "corpus")
     assert not (tmp_path / "nowhere").exists()
     with pytest.raises(InputError, match=r"holds no arrays/extra_layer/corpus/fine_tuning_02\.nc"):
-        experiment.scores(settings, folder, "extra_layer", "corpus")
+        reproduce.scores(settings, folder, "extra_layer", "corpus")
 
 
 def test_figure_2_has_a_panel_for_each_depth(settings, summary):
@@ -131,10 +137,10 @@ def test_differences_are_paired(folder, settings):
     assert {("ratio", "none"), ("ratio", "cross_entropy_twice"), ("ratio", "logistic_regression")} <= pairs
     with xr.open_dataset(folder / "arrays" / "abs_difference" / "corpus" / "fine_tuning_02.nc") as arrays:
         predictions = arrays.predictions.sel(frozen=0, step=4)
-        plan_target = experiment.load(settings)[1]
-        masks = rows.test_masks(plan_target, arrays.support.values)["paper"]
+        plan_target = reproduce.load(settings)[1]
+        masks = test_masks(plan_target, arrays.support.values)["paper"]
         uar = {
-            loss: rows.score(predictions.sel(loss=loss).values, plan_target, masks).uar for loss in ("ratio", "none")
+            loss: score(predictions.sel(loss=loss).values, plan_target.label, masks).uar for loss in ("ratio", "none")
         }
     keys = ("method", "minus", "frozen", "n_speakers", "steps", "split")
     one = next(d for d in found if tuple(d[key] for key in keys) == ("ratio", "none", 0, 2, 4, "paper"))
@@ -143,7 +149,7 @@ def test_differences_are_paired(folder, settings):
 
 def test_a_second_run_gives_the_same_bits_and_an_interrupted_one_goes_on(settings, folder, tmp_path):
     again = tmp_path / "again"
-    experiment.run(settings, again)
+    reproduce.run(settings, again)
     stage = "arrays/abs_difference/corpus/fine_tuning_04.nc"
     with xr.open_dataset(folder / stage) as a, xr.open_dataset(again / stage) as b:
         for name in a.data_vars:
@@ -151,7 +157,7 @@ def test_a_second_run_gives_the_same_bits_and_an_interrupted_one_goes_on(setting
     kept = (again / "arrays/abs_difference/corpus/source.nc").stat().st_mtime_ns
     (again / stage).unlink()
     (again / "summary.json").unlink()
-    experiment.run(settings, again)
+    reproduce.run(settings, again)
     assert (again / "arrays/abs_difference/corpus/source.nc").stat().st_mtime_ns == kept
     with xr.open_dataset(folder / stage) as a, xr.open_dataset(again / stage) as b:
         np.testing.assert_array_equal(a.predictions.values, b.predictions.values)
@@ -164,12 +170,12 @@ def test_a_second_run_gives_the_same_bits_and_an_interrupted_one_goes_on(setting
 
 def test_another_configuration_or_a_strange_folder_is_refused(settings, folder, tmp_path):
     with pytest.raises(InputError, match=r"another configuration \(n_draws: 3 there, 2 now\)"):
-        experiment.run(dataclasses.replace(settings, n_draws=2), folder)
+        reproduce.run(dataclasses.replace(settings, n_draws=2), folder)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"holds files but no config\.json"):
-        experiment.run(settings, tmp_path)
+        reproduce.run(settings, tmp_path)
     with pytest.raises(InputError, match="is a file"):
-        experiment.run(settings, tmp_path / "notes.txt")
+        reproduce.run(settings, tmp_path / "notes.txt")
 
 
 def test_a_damaged_stage_is_named(settings, folder):
@@ -178,7 +184,7 @@ def test_a_damaged_stage_is_named(settings, folder):
     stage.write_bytes(good[: len(good) // 2])
     try:
         with pytest.raises(InputError, match=r"out_of_domain\.nc: cannot be read .*remove this file"):
-            experiment.run(settings, folder)
+            reproduce.run(settings, folder)
     finally:
         stage.write_bytes(good)
 
@@ -198,7 +204,7 @@ def test_the_paper_stands_only_under_its_own_source(folder, settings):
 
 def test_too_many_speakers_is_an_error_before_anything_is_computed(settings, tmp_path):
     with pytest.raises(InputError, match="drawing 24 needs at least 25"):
-        experiment.run(dataclasses.replace(settings, n_speakers=(4, 24)), tmp_path / "x")
+        reproduce.run(dataclasses.replace(settings, n_speakers=(4, 24)), tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
@@ -223,15 +229,15 @@ def test_a_table_of_ones_own_runs_with_every_scaling_and_both_heads(tmp_path):
     given.update(
         {"source_steps": 5, "in_domain_steps": 5, "encoder_widths": (8, 6, 4), "n_draws": 2, "pooling": "sum_log"}
     )
-    found = experiment.run(config.resolve(given), tmp_path / "run")
+    found = reproduce.run(config.resolve(given), tmp_path / "run")
     tuned = {(r.head, r.scaling) for r in found.rows if r.method == "fine_tuning"}
     assert tuned == {(head, scope) for head in given.heads for scope in given.scalings}
     assert {r.scaling for r in found.rows if r.method == "idt"} == {"speaker", "train"}
     assert {r.scaling for r in found.rows if r.method == "oodt"} == {"speaker", "source"}
     # Without a source and a support set, either scope means the training speakers, in deed as in name.
     e = config.resolve(given)
-    plan = stages.Plan.make(e, *experiment.load(e))
-    splits = stages.leave_one_speaker_out(plan.target)
+    plan = Plan.make(e, *reproduce.load(e))
+    splits = leave_one_speaker_out(plan.target)
     by_train = stages.in_domain(plan, "abs_difference", "train", splits, lambda _: None).predictions.values
     for scope in ("support", "source"):
         kept = xr.load_dataset(tmp_path / "run" / "arrays" / "abs_difference" / scope / "in_domain.nc")
@@ -241,36 +247,36 @@ def test_a_table_of_ones_own_runs_with_every_scaling_and_both_heads(tmp_path):
 def test_leave_one_speaker_out_never_tests_a_twin_of_a_training_clip():
     from tables_for_tests import EMOTIONS, make_table
 
-    from siamese_jax import datasets
+    from siamese_jax.datasets import dataset
 
     table = make_table()
     x = table.features.copy()
     x[-8] = x[0]  # the same samples under two speakers' names
-    data = datasets.from_table(dataclasses.replace(table, features=x), EMOTIONS, "toy")
+    data = dataset.from_table(dataclasses.replace(table, features=x), EMOTIONS, "toy")
     assert data.twin[0] == data.twin[np.flatnonzero(data.rows == len(x) - 8)[0]]
-    for train, test in stages.leave_one_speaker_out(data):
+    for train, test in leave_one_speaker_out(data):
         assert not set(data.twin[train]) & set(data.twin[test])
         assert not set(data.speaker[train]) & set(data.speaker[test])
 
 
 def test_sources_are_compared_over_the_speakers_they_share(folder):
-    one = sources.read(folder, "abs_difference", "corpus", "ratio", 4)
+    one = source_effect.read(folder, "abs_difference", "corpus", "ratio", 4)
     assert one.uar.shape == (2, 2, 24)
     assert one.name.startswith("emodb (")
     other = dataclasses.replace(
         one, name="better", uar=one.uar + 5 + np.random.default_rng(0).normal(size=one.uar.shape)
     )
-    found = sources.compare([one, other], 0.95)
+    found = source_effect.compare([one, other], 0.95)
     contrast = found["source_contrasts"][0]
     assert contrast["low"] <= -5 <= contrast["high"] or abs(contrast["estimate"] + 5) < 1
     assert found["speakers"] == np.isfinite(one.uar).all(axis=(0, 1)).sum()
     # Five points between two sources are more than this short training's frozen layers make.
     assert found["source_variance_minus_frozen_variance"]["estimate"] > 0
     with pytest.raises(InputError, match="at least two"):
-        sources.compare([one], 0.95)
+        source_effect.compare([one], 0.95)
     with pytest.raises(InputError, match="same levels"):
-        sources.compare([one, dataclasses.replace(other, frozen=(0, 2))], 0.95)
+        source_effect.compare([one, dataclasses.replace(other, frozen=(0, 2))], 0.95)
     with pytest.raises(InputError, match="not 'ratio' at 7"):
-        sources.read(folder, "abs_difference", "corpus", "ratio", 7)
+        source_effect.read(folder, "abs_difference", "corpus", "ratio", 7)
     with pytest.raises(InputError, match=r"run launch\.reproduce there"):
-        sources.read(folder, "extra_layer", "corpus", "ratio", 4)
+        source_effect.read(folder, "extra_layer", "corpus", "ratio", 4)

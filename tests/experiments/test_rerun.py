@@ -8,8 +8,11 @@ import pytest
 import xarray as xr
 
 from configs import rerun as rerun_config
-from siamese_jax import alternatives, config, experiment, rerun, rows, stages, summary
 from siamese_jax.errors import InputError
+from siamese_jax.experiments import reproduce, rerun, rows, summary
+from siamese_jax.protocols import baselines, config
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.report.paper import results
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +47,8 @@ def test_asking_for_more_adds_blocks_and_changes_none(settings, ran):
 
 
 def test_draws_are_those_of_one_long_plan(settings, ran):
-    source, target = experiment.load(settings)
-    whole = stages.Plan.make(dataclasses.replace(settings, n_draws=8), source, target)
+    source, target = reproduce.load(settings)
+    whole = Plan.make(dataclasses.replace(settings, n_draws=8), source, target)
     with xr.open_dataset(blocks(ran)[1]) as second:
         np.testing.assert_array_equal(second.support.values, whole.draws.support(2)[4:])
         np.testing.assert_array_equal(second.seed_of_draw.values, [1, 2, 0, 1])
@@ -82,7 +85,7 @@ def test_claims_name_both_kinds_of_uncertainty(ran):
     assert len(claimed["trade_off"]) == 3 * 2
     shares = [s["share"]["estimate"] for s in claimed["beyond_the_pole"]]
     assert all(0 <= share <= 1 for share in shares)
-    text = (ran / "claims.md").read_text()
+    text = results.write(ran)
     assert "over speakers and seeds" in text
     for gain in claimed["gains"]:
         assert gain["over_draws"]["low"] <= gain["gain"] <= gain["over_draws"]["high"]
@@ -91,9 +94,9 @@ def test_claims_name_both_kinds_of_uncertainty(ran):
 
 def test_the_classifiers_are_those_of_a_plain_run_and_are_paired_with_the_network(settings, ran):
     found = rerun.run(settings, ran, 8, 3)[0]
-    source, target = experiment.load(settings)
-    plan = stages.Plan.make(settings, source, target)
-    arrays = alternatives.run(plan, "corpus", ("few_shot",), lambda _: None, 1)
+    source, target = reproduce.load(settings)
+    plan = Plan.make(settings, source, target)
+    arrays = baselines.run(plan, "corpus", ("few_shot",), lambda _: None, 1)
     for m in range(2):
         expected = summary.score_few_shot(plan, arrays.few_shot.values[m])
         for split in rows.SPLITS:
@@ -113,7 +116,7 @@ def test_the_classifiers_are_those_of_a_plain_run_and_are_paired_with_the_networ
 
 def test_what_does_not_hold_its_error_rate_is_not_offered(ran):
     # Eight draws from three seeds: too few seeds for a claim over seeds, enough draws for a t interval.
-    text = (ran / "claims.md").read_text()
+    text = results.write(ran)
     assert "not offered at 3 units" in text
     assert "over draws" in text
 
@@ -125,12 +128,12 @@ def test_one_draw_is_honestly_not_computable(settings, tmp_path):
     assert gain["over_draws"]["low"] is None
     assert "fewer than two units" in gain["over_draws"]["note"]
     assert gain["planning_note"].startswith("not computable")
-    assert "not computable" in (tmp_path / "one" / "claims.md").read_text()
+    assert "not computable" in results.write(tmp_path / "one")
 
 
 def test_a_reproduction_and_a_rerun_do_not_share_a_folder(settings, ran):
     with pytest.raises(InputError, match="another configuration"):
-        experiment.run(settings, ran)
+        reproduce.run(settings, ran)
 
 
 def test_bad_requests(settings, tmp_path):

@@ -8,8 +8,10 @@ import pytest
 import xarray as xr
 
 from configs import rerun as rerun_config
-from siamese_jax import config, experiment, retraining
 from siamese_jax.errors import InputError
+from siamese_jax.experiments import reproduce, retrain
+from siamese_jax.protocols import config
+from siamese_jax.report.paper import results
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +27,18 @@ def reproduced(settings, folder):
         settings, n_draws=2, n_seeds=4, n_in_domain_seeds=4, n_speakers=(2,), fixed_n_speakers=2, steps=(0, 1),
         fixed_steps=1, losses=("none",),
     )  # fmt: skip
-    experiment.run(whole, folder)
+    reproduce.run(whole, folder)
     return folder / "arrays" / "abs_difference" / "corpus"
 
 
 def test_trainings_are_those_of_a_plain_run_whatever_the_block(settings, tmp_path):
     plain = reproduced(settings, tmp_path / "plain")
-    for protocol in retraining.PROTOCOLS:
+    for protocol in retrain.PROTOCOLS:
         folder = tmp_path / protocol
-        retraining.run(settings, folder, protocol, 2)
+        retrain.run(settings, folder, protocol, 2)
         files = lambda f=folder, p=protocol: sorted(f.glob(f"arrays/abs_difference/corpus/{p}/*.nc"))  # noqa: E731
         before = {path.name: path.stat().st_mtime_ns for path in files()}
-        found = retraining.run(settings, folder, protocol, 3)[0]
+        found = retrain.run(settings, folder, protocol, 3)[0]
         after = {path.name: path.stat().st_mtime_ns for path in files()}
         assert list(after) == ["block_00000.nc", "block_00001.nc"]
         assert all(after[name] == time for name, time in before.items())
@@ -53,14 +55,14 @@ def test_trainings_are_those_of_a_plain_run_whatever_the_block(settings, tmp_pat
         np.testing.assert_allclose(mine["uar_mean"], found["uar"]["over_seeds"]["estimate"], rtol=1e-6)
         other = next(r for r in rows if r["method"] == "logistic_regression")
         np.testing.assert_allclose(found["against_alternatives"][0]["minus_uar"], other["uar_mean"], rtol=1e-6)
-        text = (folder / "claims.md").read_text()
+        text = results.write(folder)
         assert "not offered at 4 units" in text
         assert "logistic_regression" in text
 
 
 def test_one_training_is_honestly_not_computable(settings, tmp_path):
     one = dataclasses.replace(settings, n_draws=1)
-    found = retraining.run(one, tmp_path / "one", "out_of_domain", 1)[0]
+    found = retrain.run(one, tmp_path / "one", "out_of_domain", 1)[0]
     assert found["sd"] is None
     assert found["uar"]["over_seeds"]["low"] is None
     assert "fewer than two units" in found["uar"]["over_seeds"]["note"]
@@ -69,8 +71,8 @@ def test_one_training_is_honestly_not_computable(settings, tmp_path):
 
 def test_bad_requests(settings, tmp_path):
     with pytest.raises(InputError, match="'out_of_domain' or 'in_domain'"):
-        retraining.run(settings, tmp_path / "x", "fine_tuning", 2)
+        retrain.run(settings, tmp_path / "x", "fine_tuning", 2)
     with pytest.raises(InputError, match="0 trainings"):
-        retraining.run(settings, tmp_path / "x", "in_domain", 0)
+        retrain.run(settings, tmp_path / "x", "in_domain", 0)
     with pytest.raises(InputError, match="no source to train on"):
-        retraining.run(dataclasses.replace(settings, scalings=("train",)), tmp_path / "x", "out_of_domain", 2)
+        retrain.run(dataclasses.replace(settings, scalings=("train",)), tmp_path / "x", "out_of_domain", 2)

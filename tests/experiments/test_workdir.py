@@ -13,9 +13,10 @@ import pytest
 import xarray as xr
 
 from configs import smoke
-from siamese_jax import config, interrupt, trials
 from siamese_jax.errors import InputError
-from siamese_jax.workdir import WorkDir
+from siamese_jax.experiments.workdir import WorkDir
+from siamese_jax.protocols import config
+from siamese_jax.runtime import interrupt, vectorize
 
 EXPERIMENT = config.resolve(smoke.get_config())
 
@@ -31,7 +32,7 @@ class Stage:
         self.chunks, self.stop_after = [], stop_after
 
     def __call__(self):
-        program = trials.TrialProgram(lambda x: jnp.full((3,), 2 * x), (0,), 2)
+        program = vectorize.TrialProgram(lambda x: jnp.full((3,), 2 * x), (0,), 2)
         return xr.Dataset({"y": (("trial", "z"), program(np.arange(10, dtype=np.float32), on_chunk=self._count))})
 
     def _count(self, n):
@@ -136,7 +137,7 @@ def test_a_checkpoint_in_a_folder_that_vanishes_is_not_made_again(tmp_path):
     stage = Stage()
     stage._count = lambda n: folder.exists() and shutil.rmtree(folder)
     with opened(folder) as work, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("siamese_jax.finished.SAVE_SECONDS", 0.0)
+        patch.setattr("siamese_jax.runtime.partial_results.SAVE_SECONDS", 0.0)
         with pytest.raises(InputError, match="was removed"):
             work.arrays("a", stage)
         assert not folder.exists()
@@ -210,7 +211,7 @@ def test_a_disk_that_is_really_full_and_one_that_is_really_read_only(small_disk)
     noise = np.random.default_rng(0).normal(size=(10, 3000))
 
     def too_much():
-        program = trials.TrialProgram(lambda x: x, (0,), 2)
+        program = vectorize.TrialProgram(lambda x: x, (0,), 2)
         return xr.Dataset({"y": (("trial", "z"), program(noise.astype(np.float32)))})
 
     with opened(small_disk / "run") as work:

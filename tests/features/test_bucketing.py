@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_jax.features import is09
-from siamese_jax.features.batches import BATCH_FRAMES, CPU_BLOCK, MOST_CLIPS, SHORTEST, Engine
+from siamese_jax.features.bucketing import BATCH_FRAMES, CPU_BLOCK, MOST_CLIPS, SHORTEST, Engine
 
 
 @settings(max_examples=50, deadline=None)

@@ -22,7 +22,7 @@ from siamese_jax.features.images import (
     waveform_images,
 )
 from siamese_jax.features.segments import SegmentConfig
-from siamese_jax.report.contact_sheet import Sample, choose_samples, contact_sheet
+from siamese_jax.report.cross_training.contact_sheet import Sample, choose_samples, contact_sheet
 
 RATE = 8000
 CONFIG = ImageConfig(

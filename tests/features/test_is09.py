@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from siamese_jax.features import audio, is09, is09_lld
+from siamese_jax.corpora import audio
+from siamese_jax.features import is09, is09_lld
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))

@@ -2,8 +2,8 @@
 
 import json
 
+import kill_targets
 import pytest
-import victims
 from hosts_for_tests import ends, slurm_step, start_all
 
 LAYOUTS = {"1x1": (1, 1), "1x3": (1, 3), "2x2": (2, 2), "3x1": (3, 1)}
@@ -15,7 +15,7 @@ CHANGES = {"n_draws": 5, "n_seeds": 3, "frozen": (0, 1)}
 def start(workdir, layout, launcher, *given, **changes):
     """A launcher's processes, writing into `workdir`; several find one another as under Slurm."""
     n_processes, devices = LAYOUTS[layout]
-    settings = {**victims.SMALL, **CHANGES, **victims.tables(workdir.parent), **changes}
+    settings = {**kill_targets.SMALL, **CHANGES, **kill_targets.tables(workdir.parent), **changes}
     flags = [f"--config.{name}={value}" for name, value in settings.items()]
     command = ["tests/launched_for_tests.py", launcher, "--config=configs/smoke.py", f"--workdir={workdir}", *flags]
     return start_all([*command, *given], n_processes, devices, cluster=slurm_step)
@@ -32,7 +32,7 @@ def assert_same_everywhere(tmp_path, layouts, at_once, launcher, *given, **chang
         n_processes, devices = LAYOUTS[layout]
         found = json.loads((tmp_path / layout / "provenance.json").read_text())
         assert (found["processes"], len(found["devices"])) == (n_processes, n_processes * devices)
-        victims.assert_same_results(tmp_path / layout, tmp_path / layouts[0])
+        kill_targets.assert_same_results(tmp_path / layout, tmp_path / layouts[0])
     assert len(list((tmp_path / layouts[0]).rglob("*.nc"))) >= 2
 
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siamese_jax import losses
-from siamese_jax.pairs import PairMasks, pair_masks
+from siamese_jax.losses import siamese as losses
+from siamese_jax.losses.pair_masks import PairMasks, pair_masks
 
 
 def masks_of(label):

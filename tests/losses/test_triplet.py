@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_jax.errors import InputError
-from siamese_jax.mining import MININGS, squared_distances, triplet_loss
+from siamese_jax.losses.triplet import MININGS, squared_distances, triplet_loss
 
 
 def brute_force(emb, classes, valid, margin, mining):

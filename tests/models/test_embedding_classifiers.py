@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from siamese_jax.errors import InputError
-from siamese_jax.facenet import decision
+from siamese_jax.models import embedding_classifiers
 
 
 def embeddings(seed, n_train=30, n_query=7, width=4, n_classes=3):
@@ -22,7 +22,7 @@ def embeddings(seed, n_train=30, n_query=7, width=4, n_classes=3):
 @settings(max_examples=10, deadline=None)
 def test_centroid_is_minus_the_squared_distance_to_each_class_mean(seed):
     query, train, label = embeddings(seed)
-    found = decision.segment_scores("centroid", query, train, label, 3, 1)
+    found = embedding_classifiers.segment_scores("centroid", query, train, label, 3, 1)
     for k, emb in enumerate(query):
         for c in range(3):
             mean = np.mean([t for t, y in zip(train.astype(np.float64), label) if y == c], axis=0)
@@ -33,41 +33,45 @@ def test_centroid_is_minus_the_squared_distance_to_each_class_mean(seed):
 @settings(max_examples=15, deadline=None)
 def test_neighbours_vote_by_their_share(seed, neighbours):
     query, train, label = embeddings(seed)
-    found = decision.segment_scores("neighbours", query, train, label, 3, neighbours)
+    found = embedding_classifiers.segment_scores("neighbours", query, train, label, 3, neighbours)
     for k, emb in enumerate(query):
         order = sorted(range(len(train)), key=lambda m: sum((emb - train[m]) ** 2))[:neighbours]
         for c in range(3):
             assert found[k, c] == pytest.approx(sum(label[m] == c for m in order) / neighbours, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", decision.DECISIONS)
+@pytest.mark.parametrize("kind", embedding_classifiers.DECISIONS)
 @pytest.mark.parametrize("at_once", [1, 7])
 def test_a_block_at_a_time_gives_what_all_at_once_give(kind, at_once, monkeypatch):
     query, train, label = embeddings(3, n_query=50)
-    whole = decision.segment_scores(kind, query, train, label, 3, 5)
-    monkeypatch.setattr(decision, "_AT_ONCE", at_once)  # of 50: one by one; sevens and a remainder
-    np.testing.assert_allclose(decision.segment_scores(kind, query, train, label, 3, 5), whole, rtol=0, atol=1e-6)
+    whole = embedding_classifiers.segment_scores(kind, query, train, label, 3, 5)
+    monkeypatch.setattr(embedding_classifiers, "_AT_ONCE", at_once)  # of 50: one by one; sevens and a remainder
+    np.testing.assert_allclose(
+        embedding_classifiers.segment_scores(kind, query, train, label, 3, 5), whole, rtol=0, atol=1e-6
+    )
 
 
 def test_linear_is_a_logistic_regression_on_the_embeddings():
     query, train, label = embeddings(5)
-    found = decision.segment_scores("linear", query, train, label, 3, 1)
+    found = embedding_classifiers.segment_scores("linear", query, train, label, 3, 1)
     expected = LogisticRegression(max_iter=2000).fit(train.astype(np.float64), label).predict_proba(query)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", decision.DECISIONS)
+@pytest.mark.parametrize("kind", embedding_classifiers.DECISIONS)
 def test_embeddings_that_lie_apart_are_told_apart(kind):
     label = np.repeat(np.arange(3), 10)
     points = np.eye(3, dtype=np.float32)[label] + 0.01 * np.random.default_rng(0).normal(size=(30, 3))
-    scores = decision.segment_scores(kind, points.astype(np.float32), points.astype(np.float32), label, 3, 3)
+    scores = embedding_classifiers.segment_scores(
+        kind, points.astype(np.float32), points.astype(np.float32), label, 3, 3
+    )
     np.testing.assert_array_equal(scores.argmax(axis=1), label)
 
 
 def test_an_utterance_is_the_mean_of_its_segments():
     scores = np.array([[1.0, 0.0], [0.0, 4.0], [3.0, 1.0], [5.0, 5.0]], np.float32)
-    found = decision.utterance_scores(scores, np.array([1, 0, 1, 1]), 2)
+    found = embedding_classifiers.utterance_scores(scores, np.array([1, 0, 1, 1]), 2)
     np.testing.assert_allclose(found, [[0, 4], [3, 2]])
 
 
@@ -87,13 +91,13 @@ def test_what_does_not_fit_is_refused(change, message):
     query, train, label = embeddings(0)
     given_ = {"decision": "centroid", "emb_KxE": query, "train_MxE": train, "label_M": label}
     with pytest.raises(InputError, match=message):
-        decision.segment_scores(**{**given_, "n_classes": 3, "neighbours": 1, **change})
+        embedding_classifiers.segment_scores(**{**given_, "n_classes": 3, "neighbours": 1, **change})
 
 
 def test_a_clip_without_a_segment_is_refused():
     with pytest.raises(InputError, match="clip 1 has no segment"):
-        decision.utterance_scores(np.zeros((2, 2), np.float32), np.array([0, 2]), 3)
+        embedding_classifiers.utterance_scores(np.zeros((2, 2), np.float32), np.array([0, 2]), 3)
     with pytest.raises(InputError, match=r"expected 0\.\.1"):
-        decision.utterance_scores(np.zeros((2, 2), np.float32), np.array([0, 2]), 2)
+        embedding_classifiers.utterance_scores(np.zeros((2, 2), np.float32), np.array([0, 2]), 2)
     with pytest.raises(InputError, match="expected as many"):
-        decision.utterance_scores(np.zeros((2, 2), np.float32), np.array([0]), 1)
+        embedding_classifiers.utterance_scores(np.zeros((2, 2), np.float32), np.array([0]), 1)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamese_jax import pairwise
+from siamese_jax.models import pairwise
 
 
 def naive_abs_difference(emb, weight):

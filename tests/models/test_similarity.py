@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siamese_jax import classify
-from siamese_jax.models import siamese
+from siamese_jax.models import siamese, similarity
 
 SPEC = siamese.SiameseSpec((6, 4), "abs_difference", 4)
 
@@ -29,13 +28,13 @@ def reference(params, query, reference_x, label, pooling):
     return np.argmax(scores, axis=1)
 
 
-@pytest.mark.parametrize("pooling", classify.POOLINGS)
+@pytest.mark.parametrize("pooling", similarity.POOLINGS)
 def test_the_decision_is_the_class_of_largest_pooled_similarity(pooling):
     rng = np.random.default_rng(0)
     params = siamese.init(SPEC, jax.random.key(0), 5)
     query, refs = rng.normal(size=(20, 5)).astype(np.float32), rng.normal(size=(9, 5)).astype(np.float32)
     label = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
-    found = classify.classify(SPEC, params, query, refs, jnp.asarray(label), jnp.ones(9, bool), 3, pooling)
+    found = similarity.classify(SPEC, params, query, refs, jnp.asarray(label), jnp.ones(9, bool), 3, pooling)
     np.testing.assert_array_equal(found, reference(params, query, refs, label, pooling))
     assert found.dtype == jnp.int8
 
@@ -45,13 +44,13 @@ def test_padding_references_take_no_part_and_blocks_change_nothing(monkeypatch):
     params = siamese.init(SPEC, jax.random.key(0), 5)
     query, refs = rng.normal(size=(37, 5)).astype(np.float32), rng.normal(size=(8, 5)).astype(np.float32)
     label = jnp.arange(8) % 4
-    whole = classify.classify(SPEC, params, query, refs, label, jnp.ones(8, bool), 4, "mean_log")
+    whole = similarity.classify(SPEC, params, query, refs, label, jnp.ones(8, bool), 4, "mean_log")
     padded = np.concatenate([refs, rng.normal(size=(3, 5)).astype(np.float32)])
     valid = jnp.arange(11) < 8
     labels = jnp.concatenate([label, jnp.zeros(3, label.dtype)])
-    np.testing.assert_array_equal(classify.classify(SPEC, params, query, padded, labels, valid, 4, "mean_log"), whole)
-    monkeypatch.setattr(classify, "QUERY_BLOCK", 5)
-    monkeypatch.setattr(classify, "PAIRS_AT_ONCE", 1)
+    np.testing.assert_array_equal(similarity.classify(SPEC, params, query, padded, labels, valid, 4, "mean_log"), whole)
+    monkeypatch.setattr(similarity, "QUERY_BLOCK", 5)
+    monkeypatch.setattr(similarity, "PAIRS_AT_ONCE", 1)
     np.testing.assert_array_equal(
-        classify.classify(SPEC, params, query, refs, label, jnp.ones(8, bool), 4, "mean_log"), whole
+        similarity.classify(SPEC, params, query, refs, label, jnp.ones(8, bool), 4, "mean_log"), whole
     )

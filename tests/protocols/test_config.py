@@ -8,9 +8,9 @@ from ml_collections import ConfigDict
 
 import configs
 from configs import reproduce
-from siamese_jax import config
 from siamese_jax.errors import InputError
-from siamese_jax.facenet import settings
+from siamese_jax.experiments.cross_training import config as settings
+from siamese_jax.protocols import config
 
 
 @pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(configs.__path__)])

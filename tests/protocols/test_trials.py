@@ -7,15 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import jax.numpy as jnp
 import numpy as np
-import plain_forms
 import pytest
+import reference_implementation
 
 from configs import rerun as rerun_config
-from siamese_jax import classify, config, experiment, interrupt, pairs, protocols, rows, scaling, stages, trials
+from siamese_jax.datasets.draws import class_index, few_shot_draws, test_masks
 from siamese_jax.errors import InputError
-from siamese_jax.models import siamese
-from siamese_jax.protocols import Clips, FewShot, ProtocolSpec
-from siamese_jax.training import TrainingSpec
+from siamese_jax.experiments import reproduce
+from siamese_jax.features.scaling import identity
+from siamese_jax.losses import pair_masks
+from siamese_jax.models import siamese, similarity
+from siamese_jax.protocols import config, stages, trials
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.protocols.trials import Clips, FewShot, ProtocolSpec
+from siamese_jax.runtime import interrupt, vectorize
+from siamese_jax.stats.scoring import score
+from siamese_jax.training.siamese import TrainingSpec
 
 LOSSES = ("none", "ratio", "cross_entropy_twice")
 SPEC = ProtocolSpec(
@@ -38,11 +45,11 @@ def corpus(dtype=np.float32):
 
 def few_shot_trials(n, padding=0):
     target = corpus()
-    draws = pairs.few_shot_draws(jax.random.key(1), target.label, target.speaker, 4, n)
+    draws = few_shot_draws(jax.random.key(1), target.label, target.speaker, 4, n)
     support = draws.support(2)
     padded = np.concatenate([support, np.full((n, padding), 5)], axis=1).astype(np.int32)
     valid = np.tile(np.arange(8 + padding) < 8, (n, 1))
-    return FewShot(padded, valid, (np.arange(n) % 3).astype(np.int32), scaling.identity(n, 6))
+    return FewShot(padded, valid, (np.arange(n) % 3).astype(np.int32), identity(n, 6))
 
 
 def start(n):
@@ -50,8 +57,8 @@ def start(n):
 
 
 def run(n, chunk, which, padding=0, few_shot=None):
-    program = trials.TrialProgram(
-        protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None, None), chunk
+    program = vectorize.TrialProgram(
+        trials.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None, None), chunk
     )
     return program(start(n), few_shot or few_shot_trials(n, padding), corpus(), PROBE, np.int32(which))
 
@@ -93,7 +100,7 @@ class InMemory:
 
 @pytest.mark.parametrize("lost", [(), (0,), (1, 2)])
 def test_a_stopped_call_goes_on_with_the_trials_that_are_missing(lost):
-    program = trials.TrialProgram(protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None, None), 2)
+    program = vectorize.TrialProgram(trials.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None, None), 2)
     arguments = (start(7), few_shot_trials(7), corpus(), PROBE, np.int32(1))
     whole = program(*arguments)
     # The third chunk is under way when the signal comes.
@@ -131,11 +138,13 @@ def test_alone_mapped_and_padded_agree_in_float64(which):
         target, few_shot = corpus(np.float64), few_shot_trials(3)
         params = jax.tree.map(lambda leaf: leaf.astype(np.float64), start(3))
         few_shot = few_shot._replace(scaling=jax.tree.map(lambda s: s.astype(np.float64), few_shot.scaling))
-        trial = protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS)
-        program = trials.TrialProgram(trial, (0, 0, None, None, None), 4)
+        trial = trials.make_fine_tuning_trial(SPEC, LOSSES, READOUTS)
+        program = vectorize.TrialProgram(trial, (0, 0, None, None, None), 4)
         mapped = program(params, few_shot, target, PROBE, np.int32(which))
         padded = few_shot_trials(3, padding=3)._replace(scaling=few_shot.scaling)
-        padded = trials.TrialProgram(trial, (0, 0, None, None, None), 4)(params, padded, target, PROBE, np.int32(which))
+        padded = vectorize.TrialProgram(trial, (0, 0, None, None, None), 4)(
+            params, padded, target, PROBE, np.int32(which)
+        )
         for i in range(3):
             alone = jax.jit(trial)(
                 *jax.tree.map(lambda leaf, i=i: leaf[i], (params, few_shot)), target, PROBE, np.int32(which)
@@ -148,8 +157,8 @@ def test_alone_mapped_and_padded_agree_in_float64(which):
 
 def test_each_loss_of_a_shared_program_equals_a_program_of_its_own():
     for which, loss in enumerate(LOSSES):
-        own = trials.TrialProgram(
-            protocols.make_fine_tuning_trial(SPEC, (loss,), READOUTS), (0, 0, None, None, None), 2
+        own = vectorize.TrialProgram(
+            trials.make_fine_tuning_trial(SPEC, (loss,), READOUTS), (0, 0, None, None, None), 2
         )
         alone = own(start(2), few_shot_trials(2), corpus(), PROBE, np.int32(0))
         shared = run(2, 2, which)
@@ -158,7 +167,7 @@ def test_each_loss_of_a_shared_program_equals_a_program_of_its_own():
 
 
 def test_the_compiled_grid_holds_no_collective():
-    program = trials.TrialProgram(protocols.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None, None), 4)
+    program = vectorize.TrialProgram(trials.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None, None), 4)
     program.prepare(start(1), few_shot_trials(1), corpus(), PROBE, np.int32(0))
     text = program.compiled.as_text()
     assert "num_partitions=2" in text
@@ -176,12 +185,12 @@ def test_a_step_is_traced_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(siamese, "encode", counting)
-        jax.make_jaxpr(protocols.make_fine_tuning_trial(SPEC, LOSSES, (0, 1, 2, 3, 4, 5, 6, 7)))(
+        jax.make_jaxpr(trials.make_fine_tuning_trial(SPEC, LOSSES, (0, 1, 2, 3, 4, 5, 6, 7)))(
             *jax.tree.map(lambda leaf: leaf[0], (start(1), few_shot_trials(1))), corpus(), PROBE, np.int32(0)
         )
         many = len(traced)
         traced.clear()
-        jax.make_jaxpr(protocols.make_fine_tuning_trial(SPEC, LOSSES, (7,)))(
+        jax.make_jaxpr(trials.make_fine_tuning_trial(SPEC, LOSSES, (7,)))(
             *jax.tree.map(lambda leaf: leaf[0], (start(1), few_shot_trials(1))), corpus(), PROBE, np.int32(0)
         )
     assert many == len(traced)  # readouts share one traced step and one traced classification
@@ -189,16 +198,16 @@ def test_a_step_is_traced_once():
 
 def test_source_and_in_domain_training_learn():
     target = corpus()
-    by_class = pairs.class_index(target.label, 4, np.ones(48, bool))
-    program = trials.TrialProgram(protocols.make_source_trial(SPEC, (1, 300)), (0, None, None), 2)
+    by_class = class_index(target.label, 4, np.ones(48, bool))
+    program = vectorize.TrialProgram(trials.make_source_trial(SPEC, (1, 300)), (0, None, None), 2)
     params, log = program(jax.random.split(jax.random.key(0), 2), target, by_class)
     assert (log.cross_entropy[:, 1] < log.cross_entropy[:, 0]).all()
-    classes = trials.TrialProgram(protocols.make_out_of_domain_trial(SPEC), (0, None, None), 2)(params, target, target)
+    classes = vectorize.TrialProgram(trials.make_out_of_domain_trial(SPEC), (0, None, None), 2)(params, target, target)
     assert (classes == target.label).mean() > 0.6
 
 
 def test_mapped_arguments_must_agree_on_the_number_of_trials():
-    program = trials.TrialProgram(lambda a, b: a + b, (0, 0), 2)
+    program = vectorize.TrialProgram(lambda a, b: a + b, (0, 0), 2)
     with pytest.raises(InputError, match=r"\[2, 3\] trials"):
         program(np.zeros(2), np.zeros(3))
     with pytest.raises(InputError, match="at least 1"):
@@ -207,19 +216,19 @@ def test_mapped_arguments_must_agree_on_the_number_of_trials():
 
 def test_chunks_cover_all_trials_and_report_them():
     seen = []
-    program = trials.TrialProgram(lambda a, b: a * b, (0, None), 4)
+    program = vectorize.TrialProgram(lambda a, b: a * b, (0, None), 4)
     result = program(np.arange(10.0, dtype=np.float32), jnp.float32(2), on_chunk=seen.append)
     np.testing.assert_array_equal(result, 2 * np.arange(10.0))
     assert seen == [4, 4, 2]
 
 
 def test_chunks_fit_the_budget_and_are_of_nearly_equal_size():
-    assert trials.chunk_size(10, 1.0) == 10
-    most = int(trials.CPU_FLOATS // 1e6) * 2
-    size = trials.chunk_size(10 * most + 1, 1e6)
+    assert vectorize.chunk_size(10, 1.0) == 10
+    most = int(vectorize.CPU_FLOATS // 1e6) * 2
+    size = vectorize.chunk_size(10 * most + 1, 1e6)
     assert size <= most
     assert -(-(10 * most + 1) // size) == 11
-    assert trials.chunk_size(5, 1e12) == 2
+    assert vectorize.chunk_size(5, 1e12) == 2
 
 
 @pytest.mark.long
@@ -229,7 +238,7 @@ def test_the_fast_form_has_the_mean_uar_of_the_plain_one_over_200_draws():
     given.update({"n_draws": 200, "n_seeds": 10, "n_speakers": (2,), "fixed_n_speakers": 2, "losses": ("ratio",)})
     given.update({"steps": (100,), "fixed_steps": 100, "source_steps": 300})
     settings = config.resolve(given)
-    plan = stages.Plan.make(settings, *experiment.load(settings))
+    plan = Plan.make(settings, *reproduce.load(settings))
     spec = plan.spec("abs_difference")
     params = stages.params_from_arrays(stages.source_training(plan, "abs_difference", "corpus", lambda _: None))
     with ThreadPoolExecutor(1) as executor:
@@ -238,13 +247,13 @@ def test_the_fast_form_has_the_mean_uar_of_the_plain_one_over_200_draws():
 
     def plain(start, support, target):
         x, label = target.x[support], target.label[support]
-        masks = pairs.pair_masks(label, support, target.speaker[support], jnp.ones(len(label), bool), "any")
-        tuned = plain_forms.steps(spec.training, start, (x, masks), 0, 100)
-        return classify.classify(spec.network, tuned, target.x, x, label, jnp.ones(len(label), bool), 4, spec.pooling)
+        masks = pair_masks.pair_masks(label, support, target.speaker[support], jnp.ones(len(label), bool), "any")
+        tuned = reference_implementation.steps(spec.training, start, (x, masks), 0, 100)
+        return similarity.classify(spec.network, tuned, target.x, x, label, jnp.ones(len(label), bool), 4, spec.pooling)
 
     starts, few_shot, target, _ = tuning.arguments(plan, 2, "corpus", params)
-    slow = trials.TrialProgram(plain, (0, 0, None), 20)(starts, few_shot.support, target)
-    masks = rows.test_masks(plan.target, plan.draws.support(2))["paper"]
-    uar = [rows.score(predictions, plan.target, masks).uar for predictions in (fast, slow)]
+    slow = vectorize.TrialProgram(plain, (0, 0, None), 20)(starts, few_shot.support, target)
+    masks = test_masks(plan.target, plan.draws.support(2))["paper"]
+    uar = [score(predictions, plan.target.label, masks).uar for predictions in (fast, slow)]
     assert uar[0].shape == (200,)
     assert abs(float((uar[0] - uar[1]).mean())) < 0.1

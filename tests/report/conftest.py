@@ -9,12 +9,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import hostile_crosstraining
+import hostile_cross_training
 from tables_for_tests import make_table
 
 from configs import smoke
-from siamese_jax import config, experiment
-from siamese_jax.corpora import tables
+from siamese_jax.datasets import table_files
+from siamese_jax.experiments import reproduce
+from siamese_jax.protocols import config
 from siamese_jax.report import page
 
 SPEAKER = '"><img src=x onerror=alert(1)>'
@@ -27,7 +28,7 @@ def hostile_table(role, seed, sex):
     number = np.array([int(name.rsplit("_", 1)[1]) for name in table.speaker])
     return dataclasses.replace(
         table,
-        corpus=np.array([hostile_crosstraining.CORPUS + role] * len(table)),
+        corpus=np.array([hostile_cross_training.CORPUS + role] * len(table)),
         speaker=np.array([f"{SPEAKER}{n}" for n in number]),
         clip=np.array([f"<b>{clip}</b>" for clip in table.clip]),
         sex=np.array([sex[n % len(sex)] for n in number]),
@@ -45,20 +46,20 @@ def settings_for(folder, **changes):
 @pytest.fixture(scope="session")
 def table_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
-    tables.write_table(folder / "source.npz", hostile_table("source", 1, ("",)))
-    tables.write_table(folder / "target.npz", hostile_table("target", 2, ("female", "male", "female", "male", "")))
+    table_files.write_table(folder / "source.npz", hostile_table("source", 1, ("",)))
+    table_files.write_table(folder / "target.npz", hostile_table("target", 2, ("female", "male", "female", "male", "")))
     return folder
 
 
 @pytest.fixture(scope="session")
 def workdir(table_folder):
-    experiment.run(settings_for(table_folder), table_folder / "run")
+    reproduce.run(settings_for(table_folder), table_folder / "run")
     return table_folder / "run"
 
 
 @pytest.fixture(scope="session")
 def one_draw(table_folder):
-    experiment.run(settings_for(table_folder, n_draws=1, n_seeds=1), table_folder / "one_draw")
+    reproduce.run(settings_for(table_folder, n_draws=1, n_seeds=1), table_folder / "one_draw")
     return table_folder / "one_draw"
 
 
@@ -78,7 +79,7 @@ def comparison(workdir, one_draw, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def crosstraining_workdir(tmp_path_factory):
-    return hostile_crosstraining.make(tmp_path_factory.mktemp("hostile_crosstraining"))
+    return hostile_cross_training.make(tmp_path_factory.mktemp("hostile_crosstraining"))
 
 
 @pytest.fixture(scope="session")

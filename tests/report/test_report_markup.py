@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamese_jax import data
-from siamese_jax.report import html, markdown, origin
-from siamese_jax.report.document import Alert, Code, Document, Fold, Gallery, Paragraph, Picture, Section, Table
+from siamese_jax.datasets import shipped
+from siamese_jax.report.render import html, markdown
+from siamese_jax.report.render.document import Alert, Code, Document, Fold, Gallery, Paragraph, Picture, Section, Table
+from siamese_jax.report.sections import provenance
 
 
 def document(text):
@@ -63,9 +64,9 @@ def test_code_cannot_end_its_own_fence():
     assert text.count("````") == 2
 
 
-@pytest.mark.parametrize("name", data.SHIPPED)
+@pytest.mark.parametrize("name", shipped.SHIPPED)
 def test_a_card_keeps_licence_citation_and_checksums(name):
-    blocks = list(origin.card(data.shipped(name).with_suffix(".md").read_text(encoding="utf-8")))
+    blocks = list(provenance.card(shipped.shipped(name).with_suffix(".md").read_text(encoding="utf-8")))
     facts = dict(blocks[1].rows)
     assert {"Licence", "Citation", "Speakers", "Recordings"} <= set(facts)
     assert not [value for value in facts.values() if "**" in value or "`" in value]

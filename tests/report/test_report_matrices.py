@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from siamese_jax.errors import InputError
-from siamese_jax.report import matrices, page
+from siamese_jax.report import page
+from siamese_jax.report.loading import cross_training
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def test_a_corpus_name_that_is_no_part_of_a_file_name_is_refused(copy, name):
     found["corpora"][name] = found["corpora"].pop("first")
     (copy / "corpora.json").write_text(json.dumps(found))
     with pytest.raises(InputError, match=r"corpora\.json: holds a corpus called .* letters, digits and underscores"):
-        matrices.load(copy, "copy")
+        cross_training.load(copy, "copy")
 
 
 def test_rows_of_another_version_and_none_are_named(copy):
@@ -31,7 +32,7 @@ def test_rows_of_another_version_and_none_are_named(copy):
     ):
         (copy / "summary.json").write_text(text)
         with pytest.raises(InputError, match=message):
-            matrices.load(copy, "copy")
+            cross_training.load(copy, "copy")
 
 
 def test_a_lost_or_damaged_fold_is_named(copy, tmp_path):

@@ -13,29 +13,20 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from siamese_jax import stats
-from siamese_jax.report import (
-    brief,
-    confusion,
-    counts,
-    curves,
-    distances,
-    embeddings,
-    paired,
-    results,
-    speakers,
-    words,
-)
+from siamese_jax.report.loading import counts, reproduction
+from siamese_jax.report.render import text as words
+from siamese_jax.report.sections import confusion, curves, distances, embeddings, overview, paired, speakers
 from siamese_jax.stats import estimands
 
 
 @pytest.fixture(scope="module")
 def run(workdir):
-    return results.load(workdir, "run")
+    return reproduction.load(workdir, "run")
 
 
 @pytest.fixture(scope="module")
 def setting(run):
-    return results.settings(run.experiment)[0]
+    return reproduction.settings(run.experiment)[0]
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +229,7 @@ def test_distances_between_emotions(run, setting, report, arrays):
 
 def test_runs_that_kept_no_distances_have_no_such_section(run):
     def without(head, scope, n_speakers):
-        with results.Loaded.fine_tuning(run, head, scope, n_speakers) as arrays:
+        with reproduction.Loaded.fine_tuning(run, head, scope, n_speakers) as arrays:
             return arrays.drop_vars(distances.NAME)
 
     old = dataclasses.replace(run)
@@ -262,7 +253,7 @@ def test_words_never_hide_what_is_missing():
 
 
 def test_the_brief_claims_nothing_where_the_interval_holds_zero(run):
-    texts = [block.text for block in brief.section([run]).blocks]
+    texts = [block.text for block in overview.section([run]).blocks]
     found = [text for text in texts if ", points of UAR: " in text]
     assert found
     for text in found:

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hostile_crosstraining import CORPUS, EMOTION, SHORT_FILE, SPEAKER
+from hostile_cross_training import CORPUS, EMOTION, SHORT_FILE, SPEAKER
 from report_blocks import tables_of
 
 from siamese_jax.errors import InputError

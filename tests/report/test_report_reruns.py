@@ -8,9 +8,12 @@ import pytest
 from conftest import settings_for
 from report_blocks import tables_of
 
-from siamese_jax import crossing, experiment, rerun, retraining
 from siamese_jax.errors import InputError
-from siamese_jax.report import claims, loading, page, reruns
+from siamese_jax.experiments import crossed, reproduce, rerun, retrain
+from siamese_jax.report import page
+from siamese_jax.report.loading import kinds
+from siamese_jax.report.paper import claims
+from siamese_jax.report.sections import reruns
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +22,10 @@ def folders(table_folder):
     e = settings_for(table_folder, n_draws=4, n_seeds=2, alternatives=("logistic_regression",))
     kept = table_folder / "reruns"
     rerun.run(e, kept / "draws", 8, 4)
-    crossing.run(e, kept / "crossing")
-    for protocol in retraining.PROTOCOLS:
-        retraining.run(dataclasses.replace(e, n_draws=2), kept / protocol, protocol, 2)
-    return [kept / name for name in ("draws", "crossing", *retraining.PROTOCOLS)]
+    crossed.run(e, kept / "crossed")
+    for protocol in retrain.PROTOCOLS:
+        retrain.run(dataclasses.replace(e, n_draws=2), kept / protocol, protocol, 2)
+    return [kept / name for name in ("draws", "crossed", *retrain.PROTOCOLS)]
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +73,13 @@ def test_a_damaged_or_unfinished_rerun_is_named(folders, tmp_path):
         shutil.copytree(folders[0], copy)
         change(copy)
         with pytest.raises(InputError, match=message):
-            loading.load_all([copy])
+            kinds.load_all([copy])
         shutil.rmtree(copy)
     config = json.loads((folders[0] / "config.json").read_text())
     shutil.copytree(folders[0], tmp_path / "other")
     (tmp_path / "other" / "config.json").write_text(json.dumps({**config, "kind": "something else"}))
     with pytest.raises(InputError, match="'something else'; a report is made of facenet, reproduce, rerun"):
-        loading.load_all([tmp_path / "other"])
+        kinds.load_all([tmp_path / "other"])
     with pytest.raises(InputError, match="expected one of rerun"):
         reruns.load(tmp_path / "other", "other")
 
@@ -85,7 +88,7 @@ def test_two_sources_are_compared_with_the_frozen_layers(workdir, table_folder, 
     e = settings_for(table_folder, n_draws=4, n_seeds=2)
     # The target serves as a second source: what counts here is that the tables differ.
     other = dataclasses.replace(e, source=e.target)
-    experiment.run(other, table_folder / "second_source")
+    reproduce.run(other, table_folder / "second_source")
     document = page.write([workdir, table_folder / "second_source"], tmp_path / "both.html", [])
     section = next(s for s in document.sections if s.title.startswith("The source, or"))
     tables = [t for t in tables_of(document) if t in section.blocks]

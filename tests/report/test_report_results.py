@@ -6,11 +6,13 @@ import shutil
 
 import pytest
 
-import siamese_jax
 from siamese_jax.errors import InputError
-from siamese_jax.report import compare, loading, page, results
-from siamese_jax.report.document import Alert, Fold, Heading, Paragraph
-from siamese_jax.report.each import each_setting
+from siamese_jax.report import page
+from siamese_jax.report.loading import kinds, reproduction
+from siamese_jax.report.render.document import Alert, Fold, Heading, Paragraph
+from siamese_jax.report.sections import compare
+from siamese_jax.report.sections.per_setting import each_setting
+from siamese_jax.runtime.provenance import VERSION
 
 
 @pytest.fixture
@@ -26,11 +28,11 @@ def change(file, **values):
 
 
 def test_a_finished_folder_is_read_whole(workdir):
-    run = results.load(workdir, "run")
+    run = reproduction.load(workdir, "run")
     assert run.missing == run.missing_source == ""
     assert run.notes == ()
     assert run.experiment.n_draws == 4
-    assert results.settings(run.experiment) == [results.Setting("abs_difference", "corpus")]
+    assert reproduction.settings(run.experiment) == [reproduction.Setting("abs_difference", "corpus")]
     with run.fine_tuning("abs_difference", "corpus", 4) as arrays:
         first = arrays.predictions.values
     with run.fine_tuning("abs_difference", "corpus", 4) as arrays:
@@ -46,14 +48,14 @@ def test_folders_that_are_none(tmp_path, workdir):
         ([], "no work directory"),
     ):
         with pytest.raises(InputError, match=message):
-            loading.load_all(paths)
+            kinds.load_all(paths)
 
 
 @pytest.mark.parametrize("lost", ["summary.json", "optimism.json", "provenance.json"])
 def test_an_unfinished_run_is_named(copy, lost):
     (copy / lost).unlink()
     with pytest.raises(InputError, match=rf"{lost}: not there; the run has not finished"):
-        results.load(copy, "copy")
+        reproduction.load(copy, "copy")
 
 
 def test_a_lost_or_damaged_stage_is_named(copy, tmp_path):
@@ -78,38 +80,38 @@ def test_files_that_are_not_what_they_should_be(copy):
     ):
         (copy / "summary.json").write_text(text)
         with pytest.raises(InputError, match=message):
-            results.load(copy, "copy")
+            reproduction.load(copy, "copy")
     (copy / "summary.json").write_text(good)
     change(copy / "config.json", n_draws="many")
     with pytest.raises(InputError, match=r"config\.json: config\.n_draws holds 'many'"):
-        results.load(copy, "copy")
+        reproduction.load(copy, "copy")
     change(copy / "config.json", n_draws=4, colour="red")
     with pytest.raises(InputError, match=r"holds colour, unknown to siamese_jax"):
-        results.load(copy, "copy")
+        reproduction.load(copy, "copy")
 
 
 def test_another_kind_of_run_is_refused(copy):
     change(copy / "config.json", kind="rerun")
     with pytest.raises(InputError, match="holds a run of the kind 'rerun'"):
-        results.load(copy, "copy")
+        reproduction.load(copy, "copy")
 
 
 def test_an_older_configuration_is_completed_from_its_arrays_and_says_so(copy):
     found = json.loads((copy / "config.json").read_text())
     kept = found.pop("n_in_domain_seeds")
     (copy / "config.json").write_text(json.dumps(found))
-    run = results.load(copy, "copy")
+    run = reproduction.load(copy, "copy")
     assert run.experiment.n_in_domain_seeds == kept
     assert "lacks n_in_domain_seeds" in run.notes[0]
 
 
 def test_mixed_versions_are_flagged(copy, workdir):
     change(copy / "config.json", version="0.0.9")
-    assert "results of two versions are mixed" in results.load(copy, "copy").notes[0]
+    assert "results of two versions are mixed" in reproduction.load(copy, "copy").notes[0]
     change(copy / "provenance.json", siamese_jax="0.0.9", packages={"jax": "0.1"})
-    other = results.load(copy, "copy")
-    assert f"reported by {siamese_jax.__version__}" in other.notes[0]
-    alerts = [block.text for block in compare.warnings([results.load(workdir, "run"), other])]
+    other = reproduction.load(copy, "copy")
+    assert f"reported by {VERSION}" in other.notes[0]
+    alerts = [block.text for block in compare.warnings([reproduction.load(workdir, "run"), other])]
     assert any("Mixed versions (siamese_jax)" in text and "copy: 0.0.9" in text for text in alerts)
     assert any("Mixed versions (jax): " in text for text in alerts)
     assert list(compare.warnings([other, other])) == []
@@ -117,10 +119,10 @@ def test_mixed_versions_are_flagged(copy, workdir):
 
 def test_without_its_tables_a_report_leaves_out_what_needs_them_and_says_so(copy, tmp_path):
     change(copy / "config.json", tables={"source": "0", "target": "0"})
-    assert "target.npz is not the one that the run read" in results.load(copy, "copy").missing
+    assert "target.npz is not the one that the run read" in reproduction.load(copy, "copy").missing
     change(copy / "config.json", target=str(tmp_path / "gone.npz"))
     document = page.write([copy], tmp_path / "report.html", [])
-    assert "cannot be read any more" in results.load(copy, "copy").missing
+    assert "cannot be read any more" in reproduction.load(copy, "copy").missing
     alerts = [b.text for section in document.sections for b in section.blocks if isinstance(b, Alert)]
     for what in ("no tests", "no confusion matrices", "nothing by speaker", "no embeddings", "left out"):
         assert any(what in text for text in alerts), what
@@ -128,7 +130,7 @@ def test_without_its_tables_a_report_leaves_out_what_needs_them_and_says_so(copy
 
 
 def test_the_paper_stands_beside_its_own_corpora_only(workdir):
-    run = results.load(workdir, "run")
+    run = reproduction.load(workdir, "run")
     rows = [dataclasses.replace(row, source="cremad", target="ravdess") for row in run.rows]
     theirs = dataclasses.replace(run, rows=rows, label="theirs")
     (table,) = _scores_of([run, theirs])
@@ -146,12 +148,12 @@ def _scores_of(runs):
 def test_labels_tell_folders_of_one_name_apart(copy, workdir, tmp_path):
     (tmp_path / "other").mkdir()
     copy.rename(tmp_path / "other" / "run")
-    labels = [run.label for run in loading.load_all([workdir, tmp_path / "other" / "run"])]
+    labels = [run.label for run in kinds.load_all([workdir, tmp_path / "other" / "run"])]
     assert labels == [f"{workdir.parent.name}/run", "other/run"]
 
 
 def test_every_setting_is_shown_the_first_one_in_the_open(workdir):
-    run = results.load(workdir, "run")
+    run = reproduction.load(workdir, "run")
     two = dataclasses.replace(
         run, experiment=dataclasses.replace(run.experiment, heads=("abs_difference", "extra_layer")), label="two"
     )

@@ -10,8 +10,8 @@ import numpy as np
 import optax
 import pytest
 
-from siamese_jax import checkpoints
 from siamese_jax.errors import InputError
+from siamese_jax.runtime import checkpoints
 
 IDENTITY = {"config": "abc", "stage": "s"}
 
@@ -55,7 +55,7 @@ def test_a_checkpoint_of_other_work_is_refused_by_name(tmp_path, monkeypatch, wh
         identity["config"] = "xyz"
         expected = r"c: a checkpoint of other work \(config: 'abc' there, 'xyz' now\)"
     elif what == "version":
-        monkeypatch.setattr("siamese_jax.__version__", "9.9")
+        monkeypatch.setattr("siamese_jax.runtime.checkpoints.VERSION", "9.9")
         expected = r"other work \(siamese_jax: '0.1.0' there, '9.9' now\); go on with what it was made by"
     elif what == "format":
         monkeypatch.setattr(checkpoints, "FORMAT", 2)

@@ -6,15 +6,15 @@ import signal
 import pytest
 from hosts_for_tests import ends, slurm_step, start
 
-from siamese_jax import connecting, hosts, shares
 from siamese_jax.errors import InputError
+from siamese_jax.runtime import connecting, distributed, shares
 
 
 @pytest.mark.parametrize("given", [("localhost:1", None, 0), ("localhost", 2, 0), ("localhost:1", 2, 2)])
 def test_half_an_address_is_refused(given):
     with pytest.raises(InputError, match=r"coordinator localhost.*expected host:port, the same on all processes"):
-        hosts.join(*given)
-    assert (hosts.count(), hosts.index(), hosts.is_writer()) == (1, 0, True)
+        distributed.join(*given)
+    assert (distributed.count(), distributed.index(), distributed.is_writer()) == (1, 0, True)
 
 
 def test_processes_that_do_not_come_together_say_why(tmp_path):

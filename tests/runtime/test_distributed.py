@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hosts_for_tests import CHUNK, N_TRIALS, ends, open_mpi_rank, slurm_step, start
 
-from siamese_jax import peers
-from siamese_jax.lock import Lock
+from siamese_jax.runtime import peers
+from siamese_jax.runtime.lock import Lock
 
 
 def summed(ended):

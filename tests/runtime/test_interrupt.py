@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from siamese_jax import interrupt
+from siamese_jax.runtime import interrupt
 
 WORK = """
 import signal, sys, time

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from siamese_jax.errors import InputError
-from siamese_jax.lock import Lock
+from siamese_jax.runtime.lock import Lock
 
 HOLD = """
 import sys, time

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siamese_jax import checkpoints, finished, interrupt, trials
 from siamese_jax.errors import InputError
-from siamese_jax.finished import Checkpoint
+from siamese_jax.runtime import checkpoints, interrupt, partial_results, vectorize
+from siamese_jax.runtime.partial_results import Checkpoint
 
 IDENTITY = {"config": "abc", "stage": "a"}
 
@@ -32,7 +32,7 @@ class Counted:
     """A program whose chunks of two are counted; after `stop_after` of them it is stopped."""
 
     def __init__(self, stop_after=None):
-        self.chunks, self.stop_after, self.program = [], stop_after, trials.TrialProgram(double, (0,), 2)
+        self.chunks, self.stop_after, self.program = [], stop_after, vectorize.TrialProgram(double, (0,), 2)
 
     def __call__(self, x=X):
         return self.program(x, on_chunk=self._count)
@@ -96,16 +96,16 @@ def test_trials_of_another_shape_are_refused(tmp_path):
     with pytest.raises(InputError, match="another shape"):
         run(tmp_path, 0, Counted(), X[:3])
     other = Counted()
-    other.program = trials.TrialProgram(lambda x: Outcome(2 * x, jnp.full((4,), x)), (0,), 2)
+    other.program = vectorize.TrialProgram(lambda x: Outcome(2 * x, jnp.full((4,), x)), (0,), 2)
     with pytest.raises(InputError, match="another shape"):
         run(tmp_path, 0, other, X)
 
 
 def test_without_an_open_checkpoint_nothing_is_kept(tmp_path):
-    assert finished.next_call() is None
+    assert partial_results.next_call() is None
     with Checkpoint(tmp_path / "a", IDENTITY, 10):
-        assert finished.next_call() is not None
-    assert finished.next_call() is None
+        assert partial_results.next_call() is not None
+    assert partial_results.next_call() is None
 
 
 @pytest.mark.parametrize(("error", "heard"), [(interrupt.Stopped(15), InputError), (KeyError("mine"), KeyError)])

@@ -3,9 +3,9 @@
 import pytest
 from hosts_for_tests import slurm_step
 
-from siamese_jax import shares
 from siamese_jax.errors import InputError
-from siamese_jax.shares import Share
+from siamese_jax.runtime import shares
+from siamese_jax.runtime.shares import Share
 
 
 def test_a_share_is_found_or_asked_for(monkeypatch):

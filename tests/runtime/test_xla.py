@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from siamese_jax import compiling
+from siamese_jax.runtime import xla
 
 PROGRAM = """
 from siamese_jax import compiling, trials
@@ -33,23 +33,23 @@ def test_backend_options_of_the_user_stay_as_they_are():
 
 def test_other_flags_of_the_user_are_kept(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-    compiling.ask_for_one_pass()
-    compiling.ask_for_one_pass()
-    assert os.environ["XLA_FLAGS"] == f"--xla_cpu_multi_thread_eigen=false {compiling.ONE_PASS_FLAG}"
+    xla.ask_for_one_pass()
+    xla.ask_for_one_pass()
+    assert os.environ["XLA_FLAGS"] == f"--xla_cpu_multi_thread_eigen=false {xla.ONE_PASS_FLAG}"
 
 
 def test_on_accelerators_nothing_is_asked_for():
-    assert not compiling.one_pass("gpu")
-    assert compiling.cpu_option("gpu", compiling.VECTOR_OPTION, 512) == {}
+    assert not xla.one_pass("gpu")
+    assert xla.cpu_option("gpu", xla.VECTOR_OPTION, 512) == {}
 
 
 def test_an_option_that_xla_does_not_know_is_left_out():
-    assert compiling.cpu_option("cpu", "xla_cpu_of_no_effect", 1) == {}
+    assert xla.cpu_option("cpu", "xla_cpu_of_no_effect", 1) == {}
 
 
 @pytest.mark.parametrize("one_pass", [True, False])
 def test_what_is_computed_anew_is_the_same(one_pass: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(compiling, "one_pass", lambda _: one_pass)
+    monkeypatch.setattr(xla, "one_pass", lambda _: one_pass)
     x = jnp.arange(5.0)
-    both = jax.jit(lambda x: (2 * x, 2 * compiling.unshared({"x": x})["x"]))(x)
+    both = jax.jit(lambda x: (2 * x, 2 * xla.unshared({"x": x})["x"]))(x)
     np.testing.assert_array_equal(both[0], both[1])

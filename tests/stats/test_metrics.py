@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from siamese_jax import metrics
 from siamese_jax.errors import InputError
+from siamese_jax.stats import metrics
 
 N, C, S = 60, 4, 5
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from siamese_jax import metrics, stats
+from siamese_jax import stats
 from siamese_jax.errors import InputError
-from siamese_jax.stats import estimands
+from siamese_jax.stats import estimands, metrics
 
 
 def _key() -> jax.Array:

@@ -8,7 +8,7 @@ import scipy.stats
 
 from siamese_jax import stats
 from siamese_jax.errors import InputError
-from siamese_jax.stats import variance
+from siamese_jax.stats import variance_components
 
 FACTORS = ("frozen", "speakers", "draw", "seed")
 
@@ -39,8 +39,8 @@ def test_components_are_unbiased_over_four_crossed_factors() -> None:
     rng = np.random.default_rng(1)
     spreads = {(0,): 0.5, (1,): 1.0, (3,): 0.4, (1, 2): 0.7, (0, 1, 2, 3): 0.6}
     values = np.stack([_crossed(rng, (3, 4, 5, 6), spreads) for _ in range(600)])
-    _, components = jax.vmap(variance._components)(jnp.asarray(values))
-    effects = variance._effects(4)
+    _, components = jax.vmap(variance_components._components)(jnp.asarray(values))
+    effects = variance_components._effects(4)
     expected = np.array([spreads.get(effect, 0.0) ** 2 for effect in effects])
     error = np.asarray(components).std(axis=0) / np.sqrt(600)
     assert np.all(abs(np.asarray(components).mean(axis=0) - expected) < 4 * error + 1e-3)

@@ -5,13 +5,13 @@ import signal
 import jax
 import numpy as np
 import pytest
-from small import config
-from tones import tones
+from synthetic_audio import tones
+from tiny_config import config
 
-from siamese_jax import interrupt
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.train import train
 from siamese_jax.models import facenet
+from siamese_jax.runtime import interrupt
+from siamese_jax.training.facenet.loop import train
 
 CONFIG = config(epochs=4, patience=4)
 STEPS = 2

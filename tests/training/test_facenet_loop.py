@@ -3,13 +3,13 @@
 import jax
 import numpy as np
 import pytest
-from small import CONFIG, config
-from tones import tones
+from synthetic_audio import tones
+from tiny_config import CONFIG, config
 
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.embed import embed_all
-from siamese_jax.facenet.train import train
 from siamese_jax.models import facenet
+from siamese_jax.training.facenet.embed import embed_all
+from siamese_jax.training.facenet.loop import train
 
 
 def silent(_: int) -> None:

@@ -6,12 +6,12 @@ import functools
 import jax
 import numpy as np
 import pytest
-from small import CONFIG, NETWORK, config
-from tones import tones
+from synthetic_audio import tones
+from tiny_config import CONFIG, NETWORK, config
 
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.steps import Programs, _moved, _train_step
 from siamese_jax.models import facenet
+from siamese_jax.training.facenet.step import Programs, _moved, _train_step
 
 CLASS = np.repeat(np.arange(4), 8)
 

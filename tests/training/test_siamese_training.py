@@ -3,11 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import plain_forms
 import pytest
+import reference_implementation
 
-from siamese_jax import compiling, losses, pairs, training
+from siamese_jax.losses import pair_masks
+from siamese_jax.losses import siamese as losses
 from siamese_jax.models import siamese
+from siamese_jax.runtime import xla
+from siamese_jax.training import siamese as training
 
 NETWORK = siamese.SiameseSpec((8, 6, 4), "abs_difference", 4)
 TRAINING = training.TrainingSpec(1e-2, 1e-2, 1.0, "balanced", "any")
@@ -18,7 +21,7 @@ def batch():
     rng = np.random.default_rng(0)
     label = jnp.array([0, 1, 2, 3] * 3)
     x = jnp.asarray(rng.normal(size=(12, 5)) + 2 * np.eye(4, 5)[np.asarray(label)], jnp.float32)
-    return x, pairs.pair_masks(label, jnp.arange(12), jnp.zeros(12, int), jnp.ones(12, bool), "any")
+    return x, pair_masks.pair_masks(label, jnp.arange(12), jnp.zeros(12, int), jnp.ones(12, bool), "any")
 
 
 def start(frozen, seed=0):
@@ -59,7 +62,7 @@ def test_no_second_update_is_no_change(batch):
 
 def test_at_the_pole_the_ratio_update_is_skipped_and_counted():
     # The one same pair and the one different pair are equally far apart, to the bit.
-    masks = pairs.PairMasks(
+    masks = pair_masks.PairMasks(
         jnp.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]], bool), jnp.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], bool)
     )
     x = jnp.array([[0.0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [1, 0, 0, 0, 0]])
@@ -114,7 +117,7 @@ def test_a_batch_without_a_same_pair_leaves_the_ratio_update_at_zero(batch):
 @pytest.mark.parametrize("one_pass", [True, False])
 @pytest.mark.parametrize("frozen", [0, 2])
 def test_the_fast_steps_are_the_plain_ones_in_float64(batch, frozen, one_pass, monkeypatch):
-    monkeypatch.setattr(compiling, "one_pass", lambda _: one_pass)
+    monkeypatch.setattr(xla, "one_pass", lambda _: one_pass)
     with jax.enable_x64(True):
         x, masks = jnp.asarray(np.asarray(batch[0]), jnp.float64), batch[1]
         params = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), start(0)[0].params)
@@ -125,14 +128,14 @@ def test_the_fast_steps_are_the_plain_ones_in_float64(batch, frozen, one_pass, m
             return training.second_step(NETWORK, TRAINING, "ratio", state, x, masks, mask)
 
         ours = jax.jit(lambda s: jax.lax.fori_loop(0, 30, step, s))(state).params
-        plain = plain_forms.steps(TRAINING, params, (x, masks), frozen, 30)
+        plain = reference_implementation.steps(TRAINING, params, (x, masks), frozen, 30)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-8), ours, plain)
 
 
 def test_one_evaluation_in_float32_is_the_plain_one(batch):
     params = start(0)[0].params
     ours = jax.value_and_grad(lambda p: training._cross_entropy(NETWORK, p, *batch, "balanced"))(params)
-    plain = jax.value_and_grad(lambda p: plain_forms.entropy(p, *batch))(params)
+    plain = jax.value_and_grad(lambda p: reference_implementation.entropy(p, *batch))(params)
     np.testing.assert_allclose(ours[0], plain[0], rtol=1e-5)
     a, b = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(found[1])]) for found in (ours, plain))
     assert np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(b)
@@ -160,7 +163,7 @@ def test_the_first_step_is_adams():
     """After one step every weight with a gradient moved by the learning rate (Adam's bias-corrected first step)."""
     rng = np.random.default_rng(1)
     x = jnp.asarray(rng.normal(size=(8, 5)), jnp.float32)
-    masks = pairs.pair_masks(jnp.arange(8) % 2, jnp.arange(8), jnp.zeros(8, int), jnp.ones(8, bool), "any")
+    masks = pair_masks.pair_masks(jnp.arange(8) % 2, jnp.arange(8), jnp.zeros(8, int), jnp.ones(8, bool), "any")
     state, mask = start(0)
     after = training.cross_entropy_step(NETWORK, TRAINING, state, x, masks, mask)
     moved = np.abs(np.asarray(after.params["head"]["kernel"] - state.params["head"]["kernel"]))

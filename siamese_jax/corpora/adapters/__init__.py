@@ -4,9 +4,9 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
-from siamese_jax.corpora import casia, cremad, emodb, emovo, enterface05, iemocap, nemo, ravdess, savee, tess
-from siamese_jax.corpora.folders import Label
+from siamese_jax.corpora.adapters import casia, cremad, emodb, emovo, enterface05, iemocap, nemo, ravdess, savee, tess
 from siamese_jax.corpora.manifest import Clip, Manifest
+from siamese_jax.corpora.scanning import Label
 from siamese_jax.errors import InputError
 
 __all__ = ["CORPORA", "NAME_PARSERS", "Clip", "Label", "Manifest", "name_parser", "scan"]
@@ -53,7 +53,9 @@ def scan(name: str, root: str | Path, **options: bool) -> Manifest:
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
-        raise InputError(f"corpus {name}: {error}; see the scan function of siamese_jax.corpora.{name}") from error
+        raise InputError(
+            f"corpus {name}: {error}; see the scan function of siamese_jax.corpora.adapters.{name}"
+        ) from error
 
 
 def name_parser(corpus: str) -> Callable[[str], Label | None]:

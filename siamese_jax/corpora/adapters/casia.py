@@ -7,8 +7,8 @@ Files are `wangzhe/angry/201.wav`: speaker, emotion, text; for neutral, normal o
 import re
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.folders import Label, Layout, scan_names
 from siamese_jax.corpora.manifest import Manifest
+from siamese_jax.corpora.scanning import Label, Layout, scan_names
 
 EMOTION_WORDS = {
     "angry": "anger", "fear": "fear", "happy": "happiness", "neutral": "neutral", "normal": "neutral",
@@ -33,7 +33,7 @@ def scan(root: str | Path) -> Manifest:
     """The manifest of the folder that holds liuchanhg, wangzhe, zhaoquanyin, ZhaoZuoxiang.
 
     Raises:
-      InputError: as `siamese_jax.corpora.folders.scan_names`.
+      InputError: as `siamese_jax.corpora.scanning.scan_names`.
     """
     return scan_names(root, _LAYOUT)
 

@@ -13,9 +13,9 @@ import dataclasses
 import re
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.csvs import read_csv
-from siamese_jax.corpora.folders import Label, Layout, scan_names
+from siamese_jax.corpora.csv_files import read_csv
 from siamese_jax.corpora.manifest import Manifest
+from siamese_jax.corpora.scanning import Label, Layout, scan_names
 from siamese_jax.errors import InputError
 
 EMOTION_CODES = {
@@ -41,7 +41,7 @@ def scan(root: str | Path) -> Manifest:
     """The manifest of the folder AudioWAV, or of the clone above it.
 
     Raises:
-      InputError: as `siamese_jax.corpora.folders.scan_names`, or VideoDemographics.csv has an actor of unknown sex.
+      InputError: as `siamese_jax.corpora.scanning.scan_names`, or VideoDemographics.csv has an actor of unknown sex.
     """
     manifest = scan_names(root, _LAYOUT)
     sexes = _read_sexes(manifest)

@@ -7,8 +7,8 @@ the German word), version.
 import re
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.folders import Label, Layout, scan_names
 from siamese_jax.corpora.manifest import Manifest
+from siamese_jax.corpora.scanning import Label, Layout, scan_names
 
 EMOTION_CODES = {
     "W": "anger", "F": "happiness", "T": "sadness", "A": "fear", "E": "disgust", "L": "boredom", "N": "neutral",
@@ -32,7 +32,7 @@ def scan(root: str | Path) -> Manifest:
     """The manifest of the folder wav, or of the one that holds it.
 
     Raises:
-      InputError: as `siamese_jax.corpora.folders.scan_names`.
+      InputError: as `siamese_jax.corpora.scanning.scan_names`.
     """
     return scan_names(root, _LAYOUT)
 

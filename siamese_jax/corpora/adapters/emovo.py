@@ -6,8 +6,8 @@ Three women and three men, 7 emotions, 14 sentences: 588 clips. Names such as ra
 import re
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.folders import Label, Layout, scan_names
 from siamese_jax.corpora.manifest import Manifest
+from siamese_jax.corpora.scanning import Label, Layout, scan_names
 
 EMOTION_CODES = {
     "rab": "anger", "gio": "happiness", "tri": "sadness", "pau": "fear", "dis": "disgust", "sor": "surprise",
@@ -31,7 +31,7 @@ def scan(root: str | Path) -> Manifest:
     """The manifest of the folder that holds f1, f2, f3, m1, m2, m3.
 
     Raises:
-      InputError: as `siamese_jax.corpora.folders.scan_names`.
+      InputError: as `siamese_jax.corpora.scanning.scan_names`.
     """
     return scan_names(root, _LAYOUT)
 

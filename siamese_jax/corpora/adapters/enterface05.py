@@ -12,8 +12,8 @@ recording for each emotion instead of five sentences (s6_an): left out unless as
 import re
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.folders import Label, Layout, scan_names
 from siamese_jax.corpora.manifest import Manifest
+from siamese_jax.corpora.scanning import Label, Layout, scan_names
 
 EMOTION_CODES = {
     "an": "anger", "di": "disgust", "fe": "fear", "ha": "happiness", "sa": "sadness", "su": "surprise",
@@ -46,7 +46,7 @@ def scan(root: str | Path, unsegmented: bool = False) -> Manifest:
       unsegmented: keep subject 6, whose recordings are not cut into sentences.
 
     Raises:
-      InputError: as `siamese_jax.corpora.folders.scan_names`.
+      InputError: as `siamese_jax.corpora.scanning.scan_names`.
     """
     return scan_names(root, _layout(unsegmented))
 

@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.folders import Label, Layout, require_content, require_folder, sound_files
 from siamese_jax.corpora.manifest import Clip, Manifest
+from siamese_jax.corpora.scanning import Label, Layout, require_content, require_folder, sound_files
 from siamese_jax.errors import InputError
 
 EMOTION_CODES = {

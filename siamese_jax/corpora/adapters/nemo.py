@@ -7,8 +7,8 @@ SM0_happiness_2: speaker, emotion, sentence.
 import re
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.folders import Label, Layout, scan_names
 from siamese_jax.corpora.manifest import Manifest
+from siamese_jax.corpora.scanning import Label, Layout, scan_names
 
 EMOTION_WORDS = {
     "anger": "anger", "fear": "fear", "happiness": "happiness", "neutral": "neutral", "sadness": "sadness",
@@ -29,7 +29,7 @@ def scan(root: str | Path) -> Manifest:
     """The manifest of the folder samples, or of one above it.
 
     Raises:
-      InputError: as `siamese_jax.corpora.folders.scan_names`.
+      InputError: as `siamese_jax.corpora.scanning.scan_names`.
     """
     return scan_names(root, _LAYOUT)
 

@@ -11,8 +11,8 @@ speech (03-01) is kept, or one take could be trained and tested on at once. Two 
 import re
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.folders import Label, Layout, scan_names
 from siamese_jax.corpora.manifest import Manifest
+from siamese_jax.corpora.scanning import Label, Layout, scan_names
 
 EMOTION_CODES = {
     "01": "neutral", "02": "calm", "03": "happiness", "04": "sadness",
@@ -36,7 +36,7 @@ def scan(root: str | Path) -> Manifest:
     """The manifest of the folder that holds Actor_01 ... Actor_24 (or of one above it).
 
     Raises:
-      InputError: as `siamese_jax.corpora.folders.scan_names`.
+      InputError: as `siamese_jax.corpora.scanning.scan_names`.
     """
     return scan_names(root, _LAYOUT)
 

@@ -7,8 +7,8 @@ one folder write DC_a01.wav. Clip ids here have the latter form.
 import re
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.folders import Label, Layout, scan_names
 from siamese_jax.corpora.manifest import Manifest
+from siamese_jax.corpora.scanning import Label, Layout, scan_names
 
 EMOTION_CODES = {
     "a": "anger", "d": "disgust", "f": "fear", "h": "happiness", "n": "neutral", "sa": "sadness", "su": "surprise",
@@ -34,7 +34,7 @@ def scan(root: str | Path) -> Manifest:
     """The manifest of the folder that holds DC, JE, JK, KL, or the files DC_a01.wav.
 
     Raises:
-      InputError: as `siamese_jax.corpora.folders.scan_names`.
+      InputError: as `siamese_jax.corpora.scanning.scan_names`.
     """
     return scan_names(root, _LAYOUT)
 

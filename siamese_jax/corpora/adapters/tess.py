@@ -9,8 +9,8 @@ second time one folder deeper: the second copy is left out.
 import re
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.folders import Label, Layout, scan_names
 from siamese_jax.corpora.manifest import Manifest
+from siamese_jax.corpora.scanning import Label, Layout, scan_names
 
 EMOTION_WORDS = {
     "angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "happiness", "neutral": "neutral",
@@ -34,7 +34,7 @@ def scan(root: str | Path) -> Manifest:
     """The manifest of the folder that holds OAF_angry, YAF_angry and the like.
 
     Raises:
-      InputError: as `siamese_jax.corpora.folders.scan_names`.
+      InputError: as `siamese_jax.corpora.scanning.scan_names`.
     """
     return scan_names(root, _LAYOUT)
 

@@ -9,7 +9,7 @@ SHIPPED = ("emodb", "ravdess")
 
 
 def shipped(name: str) -> Path:
-    """The path of a shipped table (.npz), to be read with `siamese_jax.corpora.tables.read_table`.
+    """The path of a shipped table (.npz), to be read with `siamese_jax.datasets.table_files.read_table`.
 
     Raises:
       InputError: no such table ships.

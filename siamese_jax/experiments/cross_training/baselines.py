@@ -16,14 +16,17 @@ import numpy as np
 import xarray as xr
 from absl import logging
 
-from siamese_jax import alternatives, classify, pairs, scaling, stages
-from siamese_jax.datasets import Dataset
-from siamese_jax.facenet.corpus import Corpus
-from siamese_jax.facenet.settings import CrossTraining
-from siamese_jax.models import siamese
-from siamese_jax.progress import Bars
-from siamese_jax.stages import Plan
-from siamese_jax.workdir import WorkDir
+from siamese_jax.datasets import scaling_scopes
+from siamese_jax.datasets.dataset import Dataset
+from siamese_jax.datasets.draws import FewShotDraws
+from siamese_jax.datasets.folds import Split
+from siamese_jax.experiments.cross_training.config import CrossTraining
+from siamese_jax.experiments.cross_training.corpora import Corpus
+from siamese_jax.experiments.workdir import WorkDir
+from siamese_jax.models import siamese, similarity
+from siamese_jax.protocols import baselines, stages
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.runtime.progress import Bars
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +86,7 @@ def run(
     return found
 
 
-def splits(corpus: Corpus) -> list[stages.Split]:
+def splits(corpus: Corpus) -> list[Split]:
     """FaceNet's folds for a system that needs no validation."""
     return [(np.union1d(fold.train, fold.validation), fold.test) for fold in corpus.folds]
 
@@ -94,7 +97,7 @@ def _run(
     target = corpora[system.target]
     source = next(c for c in corpora.values() if c.name == system.source).dataset
     experiment = e.feature_experiment(system.source, system.target, emotions)
-    no_draws = pairs.FewShotDraws(np.zeros((0, 0), int), np.zeros((0, 0, 0), int))
+    no_draws = FewShotDraws(np.zeros((0, 0), int), np.zeros((0, 0, 0), int))
     plan = Plan(experiment, source, target.dataset, no_draws, 0)
     tested = np.zeros(len(target.dataset), bool)
     tested[np.concatenate([fold.test for fold in target.folds])] = True
@@ -107,7 +110,7 @@ def _run(
     )
 
 
-def _siamese(plan: Plan, system: System, folds: Sequence[stages.Split], shown: Bars) -> xr.Dataset:
+def _siamese(plan: Plan, system: System, folds: Sequence[Split], shown: Bars) -> xr.Dataset:
     e, title = plan.experiment, f"Siamese on {system.target}, from {system.source}"
     start = time.perf_counter()
     if system.in_domain:
@@ -116,7 +119,7 @@ def _siamese(plan: Plan, system: System, folds: Sequence[stages.Split], shown: B
     else:
         n_runs, reference = e.n_seeds, len(plan.source)
         trained = stages.source_training(plan, system.head, system.scope, shown.start(title, n_runs))
-        scope = scaling.out_of_domain_scope(plan.source, plan.target, system.scope)
+        scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, system.scope)
         params = stages.params_from_arrays(trained)
         found = stages.out_of_domain(plan, system.head, scope, params, lambda _: None)
     seconds = time.perf_counter() - start
@@ -135,7 +138,7 @@ def _siamese_cost(plan: Plan, head: str, n_reference: int) -> tuple[int, float]:
     n = len(dataset)
     rows = np.resize(np.arange(n), n_reference)
     program = jax.jit(
-        lambda p, query, reference, label: classify.classify(
+        lambda p, query, reference, label: similarity.classify(
             spec.network, p, query, reference, label, jnp.ones(n_reference, bool), spec.n_classes, spec.pooling
         )
     )
@@ -147,7 +150,7 @@ def _siamese_cost(plan: Plan, head: str, n_reference: int) -> tuple[int, float]:
     return sum(leaf.size for leaf in jax.tree.leaves(params)), seconds / n
 
 
-def _classifier(plan: Plan, system: System, folds: Sequence[stages.Split], shown: Bars) -> xr.Dataset:
+def _classifier(plan: Plan, system: System, folds: Sequence[Split], shown: Bars) -> xr.Dataset:
     dataset = plan.target
     predictions = np.zeros(len(dataset), np.int8)
     fit = classified = 0.0
@@ -155,7 +158,7 @@ def _classifier(plan: Plan, system: System, folds: Sequence[stages.Split], shown
     tasks = list(_tasks(plan, system, dataset, folds))
     advance = shown.start(f"{system.method} on {system.target}, from {system.source}", len(tasks))
     for rows, task in tasks:
-        model: Any = alternatives.ALTERNATIVES[system.method]()
+        model: Any = baselines.ALTERNATIVES[system.method]()
         start = time.perf_counter()
         model.fit(task.x.astype(np.float64), task.label, sample_weight=task.weight)
         fitted = time.perf_counter()
@@ -171,12 +174,12 @@ def _classifier(plan: Plan, system: System, folds: Sequence[stages.Split], shown
 
 
 def _tasks(
-    plan: Plan, system: System, dataset: Dataset, folds: Sequence[stages.Split]
-) -> Iterator[tuple[np.ndarray, alternatives.Task]]:
+    plan: Plan, system: System, dataset: Dataset, folds: Sequence[Split]
+) -> Iterator[tuple[np.ndarray, baselines.Task]]:
     if system.in_domain:
-        yield from alternatives.in_domain_tasks(plan, system.scope, folds)[0]
+        yield from baselines.in_domain_tasks(plan, system.scope, folds)[0]
     else:
-        yield np.arange(len(dataset)), alternatives.source_task(plan, system.scope)
+        yield np.arange(len(dataset)), baselines.source_task(plan, system.scope)
 
 
 def _n_parameters(model: Any) -> int:

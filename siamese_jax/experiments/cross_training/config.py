@@ -8,18 +8,20 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from siamese_jax import config, corpora
-from siamese_jax.config import Experiment
+from siamese_jax.corpora import adapters
+from siamese_jax.corpora.manifest import EMOTIONS
+from siamese_jax.datasets.folds import SPLITS
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.cells import Cell, chosen, matrix
-from siamese_jax.facenet.config import TrainConfig
-from siamese_jax.facenet.decision import DECISIONS
-from siamese_jax.facenet.folds import SPLITS
+from siamese_jax.experiments.cross_training.matrix import Cell, chosen, matrix
 from siamese_jax.features.augment import AugmentConfig
 from siamese_jax.features.images import VIEWS, ImageConfig
 from siamese_jax.features.segments import SegmentConfig
+from siamese_jax.models.embedding_classifiers import DECISIONS
 from siamese_jax.models.facenet import FaceNetConfig
-from siamese_jax.types import EMOTIONS
+from siamese_jax.protocols import config
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.runtime.config_dict import record
+from siamese_jax.training.facenet.config import TrainConfig
 
 EXAMPLE = "configs/facenet.py"
 PROJECTIONS = ("tsne", "pca")
@@ -166,7 +168,7 @@ def resolve(given: ConfigDict) -> CrossTraining:
     Raises:
       InputError: a key is unknown or missing, or a value is of the wrong type or out of range; the message names it.
     """
-    found = config.record(CrossTraining, given.to_dict(), "config", EXAMPLE)
+    found = record(CrossTraining, given.to_dict(), "config", EXAMPLE)
     _check(found)
     return found
 
@@ -206,10 +208,10 @@ def _check_corpus(name: str, one: CorpusSettings) -> None:
         raise InputError(f"config.corpora holds {name!r}; names are of letters, digits and underscores")
     relabelling(name, one)
     is_manifest = one.audio.lower().endswith(".csv")
-    if one.audio and not is_manifest and name not in corpora.CORPORA:
+    if one.audio and not is_manifest and name not in adapters.CORPORA:
         raise InputError(
             f"config.corpora.{name}.audio is {one.audio!r}: {name} is no corpus that the package knows "
-            f"({', '.join(corpora.CORPORA)}); give a CSV manifest (file, emotion, speaker), a name ending in .csv"
+            f"({', '.join(adapters.CORPORA)}); give a CSV manifest (file, emotion, speaker), a name ending in .csv"
         )
     if is_manifest and one.options:
         raise InputError(f"config.corpora.{name}.options are for folders; a manifest has none")

@@ -13,19 +13,20 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from siamese_jax import corpora, datasets
-from siamese_jax.corpora import tables
+from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import Manifest, read_manifest
-from siamese_jax.datasets import Dataset
+from siamese_jax.datasets import dataset as datasets
+from siamese_jax.datasets import extraction, table_files
+from siamese_jax.datasets import segments as sources
+from siamese_jax.datasets.dataset import Dataset
+from siamese_jax.datasets.feature_table import FeatureTable
+from siamese_jax.datasets.folds import Fold, check_folds, random_folds, speaker_folds
+from siamese_jax.datasets.segments import SegmentSource
 from siamese_jax.errors import InputError
-from siamese_jax.facenet import source as sources
-from siamese_jax.facenet.folds import Fold, check_folds, random_folds, speaker_folds
-from siamese_jax.facenet.settings import CorpusSettings, CrossTraining, relabelling
-from siamese_jax.facenet.source import SegmentSource
-from siamese_jax.features import extract, is09
-from siamese_jax.machine import available_cores
-from siamese_jax.progress import Bars
-from siamese_jax.types import FeatureTable
+from siamese_jax.experiments.cross_training.config import CorpusSettings, CrossTraining, relabelling
+from siamese_jax.features import is09
+from siamese_jax.runtime.devices import available_cores
+from siamese_jax.runtime.progress import Bars
 
 TIMED = 128
 """Clips that the extraction of features is timed on."""
@@ -75,7 +76,7 @@ def _manifest(name: str, one: CorpusSettings) -> Manifest:
     if one.audio.lower().endswith(".csv"):
         manifest = read_manifest(one.audio, aliases=words)
     else:
-        manifest = corpora.scan(name, one.audio, **dict.fromkeys(one.options, True))
+        manifest = adapters.scan(name, one.audio, **dict.fromkeys(one.options, True))
     clips = tuple(dataclasses.replace(c, emotion=words.get(c.emotion, c.emotion)) for c in manifest)
     return dataclasses.replace(manifest, clips=clips)
 
@@ -202,16 +203,16 @@ def _features(name: str, manifest: Manifest, cache: Path) -> FeatureTable:
     """The 64 features of every clip, whatever its emotion; computed once for a corpus as it is."""
     file = cache / f"features-{name}-{is09.VERSION}-{digest(manifest)[:16]}.npz"
     if file.exists():
-        return tables.read_table(file)
-    return extract.extract(manifest, file, extract.Options(available_cores(), strict=False))
+        return table_files.read_table(file)
+    return extraction.extract(manifest, file, extraction.Options(available_cores(), strict=False))
 
 
 def _seconds_per_clip(manifest: Manifest, rows: np.ndarray) -> float:
     """Seconds to decode a clip and compute its features, on all cores: the second time, so that nothing compiles."""
     some = rows[np.unique(np.linspace(0, len(rows) - 1, min(TIMED, len(rows))).astype(int))]
     clips = dataclasses.replace(manifest, clips=tuple(manifest.clips[i] for i in some.tolist()))
-    options = extract.Options(available_cores(), strict=False)
-    extract.compute_table(clips, options)
+    options = extraction.Options(available_cores(), strict=False)
+    extraction.compute_table(clips, options)
     start = time.perf_counter()
-    extract.compute_table(clips, options)
+    extraction.compute_table(clips, options)
     return (time.perf_counter() - start) / len(clips)

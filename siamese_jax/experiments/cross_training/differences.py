@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from siamese_jax import stats
-from siamese_jax.facenet import intervals
-from siamese_jax.facenet.cells import cell_name, comparison
-from siamese_jax.facenet.plan import Plan
-from siamese_jax.facenet.records import Difference
-from siamese_jax.facenet.results import Counted
+from siamese_jax.experiments.cross_training import intervals
+from siamese_jax.experiments.cross_training.matrix import cell_name, comparison
+from siamese_jax.experiments.cross_training.plan import Plan
+from siamese_jax.experiments.cross_training.records import Difference
+from siamese_jax.experiments.cross_training.results import Counted
 from siamese_jax.stats import estimands
 from siamese_jax.stats.records import Interval
 

@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from siamese_jax.batches import plan_batches
+from siamese_jax.datasets.class_batches import plan_batches
+from siamese_jax.datasets.segments import SegmentSource
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.cells import Cell, Material
-from siamese_jax.facenet.config import TrainConfig
-from siamese_jax.facenet.corpus import Corpus
-from siamese_jax.facenet.settings import CrossTraining
-from siamese_jax.facenet.source import SegmentSource
+from siamese_jax.experiments.cross_training.config import CrossTraining
+from siamese_jax.experiments.cross_training.corpora import Corpus
+from siamese_jax.experiments.cross_training.matrix import Cell, Material
 from siamese_jax.models import facenet
+from siamese_jax.training.facenet.config import TrainConfig
 
 PARTS = ("train", "validation", "test", "left out")
 """What a clip is in a fold, by the number in `part`."""

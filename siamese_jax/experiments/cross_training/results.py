@@ -9,16 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from siamese_jax import metrics
-from siamese_jax.facenet import intervals, systems
-from siamese_jax.facenet.cells import Cell, cell_name
-from siamese_jax.facenet.corpus import Corpus
-from siamese_jax.facenet.decision import DECISIONS
-from siamese_jax.facenet.plan import PARTS, Plan, fold_name
-from siamese_jax.facenet.records import Row
-from siamese_jax.scaling import IN_DOMAIN_SCOPE, out_of_domain_scope
-from siamese_jax.stats import estimands
-from siamese_jax.workdir import WorkDir
+from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE, out_of_domain_scope
+from siamese_jax.experiments.cross_training import baselines, intervals
+from siamese_jax.experiments.cross_training.corpora import Corpus
+from siamese_jax.experiments.cross_training.matrix import Cell, cell_name
+from siamese_jax.experiments.cross_training.plan import PARTS, Plan, fold_name
+from siamese_jax.experiments.cross_training.records import Row
+from siamese_jax.experiments.workdir import WorkDir
+from siamese_jax.models.embedding_classifiers import DECISIONS
+from siamese_jax.stats import estimands, metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,14 +40,14 @@ def finished(plan: Plan, work: WorkDir) -> list[Cell]:
 def collect(plan: Plan, work: WorkDir) -> list[Counted]:
     """Every finished system and cell; FaceNet with every decision."""
     found = [
-        _of_system(plan, work, one) for one in systems.every(plan.settings, list(plan.corpora)) if work.has(one.name)
+        _of_system(plan, work, one) for one in baselines.every(plan.settings, list(plan.corpora)) if work.has(one.name)
     ]
     for cell in finished(plan, work):
         found += [_of_cell(plan, work, cell, kind) for kind in DECISIONS]
     return found
 
 
-def _of_system(plan: Plan, work: WorkDir, one: systems.System) -> Counted:
+def _of_system(plan: Plan, work: WorkDir, one: baselines.System) -> Counted:
     corpus, kept = plan.corpora[one.target], work.arrays(one.name, xr.Dataset)
     counts = _counts(plan, corpus, kept.predictions.transpose("run", "clip").values, kept.tested.values)
     if one.in_domain:

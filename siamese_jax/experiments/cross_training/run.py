@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,20 @@ import numpy as np
 import xarray as xr
 from absl import logging
 
-from siamese_jax import interrupt
-from siamese_jax.batches import plan_batches
-from siamese_jax.facenet import corpus as corpora
-from siamese_jax.facenet import decision, differences, results, systems
-from siamese_jax.facenet.cells import Cell, Material
-from siamese_jax.facenet.config import TrainConfig
-from siamese_jax.facenet.corpus import Corpus
-from siamese_jax.facenet.embed import embed_all
-from siamese_jax.facenet.plan import PARTS, Part, Plan, described, fold_name
-from siamese_jax.facenet.settings import CrossTraining
-from siamese_jax.facenet.train import Trained, train
-from siamese_jax.io import write_json
-from siamese_jax.models import facenet, facenet_weights
-from siamese_jax.progress import Bars, bars
-from siamese_jax.report import crosstraining as report
-from siamese_jax.workdir import WorkDir
+from siamese_jax.datasets.class_batches import plan_batches
+from siamese_jax.experiments.cross_training import baselines, corpora, differences, results
+from siamese_jax.experiments.cross_training.config import CrossTraining
+from siamese_jax.experiments.cross_training.corpora import Corpus
+from siamese_jax.experiments.cross_training.matrix import Cell, Material
+from siamese_jax.experiments.cross_training.plan import PARTS, Part, Plan, described, fold_name
+from siamese_jax.experiments.workdir import WorkDir
+from siamese_jax.models import embedding_classifiers, facenet, facenet_weights
+from siamese_jax.runtime import interrupt
+from siamese_jax.runtime.files import write_json
+from siamese_jax.runtime.progress import Bars, bars
+from siamese_jax.training.facenet.config import TrainConfig
+from siamese_jax.training.facenet.embed import embed_all
+from siamese_jax.training.facenet.loop import Trained, train
 
 KIND = "facenet"
 MAY_CHANGE = ("corpora", "target", "new_corpus", "cells", "decision", "level", "keep_weights")
@@ -39,15 +38,17 @@ MAY_CHANGE = ("corpora", "target", "new_corpus", "cells", "decision", "level", "
 identifies a corpus, its folds among it, stands in the work directory's digests."""
 
 
-def run(e: CrossTraining, workdir: str | Path, cache: str | Path) -> None:
+def run(
+    e: CrossTraining, workdir: str | Path, cache: str | Path, after_cell: Callable[[Path], None] = lambda path: None
+) -> None:
     """Runs what is not there yet of the systems on features and of the cells, in order.
 
     Writes config.json, corpora.json, arrays/ (netCDF, a file for each system, cell and fold) and weights/; and after
-    each cell what is known by then: summary.json (`records.Row`), differences.json, facenet.md with figures/, and
-    provenance.json.
+    each cell what is known by then: summary.json (`records.Row`), differences.json and provenance.json.
 
     Args:
       cache: folder of decoded samples and features, which work directories may share and which may be removed.
+      after_cell: called with the work directory when a cell's results are written.
 
     Raises:
       InputError: a corpus, its folds or the configuration cannot be used (before anything is trained), the folder
@@ -64,10 +65,11 @@ def run(e: CrossTraining, workdir: str | Path, cache: str | Path) -> None:
     # The folder comes after the checks: what was refused leaves nothing that a mended configuration would differ from.
     with WorkDir(workdir, e, digests, KIND, may_change=MAY_CHANGE) as work, bars() as shown:
         write_json(work.path / "corpora.json", described(plan))
-        systems.run(e, emotions, plan.corpora, work, shown)
+        baselines.run(e, emotions, plan.corpora, work, shown)
         for cell in cells:
             run_cell(plan, work, shown, cell)
             _write(plan, work, time.perf_counter() - start)
+            after_cell(work.path)
 
 
 def _write(plan: Plan, work: WorkDir, seconds: float) -> None:
@@ -76,7 +78,6 @@ def _write(plan: Plan, work: WorkDir, seconds: float) -> None:
     compared = differences.between(plan, found)
     write_json(work.path / "differences.json", [dataclasses.asdict(one) for one in compared])
     work.write_provenance(seconds)
-    report.write(work.path)
 
 
 def run_cell(plan: Plan, work: WorkDir, shown: Bars, cell: Cell) -> None:
@@ -190,11 +191,11 @@ def labelled(plan: Plan, corpus: Corpus, fold: int, emb_KxE: np.ndarray) -> xr.D
     place_K, n = corpus.place, len(data)
     trained_K = np.isin(place_K, one.train)
     scores = []
-    for kind in decision.DECISIONS:
-        by_segment = decision.segment_scores(
+    for kind in embedding_classifiers.DECISIONS:
+        by_segment = embedding_classifiers.segment_scores(
             kind, emb_KxE, emb_KxE[trained_K], data.label[place_K[trained_K]], len(plan.emotions), e.neighbours
         )
-        scores.append(decision.utterance_scores(by_segment, place_K, n))
+        scores.append(embedding_classifiers.utterance_scores(by_segment, place_K, n))
     part = np.full(n, PARTS.index("left out"), np.int8)
     for name in ("train", "validation", "test"):
         part[getattr(one, name)] = PARTS.index(name)
@@ -203,11 +204,11 @@ def labelled(plan: Plan, corpus: Corpus, fold: int, emb_KxE: np.ndarray) -> xr.D
         {
             "predictions": (("decision", "clip"), stacked.argmax(axis=2).astype(np.int8)),
             "scores": (("decision", "clip", "class"), stacked),
-            "embedding": (("clip", "unit"), decision.utterance_scores(emb_KxE, place_K, n)),
+            "embedding": (("clip", "unit"), embedding_classifiers.utterance_scores(emb_KxE, place_K, n)),
             "part": ("clip", part),
         },
         coords={
-            "decision": list(decision.DECISIONS),
+            "decision": list(embedding_classifiers.DECISIONS),
             "class": list(plan.emotions),
             "clip": data.table.clip.astype(object),
             "emotion": ("clip", data.table.emotion.astype(object)),

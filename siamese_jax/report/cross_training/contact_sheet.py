@@ -10,12 +10,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from siamese_jax.corpora.audio import decode
 from siamese_jax.corpora.manifest import Manifest
 from siamese_jax.errors import ClipError, InputError
-from siamese_jax.features.audio import decode
 from siamese_jax.features.images import ImageConfig, view_images
 from siamese_jax.features.segments import SegmentConfig, cut
-from siamese_jax.io import atomic_path
+from siamese_jax.runtime.files import atomic_path
 
 SUFFIXES = (".png", ".pdf", ".svg")
 

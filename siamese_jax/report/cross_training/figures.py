@@ -8,15 +8,17 @@ import xarray as xr
 from matplotlib.ticker import MaxNLocator
 from sklearn.manifold import TSNE
 
-from siamese_jax.facenet.cells import MATRIX, Cell, cell_name, chosen, comparison
-from siamese_jax.facenet.plan import PARTS, fold_name
-from siamese_jax.facenet.records import Row
-from siamese_jax.report import confusion, drawing, words
-from siamese_jax.report.cache import cached
-from siamese_jax.report.crosstraining_tables import score
-from siamese_jax.report.document import Block, Fold, Gallery, Heading, Paragraph, Picture, Table
-from siamese_jax.report.embeddings import principal_plane
-from siamese_jax.report.matrices import Matrix
+from siamese_jax.experiments.cross_training.matrix import MATRIX, Cell, cell_name, chosen, comparison
+from siamese_jax.experiments.cross_training.plan import PARTS, fold_name
+from siamese_jax.experiments.cross_training.records import Row
+from siamese_jax.report.cross_training.tables import score
+from siamese_jax.report.loading.cache import cached
+from siamese_jax.report.loading.cross_training import Matrix
+from siamese_jax.report.render import figures
+from siamese_jax.report.render import text as words
+from siamese_jax.report.render.document import Block, Fold, Gallery, Heading, Paragraph, Picture, Table
+from siamese_jax.report.sections import confusion
+from siamese_jax.report.sections.embeddings import principal_plane
 
 CURVES = (("loss", "triplet loss, training"), ("validation_loss", "triplet loss, validation"),
           ("segment_uar", "UAR of validation segments"), ("triplets", "triplets by anchor and positive"))  # fmt: skip
@@ -101,8 +103,8 @@ def _curve(folds: list[xr.Dataset], quantity: str, y_label: str, name: str, titl
     values = [fold[quantity].values for fold in folds]
     best = [int(fold.attrs["best_epoch"]) for fold in folds]
 
-    def draw() -> drawing.Figure:
-        figure, axis = drawing.panel(2.5)
+    def draw() -> figures.Figure:
+        figure, axis = figures.panel(2.5)
         for curve, at in zip(values, best):
             axis.plot(np.arange(1, len(curve) + 1), curve, color="#0072B2", linewidth=0.8, alpha=0.7)
             axis.plot([at + 1], [curve[at]], color="#D55E00", marker="o", markersize=3.5, linestyle="")
@@ -116,7 +118,7 @@ def _curve(folds: list[xr.Dataset], quantity: str, y_label: str, name: str, titl
         f"fold {i}: {c[0]:.3f} to {c[-1]:.3f}, best epoch {at + 1}" for i, (c, at) in enumerate(zip(values, best))
     )
     return Picture(
-        name, drawing.png(draw), f"{title} by epoch. {ends}.",
+        name, figures.png(draw), f"{title} by epoch. {ends}.",
         f"{y_label} by epoch, a line for each fold, n = {len(values)}; the dot is the epoch that was kept.",
     )  # fmt: skip
 
@@ -145,9 +147,9 @@ def _plane(run: Matrix, cell: Cell, name: str) -> Picture:
     plane = projected(run, kept.embedding.values[rows], name)
     emotion, tested = kept.emotion.values[rows], part[rows] == PARTS.index("test")
 
-    def draw() -> drawing.Figure:
-        figure, axis = drawing.panel(3.7)
-        for noun, (color, marker) in zip(run.emotions, drawing.EMOTION_STYLES):
+    def draw() -> figures.Figure:
+        figure, axis = figures.panel(3.7)
+        for noun, (color, marker) in zip(run.emotions, figures.EMOTION_STYLES):
             for which, face, text in ((~tested, "none", None), (tested, color, noun)):
                 at = which & (emotion == noun)
                 axis.scatter(plane[at, 0], plane[at, 1], s=14 if face != "none" else 8, facecolors=face,
@@ -155,13 +157,13 @@ def _plane(run: Matrix, cell: Cell, name: str) -> Picture:
                              alpha=1 if face != "none" else 0.45)  # fmt: skip
         axis.set_xticks([])
         axis.set_yticks([])
-        axis.set_title(drawing.literal(str(cell)))
-        drawing.legend_below(figure, axis, 4, markerscale=1.6)
+        axis.set_title(figures.literal(str(cell)))
+        figures.legend_below(figure, axis, 4, markerscale=1.6)
         return figure
 
     n_test = int(tested.sum())
     return Picture(
-        name, drawing.png(draw),
+        name, figures.png(draw),
         f"Embeddings of {len(rows)} clips under {cell}, fold 0, marked by emotion; {n_test} of them are test clips.",
         f"{cell}, fold 0, n = {words.plural(n_test, 'test clip')} (filled) and {len(rows) - n_test} training clips "
         "(hollow); one network, no interval.",

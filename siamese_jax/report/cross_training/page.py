@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from siamese_jax.io import atomic_path, write_text
-from siamese_jax.report import crosstraining_figures as figures
-from siamese_jax.report import crosstraining_tables as tables
-from siamese_jax.report import markdown, origin
-from siamese_jax.report.document import Alert, Block, Code, Document, Fold, Heading, Paragraph, Section, Table
-from siamese_jax.report.matrices import Matrix, load
+from siamese_jax.report.cross_training import figures, tables
+from siamese_jax.report.loading.cross_training import Matrix, load
+from siamese_jax.report.render import markdown
+from siamese_jax.report.render.document import Alert, Block, Code, Document, Fold, Heading, Paragraph, Section, Table
+from siamese_jax.report.sections import provenance
+from siamese_jax.runtime.files import atomic_path, write_text
 
 
 def write(path: Path) -> None:
@@ -72,9 +72,9 @@ def _provenance(runs: Sequence[Matrix], command: list[str]) -> Iterator[Block]:
         yield Heading(f"{run.label}: {run.corpora}")
         yield from (Alert(note) for note in run.notes)
         digests = [(f"corpus {name}", text) for name, text in run.config.get("tables", {}).items()]
-        yield Table("How these results were made.", ("", ""), [*origin.facts(run.provenance), *digests])
+        yield Table("How these results were made.", ("", ""), [*provenance.facts(run.provenance), *digests])
         yield Paragraph("To run it again (a run that stopped goes on where it was):")
-        yield Code(origin.rerun(run.provenance.get("command", [])))
+        yield Code(provenance.rerun(run.provenance.get("command", [])))
         values = list(_flat(run.config))
         yield Fold(f"Configuration of {run.label}", [Table("Every setting.", ("setting", "value"), values)])
     if command:

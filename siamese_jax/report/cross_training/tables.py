@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from siamese_jax.facenet.cells import MATRIX, cell_name, chosen, comparison
-from siamese_jax.facenet.records import Difference, Row
-from siamese_jax.report import words
-from siamese_jax.report.document import Block, Fold, Heading, Paragraph, Table
-from siamese_jax.report.matrices import Matrix
+from siamese_jax.experiments.cross_training.matrix import MATRIX, cell_name, chosen, comparison
+from siamese_jax.experiments.cross_training.records import Difference, Row
+from siamese_jax.report.loading.cross_training import Matrix
+from siamese_jax.report.render import text as words
+from siamese_jax.report.render.document import Block, Fold, Heading, Paragraph, Table
 
 SPLITS = {
     "speakers": "speaker-independent folds (nobody who is tested was trained on or validated with)",

@@ -6,7 +6,7 @@ from pathlib import Path
 import xarray as xr
 from absl import logging
 
-from siamese_jax.io import atomic_path
+from siamese_jax.runtime.files import atomic_path
 
 
 def cached(file: Path, made_from: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:

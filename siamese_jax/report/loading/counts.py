@@ -1,6 +1,6 @@
 """Confusion counts behind the report, by target speaker: from these every per-clip number of it is read.
 
-Letters as in types.py; D stands for draws here. All counts are [..., S, C, C], rows the true class.
+Letters as in `siamese_jax`; D stands for draws here. All counts are [..., S, C, C], rows the true class.
 """
 
 import dataclasses
@@ -8,11 +8,12 @@ import dataclasses
 import numpy as np
 import xarray as xr
 
-from siamese_jax import metrics, rows
-from siamese_jax.datasets import Dataset
-from siamese_jax.report.results import Loaded, Setting
-from siamese_jax.report.table1 import CLASSIFIER_NAMES
-from siamese_jax.scaling import IN_DOMAIN_SCOPE
+from siamese_jax.datasets.dataset import Dataset
+from siamese_jax.datasets.draws import test_masks
+from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
+from siamese_jax.report.loading.reproduction import Loaded, Setting
+from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
+from siamese_jax.stats import metrics
 
 SHORT_NAMES = {
     "none": "fine-tuning",
@@ -61,7 +62,7 @@ def uar(counts: np.ndarray) -> np.ndarray:
 
 def masks(target: Dataset, arrays: xr.Dataset, split: str) -> np.ndarray:
     """[D, N] the clips that each draw is tested on."""
-    return rows.test_masks(target, arrays.support.values)[split]
+    return test_masks(target, arrays.support.values)[split]
 
 
 def tuned(

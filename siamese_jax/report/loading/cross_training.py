@@ -6,11 +6,11 @@ from typing import Any
 
 import xarray as xr
 
-import siamese_jax
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.records import Difference, Row
-from siamese_jax.facenet.settings import CORPUS_NAME
-from siamese_jax.report.folders import NOT_FINISHED, read_json
+from siamese_jax.experiments.cross_training.config import CORPUS_NAME
+from siamese_jax.experiments.cross_training.records import Difference, Row
+from siamese_jax.report.loading.workdir import NOT_FINISHED, read_json
+from siamese_jax.runtime.provenance import VERSION
 
 KIND = "facenet"
 """The kind of run, as config.json names it."""
@@ -78,7 +78,7 @@ def load(path: str | Path, label: str) -> Matrix:
     differences = _records(path / "differences.json", Difference)
     provenance = read_json(path / "provenance.json", dict)
     notes = []
-    versions = sorted({str(config.get("version")), str(provenance.get("siamese_jax")), siamese_jax.__version__})
+    versions = sorted({str(config.get("version")), str(provenance.get("siamese_jax")), VERSION})
     if len(versions) > 1:
         notes.append(f"Made or reported by several versions of siamese_jax: {', '.join(versions)}.")
     return Matrix(

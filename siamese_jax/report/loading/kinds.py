@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from siamese_jax.errors import InputError
-from siamese_jax.report import folders, matrices, reruns, results
-from siamese_jax.report.folders import Folder
-from siamese_jax.report.matrices import Matrix
+from siamese_jax.report.loading import cross_training, reproduction, workdir
+from siamese_jax.report.loading.cross_training import Matrix
+from siamese_jax.report.loading.workdir import Folder
+from siamese_jax.report.sections import reruns
 
 READERS: dict[str, Callable[[str | Path, str], Folder | Matrix]] = {
-    matrices.KIND: matrices.load,
-    results.KIND: results.load,
+    cross_training.KIND: cross_training.load,
+    reproduction.KIND: reproduction.load,
     **dict.fromkeys(reruns.KINDS, reruns.load),
 }
 """Kinds of runs, as their config.json names them, and what reads their folders."""
@@ -28,7 +29,7 @@ def load_all(paths: Sequence[str | Path]) -> list[Folder | Matrix]:
 
 
 def _load(path: str | Path, label: str) -> Folder | Matrix:
-    kind = folders.kind_of(path)
+    kind = workdir.kind_of(path)
     if kind not in READERS:
         raise InputError(f"{path}: holds a run of the kind {kind!r}; a report is made of {', '.join(READERS)}")
     return READERS[kind](path, label)

@@ -6,11 +6,11 @@ from typing import Any
 
 import xarray as xr
 
-from siamese_jax.config import Experiment
 from siamese_jax.errors import InputError
-from siamese_jax.report import folders
-from siamese_jax.report.folders import NOT_FINISHED, Folder, read_json
-from siamese_jax.rows import Row
+from siamese_jax.experiments.rows import Row
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.report.loading import workdir
+from siamese_jax.report.loading.workdir import NOT_FINISHED, Folder, read_json
 
 KIND = "reproduce"
 """The kind of run, as config.json names it."""
@@ -62,14 +62,20 @@ def load(path: str | Path, label: str) -> Loaded:
       InputError: no such folder, no work directory of this kind, an unfinished run, or a file that cannot be read.
     """
     path = Path(path)
-    found = folders.kind_of(path)
+    found = workdir.kind_of(path)
     if found != KIND:
         raise InputError(f"{path}: holds a run of the kind {found!r}; give a folder of launch.{KIND}")
-    shared = folders.fields(path, label)
-    rows = [_row(path / "summary.json", i, row) for i, row in enumerate(read_json(path / "summary.json", list))]
+    shared = workdir.fields(path, label)
+    return Loaded(**shared, rows=rows_of(path), optimism=read_json(path / "optimism.json", list))
+
+
+def rows_of(path: Path) -> list[Row]:
+    """The rows of a reproduction's summary.json. Raises InputError where there is none, or a row does not fit."""
+    file = path / "summary.json"
+    rows = [_row(file, i, row) for i, row in enumerate(read_json(file, list))]
     if not rows:
-        raise InputError(f"{path / 'summary.json'}: holds no result; {NOT_FINISHED}")
-    return Loaded(**shared, rows=rows, optimism=read_json(path / "optimism.json", list))
+        raise InputError(f"{file}: holds no result; {NOT_FINISHED}")
+    return rows
 
 
 def _row(file: Path, i: int, found: Any) -> Row:

@@ -9,12 +9,13 @@ from typing import Any
 import xarray as xr
 from ml_collections import ConfigDict
 
-import siamese_jax
-from siamese_jax import config, datasets
-from siamese_jax.config import Experiment
-from siamese_jax.datasets import Dataset
+from siamese_jax.datasets import dataset as datasets
+from siamese_jax.datasets.dataset import Dataset
 from siamese_jax.errors import InputError
-from siamese_jax.experiment import digests
+from siamese_jax.experiments.reproduce import digests
+from siamese_jax.protocols import config
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.runtime.provenance import VERSION
 
 NOT_FINISHED = "the run has not finished. Run the command that made this folder again; it goes on where it stopped"
 
@@ -93,8 +94,8 @@ def fields(path: str | Path, label: str) -> dict[str, Any]:
             f"Started with siamese_jax {raw.get('version')} and finished with {provenance.get('siamese_jax')}: "
             "results of two versions are mixed here."
         )
-    elif versions != {siamese_jax.__version__}:
-        notes.append(f"Made by siamese_jax {versions.pop()}, reported by {siamese_jax.__version__}.")
+    elif versions != {VERSION}:
+        notes.append(f"Made by siamese_jax {versions.pop()}, reported by {VERSION}.")
     kept = raw.get("tables", {})
     source, target, missing = _tables(experiment, kept)
     return {
@@ -117,6 +118,11 @@ def read_json(file: Path, expected: type) -> Any:
     return found
 
 
+def experiment_of(path: Path) -> Experiment:
+    """The configuration of a work directory. Raises InputError where it does not fit this version."""
+    return _experiment(path, dict(read_json(path / "config.json", dict)), [])
+
+
 def _experiment(path: Path, raw: dict[str, Any], notes: list[str]) -> Experiment:
     """The configuration; adds a note where an older version left out what the arrays still tell."""
     if "n_in_domain_seeds" not in raw and "heads" in raw and "scalings" in raw:
@@ -130,7 +136,7 @@ def _experiment(path: Path, raw: dict[str, Any], notes: list[str]) -> Experiment
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise InputError(
-            f"{path / 'config.json'}: holds {', '.join(unknown)}, unknown to siamese_jax {siamese_jax.__version__}; "
+            f"{path / 'config.json'}: holds {', '.join(unknown)}, unknown to siamese_jax {VERSION}; "
             "report it with the version that made it, or run the experiment again"
         )
     try:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from siamese_jax import stats
-from siamese_jax.report import words
-from siamese_jax.report.document import Block, Fold, Heading, Paragraph, Table
+from siamese_jax.report.render import text as words
+from siamese_jax.report.render.document import Block, Fold, Heading, Paragraph, Table
 
 GAPS = "not computable: some seeds never test"
 """How the note of an interval begins that needs a full crossing and has none."""

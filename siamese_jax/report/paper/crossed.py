@@ -1,12 +1,12 @@
-"""Shares of the variance of UAR, as blocks: for `crossing.md` in a work directory, and for the page."""
+"""Shares of the variance of UAR, as blocks: for `crossed.md` in a work directory, and for the page."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from siamese_jax.report import drawing, words
-from siamese_jax.report.document import Block, Paragraph, Picture, Table
+from siamese_jax.report.render import figures, text
+from siamese_jax.report.render.document import Block, Paragraph, Picture, Table
 
 STYLES = {
     "frozen": ("#D55E00", ""), "speakers": ("#0072B2", "//"), "draw": ("#009E73", ".."), "seed": ("#E69F00", "xx"),
@@ -20,18 +20,18 @@ def blocks(found: Sequence[dict[str, Any]]) -> Iterator[Block]:
     levels = first["levels"]
     yield Paragraph(
         f"What UAR varies with, {first['source']} to {first['target']}: every draw from every source seed, "
-        f"{words.plural(levels['frozen'], 'depth')} of freezing x {words.plural(levels['speakers'], 'number')} of "
-        f"speakers x {words.plural(levels['draw'], 'draw')} x {words.plural(levels['seed'], 'source seed')}; other "
+        f"{text.plural(levels['frozen'], 'depth')} of freezing x {text.plural(levels['speakers'], 'number')} of "
+        f"speakers x {text.plural(levels['draw'], 'draw')} x {text.plural(levels['seed'], 'source seed')}; other "
         "speakers' clips only. Estimates without intervals: few levels of a factor say little of its variance."
     )
     names = list(first["components"])
     rows = []
     for one in found:
-        what = f"{one['head']}, {one['scaling']}, {one['loss']}, {words.plural(one['steps'], 'step')}"
+        what = f"{one['head']}, {one['scaling']}, {one['loss']}, {text.plural(one['steps'], 'step')}"
         if one["shares"] is None:
             rows.append((what, *[one["note"]] * len(names)))
         else:
-            rows.append((what, *(words.number(one["shares"][name]) for name in names)))
+            rows.append((what, *(text.number(one["shares"][name]) for name in names)))
     yield Table("Shares of the variance of UAR in per cent, negative components cut at 0.", ("setting", *names), rows)
 
 
@@ -41,8 +41,8 @@ def picture(one: dict[str, Any], name: str) -> Picture:
     values = {key: shares.get(key, 0.0) for key in STYLES if key != "interactions"}
     values["interactions"] = sum(value for key, value in shares.items() if key not in values)
 
-    def draw() -> drawing.Figure:
-        figure, axis = drawing.panel(1.9)
+    def draw() -> figures.Figure:
+        figure, axis = figures.panel(1.9)
         y = np.arange(len(values))[::-1]
         for place, (key, value) in zip(y, values.items()):
             color, hatch = STYLES[key]
@@ -56,9 +56,9 @@ def picture(one: dict[str, Any], name: str) -> Picture:
     told = ", ".join(f"{key} {value:.1f} %" for key, value in values.items())
     return Picture(
         name,
-        drawing.png(draw),
+        figures.png(draw),
         f"Shares of the variance of UAR: {told}.",
-        f"{one['head']}, scaled by {one['scaling']}, {one['loss']}, {words.plural(one['steps'], 'step')}: shares of "
-        f"the variance of UAR (%), {words.plural(one['n_draws'], 'draw')} x {words.plural(one['n_seeds'], 'seed')}"
+        f"{one['head']}, scaled by {one['scaling']}, {one['loss']}, {text.plural(one['steps'], 'step')}: shares of "
+        f"the variance of UAR (%), {text.plural(one['n_draws'], 'draw')} x {text.plural(one['n_seeds'], 'seed')}"
         f"{'' if shares else '; ' + one['note']}.",
     )

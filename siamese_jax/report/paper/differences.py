@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from siamese_jax.rows import Difference
+from siamese_jax.experiments.rows import Difference
 
 
 def markdown(differences: list[Difference]) -> str:

@@ -5,10 +5,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from siamese_jax.config import Experiment
-from siamese_jax.io import atomic_path
-from siamese_jax.report.table1 import CLASSIFIER_NAMES
-from siamese_jax.rows import Row
+from siamese_jax.experiments.rows import Row
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
+from siamese_jax.runtime.files import atomic_path
 
 # Okabe and Ito's colours, told apart by colour-blind readers; each line also has its own marker and dashes.
 STYLES = {

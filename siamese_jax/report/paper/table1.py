@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from siamese_jax.config import Experiment
-from siamese_jax.rows import Row
-from siamese_jax.scaling import IN_DOMAIN_SCOPE
+from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
+from siamese_jax.experiments.rows import Row
+from siamese_jax.protocols.config import Experiment
 
 PAPER = {
     ("enterface05", "ravdess"): {"oodt": 32.8, "idt": 50.0, "none": 32.9, "ratio": 39.9},

@@ -5,7 +5,7 @@ import html
 import re
 from collections.abc import Iterator, Sequence
 
-from siamese_jax.report.document import (
+from siamese_jax.report.render.document import (
     Alert,
     Block,
     Code,
@@ -18,7 +18,7 @@ from siamese_jax.report.document import (
     Section,
     Table,
 )
-from siamese_jax.report.style import CSS
+from siamese_jax.report.render.style import CSS
 
 # Even if a name slipped through unescaped, the page may load and run nothing.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

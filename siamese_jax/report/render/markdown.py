@@ -4,17 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
-from siamese_jax.report.document import (
-    Alert,
-    Block,
-    Code,
-    Document,
-    Fold,
-    Gallery,
-    Heading,
-    Paragraph,
-    Table,
-)
+from siamese_jax.report.render.document import Alert, Block, Code, Document, Fold, Gallery, Heading, Paragraph, Table
 
 
 def render(document: Document, folder: str) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from siamese_jax.report import counts, paired
-from siamese_jax.report.document import Alert, Block, Fold, Heading, Paragraph, Section
-from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.report.loading import counts
+from siamese_jax.report.loading.reproduction import Loaded, Setting, settings
+from siamese_jax.report.render.document import Alert, Block, Fold, Heading, Paragraph, Section
+from siamese_jax.report.sections import paired
 
 
 def section(runs: list[Loaded]) -> Section:

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from siamese_jax import stats
-from siamese_jax.report import counts, table1, words
-from siamese_jax.report.document import Alert, Block, Paragraph, Section, Table
-from siamese_jax.report.results import Loaded, settings
+from siamese_jax.report.loading import counts
+from siamese_jax.report.loading.reproduction import Loaded, settings
+from siamese_jax.report.paper import table1
+from siamese_jax.report.render import text
+from siamese_jax.report.render.document import Alert, Block, Paragraph, Section, Table
 from siamese_jax.stats import estimands
 
 PAPER_SPLIT = table1.COLUMNS.index("UAR %, paper's split")
@@ -107,10 +109,10 @@ def _contrasts(runs: list[Loaded]) -> Iterator[Block]:
         for name in (name for name in base if name in other):
             sums = np.stack([other[name], base[name]], axis=1)
             interval = stats.jackknife_interval(sums, estimands.uar_difference, level, over="speakers")
-            rows.append((name, words.estimate(interval, factor=100, signed=True), words.p_value(_p(interval))))
+            rows.append((name, text.estimate(interval, factor=100, signed=True), text.p_value(_p(interval))))
         yield Table(
             f"{run.label} minus {first.label}: points of UAR on the same target clips, repetitions pooled, with the "
-            f"{interval.label} interval (n = {words.plural(int(interval.n_units), 'speaker')}; source trainings and "
+            f"{interval.label} interval (n = {text.plural(int(interval.n_units), 'speaker')}; source trainings and "
             f"draws are not varied) and its t test, not corrected. Fixed cells: {counts.cell_name(run)}; "
             f"{counts.cell_name(first)}.",
             ("method", interval.label, "p"),

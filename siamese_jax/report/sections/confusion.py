@@ -7,11 +7,13 @@ import jax
 import numpy as np
 
 from siamese_jax import stats
-from siamese_jax.report import counts, drawing, words
-from siamese_jax.report.counts import Counted
-from siamese_jax.report.document import Block, Gallery, Picture, Section, Table
-from siamese_jax.report.each import each_setting
-from siamese_jax.report.results import Loaded, Setting
+from siamese_jax.report.loading import counts
+from siamese_jax.report.loading.counts import Counted
+from siamese_jax.report.loading.reproduction import Loaded, Setting
+from siamese_jax.report.render import figures
+from siamese_jax.report.render import text as words
+from siamese_jax.report.render.document import Block, Gallery, Picture, Section, Table
+from siamese_jax.report.sections.per_setting import each_setting
 from siamese_jax.stats import estimands
 from siamese_jax.stats.records import Interval
 
@@ -68,10 +70,10 @@ def _picture(run: Loaded, one: Counted, name: str) -> Picture:
 def matrix_picture(name: str, title: str, emotions: Sequence[str], share_CxC: np.ndarray, pooled: str) -> Picture:
     """A confusion matrix in per cent of each true emotion's clips; `pooled` says how many clips and what of."""
 
-    def draw() -> drawing.Figure:
+    def draw() -> figures.Figure:
         # Long titles take a second line, many emotions more height.
         lines = textwrap.wrap(title, 36)
-        figure, axis = drawing.panel(2.95 + 0.15 * len(lines) + 0.25 * max(0, len(emotions) - 4))
+        figure, axis = figures.panel(2.95 + 0.15 * len(lines) + 0.25 * max(0, len(emotions) - 4))
         # Cividis: one path from dark to light for every kind of colour vision.
         axis.imshow(share_CxC, cmap="cividis", vmin=0, vmax=100)
         for i in range(len(emotions)):
@@ -83,7 +85,7 @@ def matrix_picture(name: str, title: str, emotions: Sequence[str], share_CxC: np
         axis.set_yticks(range(len(emotions)), emotions)
         axis.set_xlabel("recognised as")
         axis.set_ylabel("true emotion")
-        axis.set_title("\n".join(drawing.literal(line) for line in lines))
+        axis.set_title("\n".join(figures.literal(line) for line in lines))
         axis.spines[:].set_visible(False)
         return figure
 
@@ -93,7 +95,7 @@ def matrix_picture(name: str, title: str, emotions: Sequence[str], share_CxC: np
     )
     return Picture(
         name,
-        drawing.png(draw),
+        figures.png(draw),
         f"Confusion matrix of {title}. {rows}.",
         f"{title}: per cent of each emotion's clips, {pooled}; intervals of the diagonal stand in the table.",
     )

@@ -6,11 +6,12 @@ import numpy as np
 import xarray as xr
 
 from siamese_jax import stats
-from siamese_jax.report import counts, drawing, words
-from siamese_jax.report.document import Block, Gallery, Paragraph, Picture, Section, Table
-from siamese_jax.report.each import each_setting
-from siamese_jax.report.figure2 import STYLES
-from siamese_jax.report.results import Loaded, Setting
+from siamese_jax.report.loading import counts
+from siamese_jax.report.loading.reproduction import Loaded, Setting
+from siamese_jax.report.paper.figure2 import STYLES
+from siamese_jax.report.render import figures, text
+from siamese_jax.report.render.document import Block, Gallery, Paragraph, Picture, Section, Table
+from siamese_jax.report.sections.per_setting import each_setting
 from siamese_jax.stats.records import Interval
 
 NEAR_POLE = 0.05
@@ -81,12 +82,12 @@ def _picture(
     name: str, what: str, x: list[int], x_label: str, y_label: str,
     lines: Sequence[tuple[Interval, tuple[str, str, str, str]]], n: int,
 ) -> Picture:  # fmt: skip
-    def draw() -> drawing.Figure:
-        figure, axis = drawing.panel(2.5 + 0.16 * len(lines))
+    def draw() -> figures.Figure:
+        figure, axis = figures.panel(2.5 + 0.16 * len(lines))
         places = np.arange(len(x)) if "not to scale" in x_label else np.array(x)
         for i, (interval, style) in enumerate(lines):
             shift = 0.06 * (i - (len(lines) - 1) / 2) * (places[-1] - places[0]) / max(len(x) - 1, 1)
-            drawing.line(axis, places + shift, interval, style, 1.0)
+            figures.line(axis, places + shift, interval, style, 1.0)
         axis.set_xticks(places, [str(step) for step in x])
         if y_label.startswith("r ="):
             axis.axhline(1, color="black", linewidth=0.8, linestyle=":", label="pole of the ratio loss")
@@ -94,21 +95,21 @@ def _picture(
         axis.set_ylabel(y_label if len(y_label) < 34 else y_label.replace(" (", "\n("))
         axis.grid(axis="y", linewidth=0.3)
         if len(lines) > 1 or y_label.startswith("r ="):
-            drawing.legend_below(figure, axis, 1)
+            figures.legend_below(figure, axis, 1)
         return figure
 
     ends = "; ".join(
-        f"{style[3]}: {words.estimate(interval, (0,), digits=3)} at {x[0]} steps, "
-        f"{words.estimate(interval, (len(x) - 1,), digits=3)} at {x[-1]}"
+        f"{style[3]}: {text.estimate(interval, (0,), digits=3)} at {x[0]} steps, "
+        f"{text.estimate(interval, (len(x) - 1,), digits=3)} at {x[-1]}"
         for interval, style in lines
     )
     unit = lines[0][0].over.removesuffix("s")
     return Picture(
         name,
-        drawing.png(draw),
+        figures.png(draw),
         f"{y_label} by {x_label.removesuffix(' (not to scale)')}. {ends}.",
-        f"{y_label}, {what}; mean and {lines[0][0].label} interval, n = {words.plural(n, unit)}"
-        f"{words.gaps(*(interval for interval, _ in lines))}.",
+        f"{y_label}, {what}; mean and {lines[0][0].label} interval, n = {text.plural(n, unit)}"
+        f"{text.gaps(*(interval for interval, _ in lines))}.",
     )
 
 
@@ -126,7 +127,7 @@ def _pole(run: Loaded, setting: Setting) -> Iterator[Block]:
         rows.append((str(k), *pole_cells(r, e.level)))
     yield Table(
         "r = D_s / D_d of the labelled clips before the first step; the ratio loss has its pole at r = 1. "
-        f"n = {words.plural(e.n_draws, 'draw')}; mean r with its {100 * e.level:g} % t interval over draws (Monte "
+        f"n = {text.plural(e.n_draws, 'draw')}; mean r with its {100 * e.level:g} % t interval over draws (Monte "
         "Carlo error), number of draws, as a share with its Wilson interval where there are 50 draws or more.",
         ("target speakers", "mean r", "draws with r ≥ 1", f"draws with |r − 1| < {NEAR_POLE}"),
         rows,
@@ -135,10 +136,10 @@ def _pole(run: Loaded, setting: Setting) -> Iterator[Block]:
 
 def pole_cells(r_D: np.ndarray, level: float) -> tuple[str, ...]:
     """Mean r, share of draws beyond the pole, and share near it, in words."""
-    mean = words.estimate(stats.t_interval(r_D, level, over="draws"), digits=3)
+    mean = text.estimate(stats.t_interval(r_D, level, over="draws"), digits=3)
     if not np.isfinite(r_D).all():
         lost = int((~np.isfinite(r_D)).sum())
-        return mean, *(f"not computable: r is not a number in {words.plural(lost, 'draw')}",) * 2
+        return mean, *(f"not computable: r is not a number in {text.plural(lost, 'draw')}",) * 2
     return mean, *(_share(hits, level) for hits in (r_D >= 1, np.abs(r_D - 1) < NEAR_POLE))
 
 
@@ -147,4 +148,4 @@ def _share(hits: np.ndarray, level: float) -> str:
     interval = stats.share_interval(hits, level, over="draws")
     if interval.kind not in stats.offered_methods(n, "draws"):
         return f"{counted:,} of {n:,}"
-    return f"{words.estimate(interval, factor=100)} %, {counted:,} of {n:,}"
+    return f"{text.estimate(interval, factor=100)} %, {counted:,} of {n:,}"

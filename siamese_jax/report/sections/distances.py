@@ -6,10 +6,12 @@ import numpy as np
 import xarray as xr
 
 from siamese_jax import stats
-from siamese_jax.report import counts, drawing, words
-from siamese_jax.report.document import Block, Gallery, Paragraph, Picture, Section, Table
-from siamese_jax.report.each import each_setting
-from siamese_jax.report.results import Loaded, Setting
+from siamese_jax.report.loading import counts
+from siamese_jax.report.loading.reproduction import Loaded, Setting
+from siamese_jax.report.render import figures
+from siamese_jax.report.render import text as words
+from siamese_jax.report.render.document import Block, Gallery, Paragraph, Picture, Section, Table
+from siamese_jax.report.sections.per_setting import each_setting
 
 NAME = "emotion_distances"
 
@@ -78,8 +80,8 @@ def _picture(run: Loaded, state: str, distances_DxCxC: np.ndarray, name: str) ->
     finite = mean[np.isfinite(mean)]
     top = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
 
-    def draw() -> drawing.Figure:
-        figure, axis = drawing.panel(3.1)
+    def draw() -> figures.Figure:
+        figure, axis = figures.panel(3.1)
         axis.imshow(mean, cmap="cividis", vmin=0, vmax=top)
         for i, j in np.ndindex(*mean.shape):
             text = "–" if np.isnan(mean[i, j]) else f"{mean[i, j]:.2f}"
@@ -99,7 +101,7 @@ def _picture(run: Loaded, state: str, distances_DxCxC: np.ndarray, name: str) ->
     )  # fmt: skip
     return Picture(
         name,
-        drawing.png(draw),
+        figures.png(draw),
         f"Mean distance between emotions {state}: {alt}.",
         f"{state}: mean distance (embedding units) ± half the {interval.label} interval, "
         f"n = {words.plural(e.n_draws, 'draw')}{words.gaps(interval)}; each figure has its own colour scale from 0.",

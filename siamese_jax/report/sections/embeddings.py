@@ -10,16 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from siamese_jax import classify, pairs, stages, training
-from siamese_jax.models import siamese
+from siamese_jax.losses import pair_masks
+from siamese_jax.models import siamese, similarity
 from siamese_jax.models.siamese import Params
-from siamese_jax.protocols import ProtocolSpec
-from siamese_jax.report import counts, drawing, words
-from siamese_jax.report.cache import cached
-from siamese_jax.report.document import Block, Gallery, Paragraph, Picture, Section
-from siamese_jax.report.each import each_setting
-from siamese_jax.report.results import Loaded, Setting
-from siamese_jax.stages import Plan
+from siamese_jax.protocols import stages
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.protocols.trials import ProtocolSpec
+from siamese_jax.report.loading import counts
+from siamese_jax.report.loading.cache import cached
+from siamese_jax.report.loading.reproduction import Loaded, Setting
+from siamese_jax.report.render import figures
+from siamese_jax.report.render import text as words
+from siamese_jax.report.render.document import Block, Gallery, Paragraph, Picture, Section
+from siamese_jax.report.sections.per_setting import each_setting
+from siamese_jax.training import siamese as training
 
 DRAW = 0
 """The draw that serves as the example."""
@@ -82,7 +86,7 @@ def _compute(run: Loaded, setting: Setting) -> xr.Dataset:
             spec, loss, start, x_NxF[support], label_M, support, speaker_M, e.fixed_frozen, e.fixed_steps
         )
         valid = jnp.ones(len(support), bool)
-        classes = classify.classify(
+        classes = similarity.classify(
             spec.network, params, x_NxF, x_NxF[support], label_M, valid, spec.n_classes, spec.pooling
         )
         states.append(loss)
@@ -110,7 +114,7 @@ def fine_tune(
 ) -> Params:  # fmt: skip
     """The network after `steps` fine-tuning steps on labelled clips, with `loss` after each; unbatched."""
     valid_M = jnp.ones(label_M.shape, bool)
-    masks = pairs.pair_masks(label_M, clip_M, speaker_M, valid_M, spec.training.pairs_within)
+    masks = pair_masks.pair_masks(label_M, clip_M, speaker_M, valid_M, spec.training.pairs_within)
     mask = siamese.trainable_mask(params, jnp.asarray(frozen))
 
     def step(_: jax.Array, state: training.TrainState) -> training.TrainState:
@@ -141,9 +145,9 @@ def _picture(run: Loaded, arrays: xr.Dataset, state: str, name: str) -> Picture:
     labelled = arrays.labelled.values
     title = "before fine-tuning" if state == "before" else f"after {counts.SHORT_NAMES[state].removeprefix('+ ')}"
 
-    def draw() -> drawing.Figure:
-        figure, axis = drawing.panel(3.7)
-        for c, (emotion, (color, marker)) in enumerate(zip(e.emotions, drawing.EMOTION_STYLES)):
+    def draw() -> figures.Figure:
+        figure, axis = figures.panel(3.7)
+        for c, (emotion, (color, marker)) in enumerate(zip(e.emotions, figures.EMOTION_STYLES)):
             for rows, size, edge, width, text in (
                 (~labelled & (label == c), 9, "none", 0.0, emotion),
                 (labelled & (label == c), 42, "black", 1.1, None),
@@ -153,7 +157,7 @@ def _picture(run: Loaded, arrays: xr.Dataset, state: str, name: str) -> Picture:
         axis.set_xlabel(f"component 1 ({100 * share[0]:.0f} % of variance)")
         axis.set_ylabel(f"component 2 ({100 * share[1]:.0f} %)")
         axis.set_title(title)
-        drawing.legend_below(figure, axis, 4, markerscale=2.2)
+        figures.legend_below(figure, axis, 4, markerscale=2.2)
         return figure
 
     same = float(arrays.agreement.sel(state=state))
@@ -162,7 +166,7 @@ def _picture(run: Loaded, arrays: xr.Dataset, state: str, name: str) -> Picture:
     )
     return Picture(
         name,
-        drawing.png(draw),
+        figures.png(draw),
         f"Embeddings of {len(label)} target clips {title}, coloured and marked by emotion; the two components hold "
         f"{100 * share.sum():.0f} % of the variance.",
         f"{title}: n = {words.plural(len(label), 'target clip')} (embedding units); large marks with a black rim are "

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from siamese_jax import stats
-from siamese_jax.report import counts, paired, words
-from siamese_jax.report.document import Alert, Block, Paragraph, Section
-from siamese_jax.report.results import Loaded, settings
-from siamese_jax.report.table1 import CLASSIFIER_NAMES
-from siamese_jax.rows import Row
+from siamese_jax.experiments.rows import Row
+from siamese_jax.report.loading import counts
+from siamese_jax.report.loading.reproduction import Loaded, settings
+from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
+from siamese_jax.report.render import text as words
+from siamese_jax.report.render.document import Alert, Block, Paragraph, Section
+from siamese_jax.report.sections import paired
 from siamese_jax.stats import estimands
 
 

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from siamese_jax import stats
-from siamese_jax.config import Experiment
-from siamese_jax.report import counts, drawing, words
-from siamese_jax.report.document import Alert, Block, Fold, Gallery, Heading, Paragraph, Picture, Section, Table
-from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.experiments.summary import COMPARISONS
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.report.loading import counts
+from siamese_jax.report.loading.reproduction import Loaded, Setting, settings
+from siamese_jax.report.render import figures, text
+from siamese_jax.report.render.document import Alert, Block, Fold, Gallery, Heading, Paragraph, Picture, Section, Table
 from siamese_jax.stats import estimands
 from siamese_jax.stats.records import Interval, PairedTest
-from siamese_jax.summary import COMPARISONS
 
 N_SIGN_PATTERNS = 9_999
 """Sign patterns sampled where there are too many draws to count them all."""
@@ -120,11 +121,11 @@ def tested(e: Experiment, pairs: list[Pair], where: str, split: str) -> Iterator
     values = np.stack([pair.by_draw for pair in pairs])
     interval = stats.t_interval(values, e.level, over="draws")
     flips, wilcoxon = over_draws(values, jax.random.fold_in(jax.random.key(e.seed), 3))
-    columns = [[words.estimate(interval, (i,), signed=True) for i in range(len(pairs))]]
+    columns = [[text.estimate(interval, (i,), signed=True) for i in range(len(pairs))]]
     columns += [_tests(t, values.shape[1]) for t in (flips, wilcoxon)]
-    family = f"Holm's correction over the {words.plural(len(pairs), 'test')} of a column"
+    family = f"Holm's correction over the {text.plural(len(pairs), 'test')} of a column"
     yield Table(
-        f"Over draws (Monte Carlo error), points of UAR; {where}; n = {words.plural(values.shape[1], 'draw')}. "
+        f"Over draws (Monte Carlo error), points of UAR; {where}; n = {text.plural(values.shape[1], 'draw')}. "
         f"p values as computed → after {family}. {NOT_OFFERED}",
         ("difference", interval.label, flips.kind + " test", wilcoxon.kind + " test"),
         [(pair.name, *cells) for pair, *cells in zip(pairs, *columns)],
@@ -142,7 +143,7 @@ def _tests(result: PairedTest, n: int) -> list[str]:
     if n >= 2 and result.kind not in stats.offered_methods(n, "draws"):
         return [f"not offered at {n} draws"] * len(result.p_value)
     adjusted = stats.holm(result.p_value)
-    return [words.test(result, adjusted, (i,)) for i in range(len(result.p_value))]
+    return [text.test(result, adjusted, (i,)) for i in range(len(result.p_value))]
 
 
 def over_speakers(pair: Pair, level: float) -> Interval:
@@ -163,8 +164,8 @@ def _claims(e: Experiment, pairs: list[Pair], where: str, split: str, family: st
         note = " Over seeds too it is not computed here: a drawn speaker is not tested, so the crossing has gaps."
     n_seeds, n_speakers = len(np.unique(pairs[0].seeds)), int(one[0].n_units)
     return Table(
-        f"What a claim needs, points of UAR of all draws pooled; {where}; n = {words.plural(n_speakers, 'speaker')}, "
-        f"{words.plural(n_seeds, 'source seed')} (a seed's draws pooled). p values as computed → after {family}. "
+        f"What a claim needs, points of UAR of all draws pooled; {where}; n = {text.plural(n_speakers, 'speaker')}, "
+        f"{text.plural(n_seeds, 'source seed')} (a seed's draws pooled). p values as computed → after {family}. "
         f"{NOT_OFFERED}{note}",
         header,
         [(pair.name, *(cell for column in columns for cell in column[i])) for i, pair in enumerate(pairs)],
@@ -180,7 +181,7 @@ def _claim_column(intervals: list[Interval]) -> list[tuple[str, str]]:
     results = [stats.t_test(interval) for interval in intervals]
     adjusted = stats.holm(jnp.stack([result.p_value for result in results]))
     return [
-        (words.estimate(interval, factor=100, signed=True), words.test(result, adjusted[i], ()))
+        (text.estimate(interval, factor=100, signed=True), text.test(result, adjusted[i], ()))
         for i, (interval, result) in enumerate(zip(intervals, results))
     ]
 
@@ -204,7 +205,7 @@ def _by_speakers(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     yield Gallery(pictures)
     for kind, each, factor in (("over draws", draws, 1.0), ("over speakers", people, 100.0)):
         rows = [
-            (str(k), *(words.estimate(interval, (i,), factor, signed=True) for interval in each))
+            (str(k), *(text.estimate(interval, (i,), factor, signed=True) for interval in each))
             for i, k in enumerate(e.n_speakers)
         ]
         table = Table(f"Points of UAR at {e.fixed_steps} steps, {e.fixed_frozen} frozen layers; {each[0].label}.",
@@ -220,31 +221,31 @@ def _figure(
     e: Experiment, names: list[str], each: list[Interval], factor: float, limits: tuple[float, float] | None,
     name: str, kind: str,
 ) -> Picture:  # fmt: skip
-    def draw() -> drawing.Figure:
-        figure, axis = drawing.panel(3.3)
+    def draw() -> figures.Figure:
+        figure, axis = figures.panel(3.3)
         for i, (label, interval, (color, marker, dashes)) in enumerate(zip(names, each, LINE_STYLES)):
             x = np.array(e.n_speakers) + 0.18 * (i - (len(names) - 1) / 2)
-            drawing.line(axis, x, interval, (color, marker, dashes, label), factor)
+            figures.line(axis, x, interval, (color, marker, dashes, label), factor)
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set_xticks(e.n_speakers)
         axis.set_xlabel("target speakers drawn")
         axis.set_ylabel("difference of UAR (points)")
         axis.set_title(kind)
         axis.set_ylim(limits)
-        drawing.legend_below(figure, axis, 1)
+        figures.legend_below(figure, axis, 1)
         return figure
 
     ends = "; ".join(
-        f"{label}: {words.estimate(interval, (0,), factor, signed=True)} at {e.n_speakers[0]} speakers, "
-        f"{words.estimate(interval, (len(e.n_speakers) - 1,), factor, signed=True)} at {e.n_speakers[-1]}"
+        f"{label}: {text.estimate(interval, (0,), factor, signed=True)} at {e.n_speakers[0]} speakers, "
+        f"{text.estimate(interval, (len(e.n_speakers) - 1,), factor, signed=True)} at {e.n_speakers[-1]}"
         for label, interval in zip(names, each)
     )
     n = int(np.asarray(each[0].n_units).min())
     unit = {"draws": "draw", "speakers": "speaker"}[each[0].over]
     return Picture(
         name,
-        drawing.png(draw),
+        figures.png(draw),
         f"Paired differences against the number of target speakers, bars {kind}. {ends}.",
         f"Paired differences of UAR (points) at {e.fixed_steps} steps, {e.fixed_frozen} frozen layers, all clips not "
-        f"drawn; bars {each[0].label}, n = {words.plural(n, unit)}: {kind}{words.gaps(*each)}.",
+        f"drawn; bars {each[0].label}, n = {text.plural(n, unit)}: {kind}{text.gaps(*each)}.",
     )

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from siamese_jax.report.document import Alert, Block, Fold, Heading
-from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.report.loading.reproduction import Loaded, Setting, settings
+from siamese_jax.report.render.document import Alert, Block, Fold, Heading
 
 
 def each_setting(

@@ -5,11 +5,11 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from siamese_jax import data
-from siamese_jax.report import words
-from siamese_jax.report.compare import show
-from siamese_jax.report.document import Alert, Block, Code, Fold, Heading, Paragraph, Section, Table
-from siamese_jax.report.folders import Folder
+from siamese_jax.datasets import shipped as data
+from siamese_jax.report.loading.workdir import Folder
+from siamese_jax.report.render import text as words
+from siamese_jax.report.render.document import Alert, Block, Code, Fold, Heading, Paragraph, Section, Table
+from siamese_jax.report.sections.compare import show
 
 
 def section(runs: list[Folder], command: list[str]) -> Section:

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 
 from siamese_jax.errors import InputError
-from siamese_jax.report import claims, crossing, drawing, folders, words
-from siamese_jax.report.document import Alert, Block, Gallery, Heading, Picture, Section
-from siamese_jax.report.folders import NOT_FINISHED, Folder, read_json
+from siamese_jax.report.loading import workdir
+from siamese_jax.report.loading.workdir import NOT_FINISHED, Folder, read_json
+from siamese_jax.report.paper import claims, crossed
+from siamese_jax.report.render import figures, text
+from siamese_jax.report.render.document import Alert, Block, Gallery, Heading, Picture, Section
 
 KINDS = {
     "rerun": "claims.json",
     "rerun of out_of_domain": "claims.json",
     "rerun of in_domain": "claims.json",
-    "crossing": "crossing.json",
+    "crossed": "crossed.json",
 }
 """Kinds of runs that are reported here, and the file that holds what they found."""
 
@@ -41,7 +43,7 @@ class Rerun(Folder):
 
 def load(path: str | Path, label: str) -> Rerun:
     """Reads one work directory. Raises InputError where it is of another kind, unfinished or damaged."""
-    shared = folders.fields(path, label)
+    shared = workdir.fields(path, label)
     if shared["kind"] not in KINDS:
         raise InputError(f"{path}: holds a run of the kind {shared['kind']!r}; expected one of {', '.join(KINDS)}")
     file = Path(path) / KINDS[shared["kind"]]
@@ -67,9 +69,9 @@ def section(runs: list[Rerun]) -> Section:
 
 
 def _blocks(run: Rerun, number: int) -> Iterator[Block]:
-    if run.kind == "crossing":
-        yield from crossing.blocks(run.found)
-        yield Gallery([crossing.picture(one, f"crossing_{number}_{i}") for i, one in enumerate(run.found)])
+    if run.kind == "crossed":
+        yield from crossed.blocks(run.found)
+        yield Gallery([crossed.picture(one, f"crossing_{number}_{i}") for i, one in enumerate(run.found)])
     elif run.kind == "rerun":
         pictures = [_forest(run, one, f"claims_{number}_{i}") for i, one in enumerate(run.found)]
         yield Gallery([picture for picture in pictures if picture is not None])
@@ -85,8 +87,8 @@ def _forest(run: Rerun, one: dict[str, Any], name: str) -> Picture | None:
     if not gains:
         return None
 
-    def draw() -> drawing.Figure:
-        figure, axis = drawing.panel(0.9 + 0.34 * len(gains))
+    def draw() -> figures.Figure:
+        figure, axis = figures.panel(0.9 + 0.34 * len(gains))
         for kind, color, marker, shift in BARS:
             y = np.arange(len(gains))[::-1] + shift
             value, low, high = (
@@ -101,16 +103,16 @@ def _forest(run: Rerun, one: dict[str, Any], name: str) -> Picture | None:
         axis.set_yticks(np.arange(len(gains))[::-1], [_short(g) for g in gains])
         axis.set_xlabel("difference of UAR (points)")
         axis.grid(axis="x", linewidth=0.3)
-        drawing.legend_below(figure, axis, 1)
+        figures.legend_below(figure, axis, 1)
         return figure
 
     ends = "; ".join(f"{_short(g)}: {claims.estimate(g['over_draws'])} over draws" for g in gains)
     return Picture(
         name,
-        drawing.png(draw),
+        figures.png(draw),
         f"Paired differences with intervals over draws and over speakers and seeds. {ends}.",
         f"Head {one['head']}, scaled by {one['scaling']}: paired differences of UAR (points), {e.fixed_frozen} frozen "
-        f"layers, {e.fixed_steps} steps, other speakers' clips, {words.plural(one['n_draws'], 'draw')}; "
+        f"layers, {e.fixed_steps} steps, other speakers' clips, {text.plural(one['n_draws'], 'draw')}; "
         f"{gains[0]['over_draws']['kind']} and {gains[0]['over_speakers_and_seeds']['kind']} interval.",
     )
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
-from siamese_jax.report import counts, drawing, figure2, table1, words
-from siamese_jax.report.document import Block, Gallery, Heading, Paragraph, Picture, Section, Table
-from siamese_jax.report.results import Loaded, Setting, settings
+from siamese_jax.report.loading import counts
+from siamese_jax.report.loading.reproduction import Loaded, Setting, settings
+from siamese_jax.report.paper import figure2, table1
+from siamese_jax.report.render import figures, text
+from siamese_jax.report.render.document import Block, Gallery, Heading, Paragraph, Picture, Section, Table
 
 
 def table_section(runs: list[Loaded]) -> Section:
@@ -44,14 +46,14 @@ def figure_section(runs: list[Loaded]) -> Section:
 
 def _panel(run: Loaded, setting: Setting, frozen: int, number: str) -> Picture:
     e = run.experiment
-    image = drawing.png(lambda: figure2.panel(e, run.rows, setting.head, setting.scope, frozen))
-    layers = words.plural(frozen, "frozen layer")
+    image = figures.png(lambda: figure2.panel(e, run.rows, setting.head, setting.scope, frozen))
+    layers = text.plural(frozen, "frozen layer")
     gaps = "" if e.n_draws > 1 else ", not computable from one draw"
     return Picture(
         f"figure2_{number}_{frozen}",
         image,
         f"UAR against the number of target speakers with {layers}, {run.corpora}. {_ends(run, setting, frozen)}",
-        f"{layers}: mean UAR (%) of {words.plural(e.n_draws, 'draw')} at {e.fixed_steps} steps, bars "
+        f"{layers}: mean UAR (%) of {text.plural(e.n_draws, 'draw')} at {e.fixed_steps} steps, bars "
         f"{100 * e.level:g} % t interval over draws (Monte Carlo error){gaps}; all clips not drawn; OODT "
         "and IDT as lines.",
     )

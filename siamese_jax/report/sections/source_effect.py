@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from siamese_jax import sources
 from siamese_jax.errors import InputError
-from siamese_jax.report import claims, words
-from siamese_jax.report.document import Block, Heading, Paragraph, Section, Table
-from siamese_jax.report.results import Loaded, settings
+from siamese_jax.experiments import source_effect
+from siamese_jax.report.loading.reproduction import Loaded, settings
+from siamese_jax.report.paper import claims
+from siamese_jax.report.render import text
+from siamese_jax.report.render.document import Block, Heading, Paragraph, Section, Table
 
 
 def section(runs: list[Loaded]) -> Section | None:
@@ -26,10 +27,10 @@ def section(runs: list[Loaded]) -> Section | None:
     losses = [loss for loss in e.losses if all(loss in run.experiment.losses for run in runs)]
     for head, scope in sorted(shared):
         for loss in losses:
-            blocks.append(Heading(f"Head {head}, scaled by {scope}, {loss}, {words.plural(e.fixed_steps, 'step')}"))
+            blocks.append(Heading(f"Head {head}, scaled by {scope}, {loss}, {text.plural(e.fixed_steps, 'step')}"))
             try:
-                read = [sources.read(run.path, head, scope, loss, e.fixed_steps) for run in runs]
-                blocks.extend(_tables(sources.compare(read, e.level)))
+                read = [source_effect.read(run.path, head, scope, loss, e.fixed_steps) for run in runs]
+                blocks.extend(_tables(source_effect.compare(read, e.level)))
             except InputError as error:
                 blocks.append(Paragraph(f"Not compared: {error}."))
     if not shared:
@@ -38,11 +39,11 @@ def section(runs: list[Loaded]) -> Section | None:
 
 
 def _tables(found: dict[str, Any]) -> Iterator[Block]:
-    means = [(f"source {name}", words.number(value)) for name, value in found["source_means"].items()]
+    means = [(f"source {name}", text.number(value)) for name, value in found["source_means"].items()]
     means += [
-        (words.plural(int(name), "frozen layer"), words.number(value)) for name, value in found["frozen_means"].items()
+        (text.plural(int(name), "frozen layer"), text.number(value)) for name, value in found["frozen_means"].items()
     ]
-    yield Table(f"Mean UAR (%) over {words.plural(found['speakers'], 'target speaker')}.", ("level", "UAR %"), means)
+    yield Table(f"Mean UAR (%) over {text.plural(found['speakers'], 'target speaker')}.", ("level", "UAR %"), means)
     first = found["source_contrasts"][0]
     rows = [(f"{one['first']} minus {one['second']}", claims.estimate(one)) for one in found["source_contrasts"]]
     caption = f"Contrasts between sources, points of UAR; {first['kind']} (Bonferroni over the contrasts)."

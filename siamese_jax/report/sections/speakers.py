@@ -6,11 +6,13 @@ import jax
 import numpy as np
 
 from siamese_jax import stats
-from siamese_jax.report import counts, drawing, words
-from siamese_jax.report.counts import Counted
-from siamese_jax.report.document import Block, Fold, Gallery, Paragraph, Picture, Section, Table
-from siamese_jax.report.each import each_setting
-from siamese_jax.report.results import Loaded, Setting
+from siamese_jax.report.loading import counts
+from siamese_jax.report.loading.counts import Counted
+from siamese_jax.report.loading.reproduction import Loaded, Setting
+from siamese_jax.report.render import figures
+from siamese_jax.report.render import text as words
+from siamese_jax.report.render.document import Block, Fold, Gallery, Paragraph, Picture, Section, Table
+from siamese_jax.report.sections.per_setting import each_setting
 from siamese_jax.stats import estimands
 from siamese_jax.stats.records import NOTES, Interval
 
@@ -69,28 +71,28 @@ def _picture(
     names = [run.target.speakers[s] for s in rows]
     chance = 100 / len(run.experiment.emotions)
 
-    def draw() -> drawing.Figure:
-        figure, axis = drawing.panel(1.5 + 0.24 * len(rows) + 0.13 * len(found))
+    def draw() -> figures.Figure:
+        figure, axis = figures.panel(1.5 + 0.24 * len(rows) + 0.13 * len(found))
         for i, (one, interval, (color, marker)) in enumerate(zip(found, intervals, MARKS)):
             x, low, high = (np.asarray(v, float)[rows] for v in (interval.estimate, interval.low, interval.high))
             y = np.arange(len(rows)) + 0.16 * (i - (len(found) - 1) / 2)
             bars = np.stack([np.nan_to_num(x - low), np.nan_to_num(high - x)])
             axis.errorbar(x, y, xerr=bars, color=color, marker=marker, linestyle="", label=one.name,
                           markersize=3.5, elinewidth=0.6)  # fmt: skip
-        axis.set_yticks(range(len(rows)), [drawing.literal(text)[:24] for text in names])
+        axis.set_yticks(range(len(rows)), [figures.literal(text)[:24] for text in names])
         axis.set_ylim(len(rows) - 0.3, -0.7)
         axis.set_xlim(limits)
         axis.set_xlabel("UAR of the speaker's clips (%)")
         axis.grid(axis="both", linewidth=0.3)
         axis.axvline(chance, color="black", linewidth=0.8, linestyle=":", label="chance")
-        drawing.legend_below(figure, axis, 1)
+        figures.legend_below(figure, axis, 1)
         return figure
 
     plain = np.asarray(intervals[-len(run.experiment.losses)].estimate, float)[rows]
     said = ", ".join(f"{text} {words.number(value)}" for text, value in zip(names, plain))
     return Picture(
         name,
-        drawing.png(draw),
+        figures.png(draw),
         f"UAR of {len(names)} target speakers by method. {counts.SHORT_NAMES[run.experiment.losses[0]]}, in per cent: "
         f"{said}.",
         f"UAR (%) of each target speaker's clips, {len(names)} of n = {len(run.target.speakers)} speakers, sorted by "

@@ -11,12 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from siamese_jax import checkpoints
+from siamese_jax.datasets.segments import SegmentSource
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.config import TrainConfig
-from siamese_jax.facenet.source import SegmentSource
-from siamese_jax.facenet.steps import State
 from siamese_jax.models.facenet import Variables
+from siamese_jax.runtime import checkpoints
+from siamese_jax.training.facenet.config import TrainConfig
+from siamese_jax.training.facenet.step import State
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from siamese_jax.errors import InputError
 from siamese_jax.features.augment import AugmentConfig
 from siamese_jax.features.images import VIEWS, ImageConfig
 from siamese_jax.features.segments import SegmentConfig
-from siamese_jax.mining import MININGS
+from siamese_jax.losses.triplet import MININGS
 from siamese_jax.models.facenet import FaceNetConfig
 
 SCHEDULES = ("constant", "cosine")

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from siamese_jax.facenet.config import TrainConfig
-from siamese_jax.facenet.source import SegmentSource
-from siamese_jax.facenet.steps import Programs
+from siamese_jax.datasets.segments import SegmentSource
 from siamese_jax.models.facenet import Variables
+from siamese_jax.training.facenet.config import TrainConfig
+from siamese_jax.training.facenet.step import Programs
 
 
 def embed_all(

@@ -10,16 +10,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from siamese_jax import interrupt
-from siamese_jax.batches import BatchPlan, draw_batch, plan_batches
+from siamese_jax.datasets.class_batches import BatchPlan, draw_batch, plan_batches
+from siamese_jax.datasets.segments import SegmentSource
 from siamese_jax.errors import InputError
-from siamese_jax.facenet import saved
-from siamese_jax.facenet import validation as validating
-from siamese_jax.facenet.config import TrainConfig as TrainConfig
-from siamese_jax.facenet.saved import Progress
-from siamese_jax.facenet.source import SegmentSource
-from siamese_jax.facenet.steps import Programs, State, StepResult
 from siamese_jax.models import facenet
+from siamese_jax.runtime import interrupt
+from siamese_jax.training.facenet import checkpoints
+from siamese_jax.training.facenet import validation as validating
+from siamese_jax.training.facenet.checkpoints import Progress
+from siamese_jax.training.facenet.config import TrainConfig as TrainConfig
+from siamese_jax.training.facenet.step import Programs, State, StepResult
 
 log = logging.getLogger(__name__)
 
@@ -99,10 +99,10 @@ def train(
     batches = plan_batches(*labels, config.classes_per_batch, config.segments_per_class)
     drawing, watching = jax.random.split(key)
     watch = validating.plan(config, train, validation, watching) if validation is not None else None
-    keeper = saved.Keeper(checkpoint_dir, saved.identity(config, variables0, train, validation, key))
+    keeper = checkpoints.Keeper(checkpoint_dir, checkpoints.identity(config, variables0, train, validation, key))
     state = program.start(variables0)
     best: facenet.Variables = jax.tree.map(np.array, state.variables)
-    at = saved.START
+    at = checkpoints.START
     if found := keeper.find(state):
         state, best, at = program.resume(found[0]), found[1], found[2]
         on_progress(at.epoch * batches.steps + len(at.steps))

@@ -17,12 +17,12 @@ import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.config import SCHEDULES, TrainConfig
 from siamese_jax.features.augment import augment_images, augment_segments
 from siamese_jax.features.images import view_images
-from siamese_jax.mining import MININGS, triplet_loss
+from siamese_jax.losses.triplet import MININGS, triplet_loss
 from siamese_jax.models import facenet
 from siamese_jax.models.convolution import compile_options
+from siamese_jax.training.facenet.config import SCHEDULES, TrainConfig
 
 BATCH_AXIS = "batch"
 

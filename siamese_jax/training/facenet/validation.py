@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from siamese_jax.datasets.segments import SegmentSource
 from siamese_jax.errors import InputError
-from siamese_jax.facenet.config import TrainConfig
-from siamese_jax.facenet.decision import squared_distances
-from siamese_jax.facenet.embed import embed_all
-from siamese_jax.facenet.source import SegmentSource
-from siamese_jax.mining import triplet_loss
+from siamese_jax.losses.triplet import triplet_loss
+from siamese_jax.models.embedding_classifiers import squared_distances
 from siamese_jax.models.facenet import Variables
+from siamese_jax.training.facenet.config import TrainConfig
+from siamese_jax.training.facenet.embed import embed_all
 
 
 @dataclasses.dataclass(frozen=True)

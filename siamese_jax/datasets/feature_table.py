@@ -1,31 +1,9 @@
-"""The shared vocabulary: the letter table of array axes, and the records that modules hand to one another.
-
-Letters, used as suffixes of local names (`emb_BxD`) and in field docs (`[B, D]`):
-
-    B  clips in a training batch             Q  query clips (to be classified)
-    C  classes (emotions)                    R  readouts: numbers of steps at which a trial is tested
-    D  width of the embedding                S  speakers
-    F  features of a clip                    T  frames of a clip
-    G  trials of a grid                      L  samples of a clip
-    M  reference clips (the labelled ones)   P  pairs
-    N  clips of a table
-"""
+"""A table of features, one row a clip."""
 
 import dataclasses
 from typing import Any
 
 import numpy as np
-
-Array = Any
-"""A jax.Array or a np.ndarray: records that go into a trial are made on the host and arrive on a device."""
-
-EMOTIONS = (
-    "anger", "happiness", "sadness", "fear", "disgust", "surprise", "neutral", "calm", "boredom",
-)  # fmt: skip
-"""The label nouns that corpus adapters may use (audformat's)."""
-
-PAPER_EMOTIONS = ("anger", "happiness", "sadness", "fear")
-"""The four classes of Feng & Chaspari 2020, section 3."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,42 @@
+"""Standardisation of features: means and standard deviations, pure."""
+
+from typing import NamedTuple
+
+import numpy as np
+from chex import Array
+
+
+class Scaling(NamedTuple):
+    """An affine map of features, (x - shift) / scale, each [F]; zeros and ones leave a scaled table alone."""
+
+    shift: Array
+    scale: Array
+
+    def __call__(self, x_NxF: Array) -> Array:
+        return (x_NxF - self.shift[None, :]) / self.scale[None, :]
+
+
+def moments(x_NxF: np.ndarray, least_F: np.ndarray) -> Scaling:
+    """Mean and population standard deviation [F] of clips, the latter at least `least_F`; in float64 inside."""
+    x = x_NxF.astype(np.float64)
+    return Scaling(x.mean(axis=0).astype(np.float32), np.maximum(x.std(axis=0), least_F).astype(np.float32))
+
+
+def floor(x_NxF: np.ndarray, share: float) -> np.ndarray:
+    """The least standard deviation [F]: a share of the corpus's own; 1 for a column that never changes."""
+    std_F = x_NxF.astype(np.float64).std(axis=0)
+    # Rounding leaves a constant column with a spread of its own size times the float32 step.
+    constant_F = std_F <= 1e-6 * np.abs(x_NxF).max(axis=0)
+    return np.where(constant_F, 1.0, share * std_F)
+
+
+def identity(n_trials: int, n_features: int) -> Scaling:
+    """Scalings [G, F] that change nothing."""
+    return Scaling(np.zeros((n_trials, n_features), np.float32), np.ones((n_trials, n_features), np.float32))
+
+
+def over_rows(x_NxF: np.ndarray, rows: list[np.ndarray], share: float) -> Scaling:
+    """Scalings [G, F] by the clips at each of G sets of rows."""
+    least_F = floor(x_NxF, share)
+    each = [moments(x_NxF[r], least_F) for r in rows]
+    return Scaling(np.stack([s.shift for s in each]), np.stack([s.scale for s in each]))

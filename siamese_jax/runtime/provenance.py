@@ -1,0 +1,57 @@
+"""Where numbers come from: versions, code revision, machine, devices and command."""
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from siamese_jax.runtime import distributed
+
+VERSION = importlib.metadata.version("siamese_jax")
+"""Of this package, as its metadata says."""
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", "xarray")
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, code revision, machine and command of this process, as plain JSON values."""
+    devices = jax.devices()
+    return {
+        "siamese_jax": VERSION,
+        "revision": revision(),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "machine": {"system": platform.platform(terse=True), "processor": _processor()},
+        "processes": distributed.count(),
+        "devices": [f"{device.platform}:{device.device_kind}" for device in devices],
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def revision() -> str:
+    """The code's git revision, with "+changes" where files differ from it; "unknown" outside a checkout."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changes = git("status", "--porcelain", "--untracked-files=no", "--", str(folder))
+        return git("rev-parse", "HEAD") + ("+changes" if changes else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
