@@ -23,9 +23,8 @@ import numpy as np
 import scipy.stats
 from absl import app, flags
 
-from siamese_jax import stats
 from siamese_jax.runtime import files
-from siamese_jax.stats import coverage, estimands, metrics
+from siamese_jax.stats import bootstrap, coverage, estimands, metrics
 
 _RECORD = flags.DEFINE_string("record", None, "JSON file for the measurements; none is written without it.")
 _RESAMPLES = flags.DEFINE_integer("resamples", 10_000, "Bootstrap resamples.", lower_bound=1)
@@ -54,8 +53,8 @@ def _compiled(
 ) -> jax.Array:
     counted = jnp.ones(labels.shape, bool)
     counts = metrics.confusion_by_group(predictions, labels, counted, speakers, _SPEAKERS, _CLASSES)
-    resampled = stats.clustered_bootstrap(key, counts, estimands.uar, n_resamples, over="speakers")
-    interval = stats.percentile_interval(resampled)
+    resampled = bootstrap.clustered_bootstrap(key, counts, estimands.uar, n_resamples, over="speakers")
+    interval = bootstrap.percentile_interval(resampled)
     return jnp.stack([interval.low, interval.high])
 
 

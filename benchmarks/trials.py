@@ -30,7 +30,7 @@ from absl import app, flags
 from benchmarks import trials_plot
 from benchmarks.trials_torch import Torch, best_forms
 from configs import rerun as rerun_config
-from siamese_jax.datasets.draws import test_masks
+from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.experiments import reproduce, workdir
 from siamese_jax.losses import pair_masks
 from siamese_jax.models import siamese
@@ -124,7 +124,7 @@ def agreement(work: Work, torch: Torch, folder: Path, forms: dict[str, dict[str,
     predictions = {"ours": work.run().predictions.values[0, 0, :n_many, 0]}
     for way in ("loop", "vmap"):
         predictions[way] = torch.results(task, **{**forms[way], "trials": n_many})["predictions"]
-    masks = test_masks(work.plan.target, work.plan.draws.support(work.speakers)[:n_many])["paper"]
+    masks = evaluation_masks(work.plan.target, work.plan.draws.support(work.speakers)[:n_many])["paper"]
     uar = {way: score(found_GxN, work.plan.target.label, masks).uar for way, found_GxN in predictions.items()}
     found["uar"] = {way: float(values.mean()) for way, values in uar.items()}
     found["uar_trials"] = n_many
@@ -249,7 +249,7 @@ def many(n_trials: int) -> dict[str, Any]:
     for block in range(0, n_trials, BLOCK):
         plan = Plan.make(e, work.plan.source, work.plan.target, block)
         found = work.tuning.run(plan, work.speakers, "corpus", work.params, lambda _: None)
-        masks = test_masks(plan.target, found.support.values)["paper"]
+        masks = evaluation_masks(plan.target, found.support.values)["paper"]
         scores.append(score(found.predictions.values[0, 0, :, 0], plan.target.label, masks).uar)
         first = first or time.perf_counter() - start
     seconds = time.perf_counter() - start

@@ -1,6 +1,6 @@
 """What every launcher does around its one call: signals ask for a clean stop, and what ends a run is an exit code.
 
-Also the flags of a run on several processes (`siamese_jax.runtime.distributed`), the same on every launcher that takes part in one.
+Also the flags of a run on several processes (`runtime.distributed`), the same on every launcher that takes part.
 """
 
 import contextlib

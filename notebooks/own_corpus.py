@@ -20,18 +20,17 @@ import numpy as np
 import xarray as xr
 
 from configs import reproduce
-from siamese_jax import stats
 from siamese_jax.corpora.check import check_manifest
 from siamese_jax.corpora.check_text import format_report
 from siamese_jax.corpora.manifest import COMMON_ALIASES, PAPER_EMOTIONS, read_manifest, read_rows
 from siamese_jax.datasets import extraction
-from siamese_jax.datasets.draws import test_masks
+from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.experiments import reproduce as experiment
 from siamese_jax.protocols import config
 from siamese_jax.report.paper import figure2, table1
 from siamese_jax.report.render.notebook import Markdown
 from siamese_jax.runtime.devices import available_cores, use_all_cores
-from siamese_jax.stats import metrics
+from siamese_jax.stats import intervals, metrics
 
 use_all_cores()
 plt.rcParams["font.size"] = 9
@@ -185,7 +184,7 @@ figure, axis = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
 for n_speakers, fill in ((2, "none"), (4, "full")):
     for i, loss in enumerate(e.losses):
         colour, marker, dashes, label = figure2.STYLES[loss]
-        interval = stats.t_interval(uar.sel(n_speakers=n_speakers, loss=loss).values, e.level, over="draws")
+        interval = intervals.t_interval(uar.sel(n_speakers=n_speakers, loss=loss).values, e.level, over="draws")
         bars = (interval.estimate - interval.low, interval.high - interval.estimate)
         axis.errorbar(np.arange(3) + 0.05 * (i - 1), interval.estimate, bars, label=f"{n_speakers} voices, {label}",
                       color=colour, marker=marker, linestyle=dashes, fillstyle=fill, markersize=5)  # fmt: skip
@@ -213,7 +212,7 @@ plt.show()
 target = experiment.load(e)[1]
 with xr.open_dataset(folder / "results" / "arrays" / e.heads[0] / "support" / "fine_tuning_04.nc") as arrays:
     runs = arrays.load()
-tested = test_masks(target, runs.support.values)["speaker_disjoint"]
+tested = evaluation_masks(target, runs.support.values)["speaker_disjoint"]
 predicted = runs.predictions.sel(loss="ratio", frozen=0, step=50).values
 counts = np.asarray(metrics.confusion(predicted, target.label, tested, len(e.emotions))).sum(axis=0)
 xr.DataArray(
@@ -226,6 +225,6 @@ xr.DataArray(
 # ## With your own recordings
 #
 # Replace the cell that makes the tones by the path of your CSV and go on from step 2; or, for RAVDESS, CREMA-D,
-# eNTERFACE'05, EMO-DB, SAVEE, EMOVO, nEMO, TESS, CASIA and IEMOCAP, take `siamese_jax.corpora.adapters.scan(name, root)`
-# as the manifest. Speakers matter: draws, tests and intervals are by speaker, so give each person one name
+# eNTERFACE'05, EMO-DB, SAVEE, EMOVO, nEMO, TESS, CASIA and IEMOCAP, take
+# `siamese_jax.corpora.adapters.scan(name, root)` as the manifest. Speakers matter: draws, tests and intervals are by speaker, so give each person one name
 # throughout. A target needs more speakers with all emotions than are drawn, so that one is left to test on.

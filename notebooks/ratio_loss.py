@@ -23,7 +23,6 @@ import numpy as np
 import xarray as xr
 
 from configs import rerun as rerun_config
-from siamese_jax import stats
 from siamese_jax.experiments import rerun
 from siamese_jax.losses import pair_masks
 from siamese_jax.losses import siamese as losses
@@ -31,6 +30,7 @@ from siamese_jax.models import siamese
 from siamese_jax.protocols import config, stages
 from siamese_jax.report.paper.figure2 import STYLES
 from siamese_jax.runtime.devices import use_all_cores
+from siamese_jax.stats import intervals
 
 use_all_cores()
 plt.rcParams.update({"font.size": 9, "figure.dpi": 90})
@@ -109,7 +109,7 @@ figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), sharex=True, layout="constra
 bins = np.arange(0.5, 1.75, 0.05)
 for axis, n_speakers in zip(axes, e.n_speakers):
     start = scores.start_ratio.sel(n_speakers=n_speakers).values
-    share = stats.share_interval(start >= 1, e.level, over="draws")
+    share = intervals.share_interval(start >= 1, e.level, over="draws")
     counts, _, bars = axis.hist(start, bins, color="#56B4E9", edgecolor="white")
     for bar, left in zip(bars, bins):
         if left >= 0.999:
@@ -234,7 +234,7 @@ compared = (("ratio", "none"), ("ratio_bounded", "none"), ("cross_entropy_twice"
             ("ratio", "ratio_bounded"), ("ratio", "cross_entropy_twice"))  # fmt: skip
 lines = []
 for method, minus in compared:
-    found = stats.t_interval((uar.sel(loss=method) - uar.sel(loss=minus)).values[1:], e.level, over="draws")
+    found = intervals.t_interval((uar.sel(loss=method) - uar.sel(loss=minus)).values[1:], e.level, over="draws")
     lines.append([f"{m:+.1f} [{a:+.1f}, {b:+.1f}]" for m, a, b in zip(found.estimate, found.low, found.high)])
 names = [f"{method} - {minus}" for method, minus in compared]
 table = xr.DataArray(lines, dims=("difference", "steps"), coords={"difference": names, "steps": list(e.steps[1:])})

@@ -21,13 +21,13 @@ import numpy as np
 import xarray as xr
 
 from configs import reproduce
-from siamese_jax import stats
-from siamese_jax.datasets.draws import test_masks
+from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.experiments import reproduce as experiment
 from siamese_jax.protocols import config
 from siamese_jax.report.paper import differences, figure2, table1
 from siamese_jax.report.render.notebook import Markdown, Picture
 from siamese_jax.runtime.devices import use_all_cores
+from siamese_jax.stats import intervals
 
 use_all_cores()
 plt.rcParams["font.size"] = 9
@@ -85,12 +85,12 @@ print(runs)
 
 # %% [markdown]
 # A number of the table again, from the predictions: the mean UAR over draws of the fixed cell (nothing frozen,
-# four speakers, 50 steps, ratio loss) on the paper's split. `rows.test_masks` says which clips each draw is
+# four speakers, 50 steps, ratio loss) on the paper's split. `rows.evaluation_masks` says which clips each draw is
 # tested on: neither the drawn ones nor clips with the very same samples.
 
 # %%
 source, target = experiment.load(e)
-tested = xr.DataArray(test_masks(target, runs.support.values)["paper"], dims=("draw", "clip"))
+tested = xr.DataArray(evaluation_masks(target, runs.support.values)["paper"], dims=("draw", "clip"))
 predicted = runs.predictions.sel(loss="ratio", frozen=0, step=50)
 emotions = list(e.emotions)
 recall = xr.concat(
@@ -113,7 +113,7 @@ places = np.arange(len(e.steps))
 for axis, n_speakers in zip(axes, (4, 20)):
     for i, loss in enumerate(e.losses):
         colour, marker, dashes, label = figure2.STYLES[loss]
-        interval = stats.t_interval(uar.sel(n_speakers=n_speakers, loss=loss).values, e.level, over="draws")
+        interval = intervals.t_interval(uar.sel(n_speakers=n_speakers, loss=loss).values, e.level, over="draws")
         bars = (interval.estimate - interval.low, interval.high - interval.estimate)
         axis.errorbar(places + 0.12 * (i - 1), interval.estimate, bars, color=colour, marker=marker,
                       linestyle=dashes, label=label, markersize=4, linewidth=1.2)  # fmt: skip

@@ -17,12 +17,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from configs import rerun as rerun_config
-from siamese_jax import stats
 from siamese_jax.experiments import rerun
 from siamese_jax.protocols import config
 from siamese_jax.report.paper.figure2 import STYLES
 from siamese_jax.report.render.notebook import Markdown
 from siamese_jax.runtime.devices import use_all_cores
+from siamese_jax.stats import intervals, power
 
 use_all_cores()
 plt.rcParams["font.size"] = 9
@@ -69,7 +69,7 @@ axes[0].set(xlabel="UAR of a draw (%)", ylabel="share of draws at or below", tit
 axes[0].grid(linewidth=0.3)
 gain = (uar.sel(loss="ratio") - uar.sel(loss="none")).values
 tens = gain[: DRAWS // 10 * 10].reshape(-1, 10)
-interval = stats.t_interval(tens, e.level, over="draws")
+interval = intervals.t_interval(tens, e.level, over="draws")
 order = np.argsort(interval.estimate)
 axes[1].errorbar(np.arange(1, len(tens) + 1), interval.estimate[order],
                  (interval.estimate - interval.low)[order], fmt="o", color="black", markersize=3, linewidth=1,
@@ -143,9 +143,9 @@ both = [uar.sel(loss=name).values for name in ("ratio", "none")]
 grids = [scores.uar.sel(split="speaker_disjoint", step=50, loss=name).stack(cell=("n_speakers", "frozen"))
          .transpose("cell", "draw").values for name in ("ratio", "none")]  # fmt: skip
 cases = (
-    ("one cell, paired", stats.chance_of_gain, both, True, "#0072B2", "o"),
-    ("one cell, unpaired", stats.chance_of_gain, both, False, "#D55E00", "s"),
-    ("best of 4 cells, unpaired", stats.chance_of_best_cell_gain, grids, False, "#009E73", "^"),
+    ("one cell, paired", power.chance_of_gain, both, True, "#0072B2", "o"),
+    ("one cell, unpaired", power.chance_of_gain, both, False, "#D55E00", "s"),
+    ("best of 4 cells, unpaired", power.chance_of_best_cell_gain, grids, False, "#009E73", "^"),
 )
 figure, axis = plt.subplots(figsize=(5.8, 3.6), layout="constrained")
 for number, (label, chance_of, (method, baseline), paired, colour, marker) in enumerate(cases):
@@ -172,7 +172,7 @@ figure, axis = plt.subplots(figsize=(5.8, 3.6), layout="constrained")
 true_gains = ((0.5, "#0072B2", "-"), (1.0, "#D55E00", "--"), (2.0, "#009E73", "-."))
 for number, (true_gain, colour, dashes) in enumerate(true_gains):
     key = jax.random.fold_in(jax.random.key(e.seed), 10 + number)
-    needed = stats.draws_needed(gain, gain=true_gain, power=0.8, level=e.level, n_max=300, key=key, n_experiments=4000)
+    needed = power.draws_needed(gain, gain=true_gain, power=0.8, level=e.level, n_max=300, key=key, n_experiments=4000)
     label = f"{true_gain:g}: {needed.n_draws or 'more than 300'} draws"
     axis.plot(np.arange(1, 301), 100 * needed.power_by_n, color=colour, linestyle=dashes, label=label)
 axis.axhline(80, color="black", linewidth=0.8, linestyle=":")

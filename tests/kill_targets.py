@@ -17,7 +17,8 @@ import xarray as xr
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests", ROOT / "tests" / "facenet"
 IMPORTS = [
-    "kill_targets", "siamese_jax.experiments.reproduce", "siamese_jax.experiments.rerun", "siamese_jax.datasets.extraction", "orbax.checkpoint",
+    "kill_targets", "siamese_jax.experiments.reproduce", "siamese_jax.experiments.rerun",
+    "siamese_jax.datasets.extraction", "orbax.checkpoint",
     "siamese_jax.experiments.cross_training.run",
 ]  # fmt: skip
 

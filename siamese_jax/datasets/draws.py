@@ -83,7 +83,7 @@ def few_shot_draws(
     return FewShotDraws(np.asarray(speakers), np.asarray(clips))
 
 
-def test_masks(target: Dataset, support: np.ndarray) -> dict[str, np.ndarray]:
+def evaluation_masks(target: Dataset, support: np.ndarray) -> dict[str, np.ndarray]:
     """Which clips each draw is tested on, [draws, N] a split; clips drawn, and their twins, never are.
 
     Raises InputError where a draw leaves a class without a test clip.

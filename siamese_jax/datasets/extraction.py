@@ -2,7 +2,7 @@
 
 Every worker thread takes a small group of clips, decodes it and computes its features: one thread decodes while
 another computes, all cores are busy, and only the audio of those groups is ever held. Finished rows are kept in
-`.TABLE.npz.partial` beside the table (`siamese_jax.datasets.extraction_cache`), so that an interrupted run goes on where it
+`.TABLE.npz.partial` beside the table (`extraction_cache`), so that an interrupted run goes on where it
 stopped. What a clip's row holds depends on the clip alone, not on its neighbours, its place or the thread.
 """
 

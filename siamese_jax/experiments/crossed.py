@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from siamese_jax.datasets.draws import test_masks
+from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import reproduce
 from siamese_jax.experiments.workdir import WorkDir
@@ -86,7 +86,7 @@ def _scores(
     params = stages.params_from_arrays(trained)
     by_speakers = []
     for k in e.n_speakers:
-        mask = test_masks(plan.target, plan.draws.support(k))[SPLIT]
+        mask = evaluation_masks(plan.target, plan.draws.support(k))[SPLIT]
         by_seed = []
         for seed in range(e.n_seeds):
             one = dataclasses.replace(plan, only_seed=seed)

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from absl import logging
 
-from siamese_jax.datasets.draws import test_masks
+from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import claims, reproduce, rows, summary
 from siamese_jax.experiments.claims import Beside
@@ -159,7 +159,7 @@ class _Kept:
 def _read_block(plan: Plan, n_speakers: int, arrays: xr.Dataset) -> _Kept:
     predictions = arrays.predictions.transpose("loss", "frozen", "step", "draw", "clip").values
     scored, counts = {}, {}
-    for split, mask in test_masks(plan.target, plan.draws.support(n_speakers)).items():
+    for split, mask in evaluation_masks(plan.target, plan.draws.support(n_speakers)).items():
         scored[split], counts[split] = _counted(plan, predictions, mask)
     first = arrays.isel(loss=0, frozen=0, step=0)
     ratio = (first.d_same / first.d_different).values
@@ -229,7 +229,7 @@ def _read_classifiers(plan: Plan, arrays: xr.Dataset) -> tuple[dict[str, Scored]
     predictions = arrays.few_shot.transpose("method", "data", "n_speakers", "draw", "clip").values
     both = FEW_SHOT_DATA.index("source+target")
     scored, counts = {}, {}
-    masks = [test_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.n_speakers]
+    masks = [evaluation_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.n_speakers]
     for split in rows.SPLITS:
         each = [_counted(plan, predictions[:, :, k], mask[split]) for k, mask in enumerate(masks)]
         scored[split] = stacked([one for one, _ in each], axis=2)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from siamese_jax.datasets.draws import test_masks
+from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE, out_of_domain_scope
 from siamese_jax.experiments import rows
 from siamese_jax.experiments.rows import Difference, Row
@@ -40,7 +40,7 @@ def score_grid(plan: Plan, stages: Mapping[int, xr.Dataset]) -> Grid:
     by_split: dict[str, list[Scored]] = {split: [] for split in rows.SPLITS}
     for n_speakers, arrays in stages.items():
         predictions = arrays.predictions.transpose("loss", "frozen", "step", "draw", "clip").values
-        for split, mask in test_masks(plan.target, plan.draws.support(n_speakers)).items():
+        for split, mask in evaluation_masks(plan.target, plan.draws.support(n_speakers)).items():
             by_split[split].append(score(predictions, plan.target.label, mask))
     scored = {split: stacked(each) for split, each in by_split.items()}
     return Grid(scored, np.array([arrays.attrs["seconds"] for arrays in stages.values()]))
@@ -158,7 +158,7 @@ def alternative_rows(plan: Plan, scope: str, arrays: xr.Dataset) -> Iterator[Row
 
 def score_few_shot(plan: Plan, predictions: np.ndarray) -> dict[str, Scored]:
     """Scores [data, speakers, draw] by split of a classifier's predictions [data, speakers, draw, clip]."""
-    masks = [test_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.n_speakers]
+    masks = [evaluation_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.n_speakers]
     return {
         split: score(predictions, plan.target.label, np.stack([m[split] for m in masks])[None]) for split in rows.SPLITS
     }
@@ -191,7 +191,7 @@ def differences(
       few_shot: predictions [speakers, draw, clip] by classifier.
     """
     e = plan.experiment
-    masks = [test_masks(plan.target, plan.draws.support(k)) for k in e.n_speakers] if few_shot else []
+    masks = [evaluation_masks(plan.target, plan.draws.support(k)) for k in e.n_speakers] if few_shot else []
     for split, scored in grid.scored.items():
         uar = {loss: scored.uar[:, m] for m, loss in enumerate(e.losses)}
         pairs = [(a, b, uar[a] - uar[b]) for a, b in COMPARISONS if a in uar and b in uar]

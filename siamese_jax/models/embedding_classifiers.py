@@ -1,7 +1,7 @@
 """From embeddings to emotions: each segment is scored against the training embeddings, an utterance is their mean.
 
 Liu et al. 2021 do not say how an embedding becomes a class; the nearest centroid, the nearest neighbours and a linear
-head are this project's choice. Letters as in `siamese_jax`, and K segments to classify, E dimensions of the sphere's space.
+head are this project's choice. Letters as in `siamese_jax`; K segments to classify, E dimensions of the sphere's space.
 """
 
 from collections.abc import Callable

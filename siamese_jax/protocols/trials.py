@@ -1,6 +1,6 @@
 """The protocols of the paper as trials: each `make_*` returns a pure function of one repetition, unbatched.
 
-A trial does not know that it will run ten thousand times; `siamese_jax.runtime.vectorize` puts vmap, jit and devices around it.
+A trial does not know that it will run ten thousand times; `runtime.vectorize` puts vmap, jit and devices around it.
 All that differs between trials of one program (seed, draw, frozen layers, fold) is an array in its input.
 """
 

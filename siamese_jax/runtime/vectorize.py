@@ -83,7 +83,7 @@ class TrialProgram:
     def __call__(self, *arguments: Any, on_chunk: Callable[[int], None] | None = None, kept: Kept | None = None) -> Any:
         """Runs all trials; the result has the trial axis [G] in front of every array, as NumPy arrays.
 
-        In a run of several processes (`siamese_jax.runtime.distributed`) each runs a chunk of its own at a time, and all get the
+        In a run of several processes (`distributed`) each runs a chunk of its own at a time, and all get the
         results of all; every process must make the same calls in the same order.
 
         `on_chunk` is called with the number of trials that each finished chunk held. Trials that are in `kept` (by

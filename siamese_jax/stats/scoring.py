@@ -23,7 +23,7 @@ def stacked(each: Sequence[Scored], axis: int = 0) -> Scored:
 
 
 def score(predictions: np.ndarray, label_N: np.ndarray, mask: np.ndarray) -> Scored:
-    """UAR and WA in per cent, [...], of predicted classes [..., N] on the clips of `mask` [..., N]; `label_N` [N] are the true ones."""
+    """UAR and WA in per cent, [...], of predicted classes [..., N] on the clips of `mask` [..., N]; true ones [N]."""
     return score_counts(metrics.confusion(predictions, label_N, mask, int(label_N.max()) + 1))
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 from sklearn.metrics import balanced_accuracy_score
 
 from configs import smoke
-from siamese_jax.datasets.draws import test_masks
+from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.datasets.folds import leave_one_speaker_out
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import reproduce, rows, source_effect
@@ -138,7 +138,7 @@ def test_differences_are_paired(folder, settings):
     with xr.open_dataset(folder / "arrays" / "abs_difference" / "corpus" / "fine_tuning_02.nc") as arrays:
         predictions = arrays.predictions.sel(frozen=0, step=4)
         plan_target = reproduce.load(settings)[1]
-        masks = test_masks(plan_target, arrays.support.values)["paper"]
+        masks = evaluation_masks(plan_target, arrays.support.values)["paper"]
         uar = {
             loss: score(predictions.sel(loss=loss).values, plan_target.label, masks).uar for loss in ("ratio", "none")
         }

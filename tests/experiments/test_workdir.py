@@ -150,19 +150,19 @@ def full_disk():
 
 FILL = """
 import sys
-sys.path.insert(0, "tests")
+sys.path.insert(0, "tests/experiments")
 import numpy as np, xarray as xr
-from siamese_jax import finished, trials
 from siamese_jax.errors import InputError
+from siamese_jax.runtime import partial_results, vectorize
 from test_workdir import full_disk, opened
 
 what, path = sys.argv[1:]
-finished.SAVE_SECONDS = 0.0
+partial_results.SAVE_SECONDS = 0.0
 noise = np.random.default_rng(0).normal(size=9999)
 
 def make():
     if what == "checkpoint":
-        program = trials.TrialProgram(lambda x: x * noise, (0,), 2)
+        program = vectorize.TrialProgram(lambda x: x * noise, (0,), 2)
         program(np.arange(4, dtype=np.float32), on_chunk=lambda n: full_disk())
     full_disk()
     return xr.Dataset({"y": ("x", noise)})

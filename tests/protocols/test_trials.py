@@ -11,7 +11,7 @@ import pytest
 import reference_implementation
 
 from configs import rerun as rerun_config
-from siamese_jax.datasets.draws import class_index, few_shot_draws, test_masks
+from siamese_jax.datasets.draws import class_index, evaluation_masks, few_shot_draws
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import reproduce
 from siamese_jax.features.scaling import identity
@@ -253,7 +253,7 @@ def test_the_fast_form_has_the_mean_uar_of_the_plain_one_over_200_draws():
 
     starts, few_shot, target, _ = tuning.arguments(plan, 2, "corpus", params)
     slow = vectorize.TrialProgram(plain, (0, 0, None), 20)(starts, few_shot.support, target)
-    masks = test_masks(plan.target, plan.draws.support(2))["paper"]
+    masks = evaluation_masks(plan.target, plan.draws.support(2))["paper"]
     uar = [score(predictions, plan.target.label, masks).uar for predictions in (fast, slow)]
     assert uar[0].shape == (200,)
     assert abs(float((uar[0] - uar[1]).mean())) < 0.1

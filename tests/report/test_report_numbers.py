@@ -12,11 +12,10 @@ from report_blocks import tables_of
 from sklearn.decomposition import PCA
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
-from siamese_jax import stats
 from siamese_jax.report.loading import counts, reproduction
 from siamese_jax.report.render import text as words
 from siamese_jax.report.sections import confusion, curves, distances, embeddings, overview, paired, speakers
-from siamese_jax.stats import estimands
+from siamese_jax.stats import estimands, intervals, multiplicity
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +60,7 @@ def test_tests_over_draws_agree_with_scipy_and_holm_with_its_definition(run):
         np.testing.assert_allclose(wilcoxon.p_value[i], scipy.stats.wilcoxon(values[i]).pvalue, rtol=1e-4)
     order = np.argsort(flips.p_value)
     stepped = np.maximum.accumulate(np.array(flips.p_value)[order] * [3, 2, 1])
-    np.testing.assert_allclose(np.array(stats.holm(flips.p_value))[order], np.minimum(stepped, 1), rtol=1e-6)
+    np.testing.assert_allclose(np.array(multiplicity.holm(flips.p_value))[order], np.minimum(stepped, 1), rtol=1e-6)
 
 
 def tiny_pairs(n_draws, seed=0, spread=True, n_speakers=6):
@@ -100,7 +99,7 @@ def test_a_class_without_clips_is_not_computable_instead_of_wrong(run):
 def test_claims_table_holds_the_jackknife_interval(run):
     pair = tiny_pairs(10)
     claims = list(paired.tested(run.experiment, [pair], "here", "paper"))[1]
-    interval = stats.jackknife_interval(pair.by_speaker, estimands.uar_difference, over="speakers")
+    interval = intervals.jackknife_interval(pair.by_speaker, estimands.uar_difference, over="speakers")
     low, high = 100 * float(interval.low), 100 * float(interval.high)
     assert claims.rows[0][1].endswith(f"[{low:+.1f}, {high:+.1f}]")
     assert "over speakers" in claims.header[1]
@@ -239,7 +238,7 @@ def test_runs_that_kept_no_distances_have_no_such_section(run):
 
 
 def test_words_never_hide_what_is_missing():
-    interval = stats.t_interval(np.array([[1.0, 2.0, 4.0], [1.0, np.nan, 2.0], [3.0, 3.0, 3.0]]), over="draws")
+    interval = intervals.t_interval(np.array([[1.0, 2.0, 4.0], [1.0, np.nan, 2.0], [3.0, 3.0, 3.0]]), over="draws")
     assert words.estimate(interval, (0,)) == "2.3 [-1.5, 6.1]"
     assert words.estimate(interval, (1,)) == "not computable: NaN or infinite values"
     assert words.estimate(interval, (2,)) == "3.0 (interval not computable: no variance between the units)"

@@ -13,7 +13,7 @@ from siamese_jax.runtime import interrupt
 
 WORK = """
 import signal, sys, time
-from siamese_jax import interrupt
+from siamese_jax.runtime import interrupt
 with interrupt.watch():
     print("ready", flush=True)
     try:

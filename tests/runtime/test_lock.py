@@ -13,7 +13,7 @@ from siamese_jax.runtime.lock import Lock
 
 HOLD = """
 import sys, time
-from siamese_jax.lock import Lock
+from siamese_jax.runtime.lock import Lock
 with Lock(sys.argv[1], "the results"):
     print("held", flush=True)
     sys.stdin.read()

@@ -12,9 +12,9 @@ import pytest
 from siamese_jax.runtime import xla
 
 PROGRAM = """
-from siamese_jax import compiling, trials
-trials.use_all_cores()
-print(compiling.one_pass("cpu"))
+from siamese_jax.runtime import devices, xla
+devices.use_all_cores()
+print(xla.one_pass("cpu"))
 """
 
 

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from siamese_jax import stats
 from siamese_jax.errors import InputError
-from siamese_jax.stats import coverage, hypothesis_tests
+from siamese_jax.stats import coverage, hypothesis_tests, intervals
 
 # The names under which the simulations measure each kind of interval or test.
 KINDS = {
@@ -40,7 +39,7 @@ def _check(over: str, n_units: int, n_simulations: int, n_resamples: int, noise:
     rows = coverage.measure(
         jax.random.key(n_units), n_units=n_units, n_simulations=n_simulations, n_resamples=n_resamples, over=over
     )
-    offered, seen = stats.offered_methods(n_units, over), set()
+    offered, seen = coverage.offered_methods(n_units, over), set()
     for row in rows:
         kind = KINDS.get(row.name)
         if kind == "sign-flip exact" and n_units > hypothesis_tests.EXACT_UP_TO:
@@ -69,7 +68,7 @@ def test_what_fails_at_ten_units_is_not_offered_and_does_fail() -> None:
     rows = coverage.measure(jax.random.key(10), n_units=10, n_simulations=1000, n_resamples=400, over="speakers")
     shares = {row.name: row.share for row in rows}
     for name in ("percentile: UAR", "BCa: UAR"):
-        assert KINDS[name] not in stats.offered_methods(10, "speakers")
+        assert KINDS[name] not in coverage.offered_methods(10, "speakers")
         assert shares[name] < 0.93
 
 
@@ -91,18 +90,18 @@ def test_simulations_hit_the_truth_that_they_claim() -> None:
 
 def test_offers_grow_with_the_units() -> None:
     for over in ("draws", "seeds", "speakers", "speakers+seeds"):
-        offers = [set(stats.offered_methods(n, over)) for n in range(1, 60)]
+        offers = [set(coverage.offered_methods(n, over)) for n in range(1, 60)]
         assert offers[0] == set()
         assert all(fewer <= more for fewer, more in itertools.pairwise(offers))
-    assert "percentile" in stats.offered_methods(30, "speakers")
-    assert "jackknife t" not in stats.offered_methods(30, "speakers+seeds")
+    assert "percentile" in coverage.offered_methods(30, "speakers")
+    assert "jackknife t" not in coverage.offered_methods(30, "speakers+seeds")
 
 
 @pytest.mark.parametrize("n", [50, 120])
 def test_wilson_covers_where_it_is_offered(n: int) -> None:
-    assert "Wilson" in stats.offered_methods(n, "draws")
+    assert "Wilson" in coverage.offered_methods(n, "draws")
     hits = np.arange(n + 1)
-    interval = stats.share_interval(np.arange(n)[None, :] < hits[:, None], over="draws")
+    interval = intervals.share_interval(np.arange(n)[None, :] < hits[:, None], over="draws")
     for truth in np.linspace(0.1, 0.9, 81):
         covered = (np.asarray(interval.low) <= truth) & (truth <= np.asarray(interval.high))
         assert 0.93 <= scipy.stats.binom.pmf(hits, n, truth)[covered].sum() <= 0.975
@@ -110,8 +109,8 @@ def test_wilson_covers_where_it_is_offered(n: int) -> None:
 
 def test_bad_questions_are_refused() -> None:
     with pytest.raises(InputError, match="over: expected one of"):
-        stats.offered_methods(10, "clips")
+        coverage.offered_methods(10, "clips")
     with pytest.raises(InputError, match="n_units: expected at least one"):
-        stats.offered_methods(0, "draws")
+        coverage.offered_methods(0, "draws")
     with pytest.raises(InputError, match=r"over: expected one of draws, speakers, speakers\+seeds"):
         coverage.measure(jax.random.key(0), n_units=5, n_simulations=5, n_resamples=5, over="seeds")

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from siamese_jax import stats
 from siamese_jax.errors import InputError
+from siamese_jax.stats import effect_sizes
 
 
 @pytest.mark.parametrize(("n", "shift"), [(2, 0.4), (10, 0.5), (24, -1.0), (200, 0.1), (12, 5.0)])
 def test_standardised_difference_agrees_with_scipys_noncentral_t(n: int, shift: float) -> None:
     differences = np.random.default_rng(n).normal(shift, 1, n)
-    interval = stats.standardised_difference(differences, over="speakers", hedges=False)
+    interval = effect_sizes.standardised_difference(differences, over="speakers", hedges=False)
     d = differences.mean() / differences.std(ddof=1)
     np.testing.assert_allclose(interval.estimate, d, rtol=1e-4)
     # At the noncentrality of either limit, the observed t is the quantile that defines it.
@@ -21,8 +21,8 @@ def test_standardised_difference_agrees_with_scipys_noncentral_t(n: int, shift: 
 
 def test_hedges_correction_shrinks_estimate_and_limits() -> None:
     differences = np.random.default_rng(0).normal(0.5, 1, 10)
-    plain = stats.standardised_difference(differences, over="speakers", hedges=False)
-    corrected = stats.standardised_difference(differences, over="speakers", hedges=True)
+    plain = effect_sizes.standardised_difference(differences, over="speakers", hedges=False)
+    corrected = effect_sizes.standardised_difference(differences, over="speakers", hedges=True)
     factor = 1 - 3 / (4 * 9 - 1)  # Hedges' own approximation of the exact factor
     for field in ("estimate", "low", "high"):
         np.testing.assert_allclose(getattr(corrected, field) / getattr(plain, field), factor, rtol=1e-3)
@@ -31,7 +31,7 @@ def test_hedges_correction_shrinks_estimate_and_limits() -> None:
 
 def test_rank_biserial_is_the_difference_of_the_rank_sums() -> None:
     differences = np.random.default_rng(1).normal(0.4, 1, 14)
-    interval = stats.rank_biserial(differences, over="speakers")
+    interval = effect_sizes.rank_biserial(differences, over="speakers")
     ranks = scipy.stats.rankdata(abs(differences))
     expected = (ranks[differences > 0].sum() - ranks[differences < 0].sum()) / ranks.sum()
     np.testing.assert_allclose(interval.estimate, expected, rtol=1e-5)
@@ -49,7 +49,7 @@ def test_rank_biserial_jackknife_leaves_out_whole_units() -> None:
     error = np.sqrt(8 / 9 * ((without - without.mean()) ** 2).sum())
     r = correlation(differences)
     half = scipy.stats.t.ppf(0.975, 8) * error / (1 - r**2)
-    interval = stats.rank_biserial(differences, over="speakers")
+    interval = effect_sizes.rank_biserial(differences, over="speakers")
     np.testing.assert_allclose(interval.low, np.tanh(np.arctanh(r) - half), rtol=1e-3)
     np.testing.assert_allclose(interval.high, np.tanh(np.arctanh(r) + half), rtol=1e-3)
 
@@ -57,8 +57,8 @@ def test_rank_biserial_jackknife_leaves_out_whole_units() -> None:
 def test_leading_axes_are_independent() -> None:
     differences = np.random.default_rng(3).normal(0.4, 1, (2, 3, 12))
     for measure in (
-        lambda d: stats.rank_biserial(d, over="draws"),
-        lambda d: stats.standardised_difference(d, over="draws", hedges=True),
+        lambda d: effect_sizes.rank_biserial(d, over="draws"),
+        lambda d: effect_sizes.standardised_difference(d, over="draws", hedges=True),
     ):
         together, alone = measure(differences), measure(differences[1, 0])
         assert together.low.shape == (2, 3)
@@ -71,8 +71,8 @@ def test_leading_axes_are_independent() -> None:
 )
 def test_what_has_no_effect_size_is_nan_with_a_note(differences: list[float], words: str) -> None:
     for interval in (
-        stats.standardised_difference(differences, over="speakers", hedges=True),
-        stats.rank_biserial(differences, over="speakers"),
+        effect_sizes.standardised_difference(differences, over="speakers", hedges=True),
+        effect_sizes.rank_biserial(differences, over="speakers"),
     ):
         assert np.isnan(interval.low)
         assert np.isnan(interval.high)
@@ -80,11 +80,11 @@ def test_what_has_no_effect_size_is_nan_with_a_note(differences: list[float], wo
 
 
 def test_gains_of_every_unit_have_no_interval() -> None:
-    interval = stats.rank_biserial([0.1, 0.5, 0.2, 0.9], over="speakers")
+    interval = effect_sizes.rank_biserial([0.1, 0.5, 0.2, 0.9], over="speakers")
     np.testing.assert_allclose(interval.estimate, 1.0)
     assert "no variance" in interval.note
 
 
 def test_unknown_units_are_refused() -> None:
     with pytest.raises(InputError, match="over: expected one of"):
-        stats.rank_biserial([0.1, 0.2], over="clips")
+        effect_sizes.rank_biserial([0.1, 0.2], over="clips")

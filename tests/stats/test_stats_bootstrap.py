@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from siamese_jax import stats
 from siamese_jax.errors import InputError
-from siamese_jax.stats import estimands, metrics
+from siamese_jax.stats import bootstrap, estimands, metrics, two_way
 
 
 def _key() -> jax.Array:
@@ -26,7 +25,7 @@ def _counts(seed: int, *lead: int) -> np.ndarray:
 
 def test_weights_draw_as_many_units_as_are_present() -> None:
     present = jnp.array([True, False, True, True, False])
-    weights = np.asarray(stats.resample_weights(_key(), 2000, present))
+    weights = np.asarray(bootstrap.resample_weights(_key(), 2000, present))
     assert (weights.sum(axis=1) == 3).all()
     assert (weights[:, [1, 4]] == 0).all()
     np.testing.assert_allclose(weights[:, [0, 2, 3]].mean(axis=0), 1.0, atol=0.1)
@@ -35,16 +34,16 @@ def test_weights_draw_as_many_units_as_are_present() -> None:
 
 @pytest.mark.parametrize("n", [5, 200])  # on either side of the switch from comparing to scattering
 def test_more_resamples_leave_the_first_ones_alone(n: int) -> None:
-    few = stats.resample_weights(_key(), 5, jnp.ones(n, bool))
-    many = stats.resample_weights(_key(), 600, jnp.ones(n, bool))
+    few = bootstrap.resample_weights(_key(), 5, jnp.ones(n, bool))
+    many = bootstrap.resample_weights(_key(), 600, jnp.ones(n, bool))
     np.testing.assert_array_equal(few, many[:5])
     np.testing.assert_array_equal(many.sum(axis=1), n)
 
 
 def test_resampled_values_are_the_statistic_of_weighted_counts() -> None:
     counts = _counts(0, 12)
-    resampled = stats.clustered_bootstrap(_key(), counts, estimands.uar, 300, over="speakers")
-    weights = np.asarray(stats.resample_weights(_key(), 300, jnp.ones(12, bool)), float)
+    resampled = bootstrap.clustered_bootstrap(_key(), counts, estimands.uar, 300, over="speakers")
+    weights = np.asarray(bootstrap.resample_weights(_key(), 300, jnp.ones(12, bool)), float)
     totals = np.einsum("rs,sij->rij", weights, counts)
     expected = np.mean(np.diagonal(totals, axis1=1, axis2=2) / totals.sum(axis=2), axis=1)
     np.testing.assert_allclose(resampled.values, expected, rtol=1e-5)
@@ -55,8 +54,8 @@ def test_per_clip_predictions_and_counts_resample_alike() -> None:
     labels, groups = np.arange(192) % 4, np.repeat(np.arange(12), 16)
     predictions = np.where(rng.random(192) < 0.5, labels, rng.integers(0, 4, 192))
     counts = metrics.confusion_by_group(predictions, labels, np.ones(192, bool), groups, 12, 4)
-    resampled = stats.clustered_bootstrap(_key(), counts, estimands.uar, 300, over="speakers")
-    weights = np.asarray(stats.resample_weights(_key(), 300, jnp.ones(12, bool)), int)
+    resampled = bootstrap.clustered_bootstrap(_key(), counts, estimands.uar, 300, over="speakers")
+    weights = np.asarray(bootstrap.resample_weights(_key(), 300, jnp.ones(12, bool)), int)
     for value, weight in zip(np.asarray(resampled.values[:20]), weights[:20]):
         clips = np.concatenate([np.flatnonzero(groups == s) for s in np.repeat(np.arange(12), weight)])
         recalls = [np.mean(predictions[clips][labels[clips] == c] == c) for c in range(4)]
@@ -66,12 +65,14 @@ def test_per_clip_predictions_and_counts_resample_alike() -> None:
 @pytest.mark.parametrize("n", [10, 24])
 def test_percentile_and_bca_agree_with_scipy_on_the_same_resamples(n: int) -> None:
     values = np.random.default_rng(n).exponential(size=n)
-    resampled = stats.clustered_bootstrap(_key(), stats.unit_sums(values), estimands.mean, 2000, over="speakers")
+    resampled = bootstrap.clustered_bootstrap(
+        _key(), estimands.unit_sums(values), estimands.mean, 2000, over="speakers"
+    )
     first = scipy.stats.bootstrap((values,), np.mean, n_resamples=2, method="percentile", rng=0)
     same = dataclasses.replace(first, bootstrap_distribution=np.asarray(resampled.values, float))
     for method, interval in (
-        ("percentile", stats.percentile_interval(resampled)),
-        ("BCa", stats.bca_interval(resampled)),
+        ("percentile", bootstrap.percentile_interval(resampled)),
+        ("BCa", bootstrap.bca_interval(resampled)),
     ):
         theirs = scipy.stats.bootstrap(
             (values,), np.mean, n_resamples=0, method=method, bootstrap_result=same
@@ -81,8 +82,10 @@ def test_percentile_and_bca_agree_with_scipy_on_the_same_resamples(n: int) -> No
 
 def test_percentile_agrees_with_scipys_own_resamples() -> None:
     values = np.random.default_rng(3).normal(0.4, 0.05, 24)
-    resampled = stats.clustered_bootstrap(_key(), stats.unit_sums(values), estimands.mean, 10_000, over="speakers")
-    ours = stats.percentile_interval(resampled)
+    resampled = bootstrap.clustered_bootstrap(
+        _key(), estimands.unit_sums(values), estimands.mean, 10_000, over="speakers"
+    )
+    ours = bootstrap.percentile_interval(resampled)
     theirs = scipy.stats.bootstrap(
         (values,), np.mean, n_resamples=10_000, method="percentile", rng=1
     ).confidence_interval
@@ -99,22 +102,24 @@ def test_clustered_percentile_agrees_with_the_package_confidence_intervals() -> 
         return float(np.mean(np.diag(total) / total.sum(axis=1)))
 
     _, theirs = package.evaluate_with_conf_int(np.arange(24), uar, num_bootstraps=5000, alpha=5)
-    resampled = stats.clustered_bootstrap(_key(), counts, estimands.uar, 5000, over="speakers")
-    ours = stats.percentile_interval(resampled)
+    resampled = bootstrap.clustered_bootstrap(_key(), counts, estimands.uar, 5000, over="speakers")
+    ours = bootstrap.percentile_interval(resampled)
     np.testing.assert_allclose([ours.low, ours.high], theirs, atol=0.06 * (theirs[1] - theirs[0]))
 
 
 def test_studentised_interval_agrees_with_a_float64_loop() -> None:
     values = np.random.default_rng(4).exponential(size=10)
-    resampled = stats.clustered_bootstrap(_key(), stats.unit_sums(values), estimands.mean, 2000, over="speakers")
-    weights = np.asarray(stats.resample_weights(_key(), 2000, jnp.ones(10, bool)), int)
+    resampled = bootstrap.clustered_bootstrap(
+        _key(), estimands.unit_sums(values), estimands.mean, 2000, over="speakers"
+    )
+    weights = np.asarray(bootstrap.resample_weights(_key(), 2000, jnp.ones(10, bool)), int)
     samples = np.stack([np.repeat(values, weight) for weight in weights])
     errors = samples.std(axis=1, ddof=1) / np.sqrt(10)
     np.testing.assert_allclose(resampled.standard_errors, errors, rtol=1e-3)
     t = (samples.mean(axis=1) - values.mean()) / errors
     error = values.std(ddof=1) / np.sqrt(10)
     expected = values.mean() - np.quantile(t, [0.975, 0.025]) * error
-    interval = stats.studentised_interval(resampled)
+    interval = bootstrap.studentised_interval(resampled)
     np.testing.assert_allclose([interval.low, interval.high], expected, rtol=1e-2)
 
 
@@ -122,29 +127,31 @@ def test_paired_difference_is_narrower_than_the_methods_apart() -> None:
     shared = _counts(5, 12)
     better = shared + np.eye(4, dtype=int)
     both = np.stack([better, shared], axis=1)
-    paired = stats.percentile_interval(
-        stats.clustered_bootstrap(_key(), both, estimands.uar_difference, 300, over="speakers")
+    paired = bootstrap.percentile_interval(
+        bootstrap.clustered_bootstrap(_key(), both, estimands.uar_difference, 300, over="speakers")
     )
-    alone = stats.percentile_interval(stats.clustered_bootstrap(_key(), shared, estimands.uar, 300, over="speakers"))
+    alone = bootstrap.percentile_interval(
+        bootstrap.clustered_bootstrap(_key(), shared, estimands.uar, 300, over="speakers")
+    )
     assert paired.low > 0
     assert paired.high - paired.low < 0.5 * (alone.high - alone.low)
 
 
 def test_crossed_bootstrap_weighs_every_cell_by_both_axes() -> None:
     counts = _counts(6, 3, 12)
-    resampled = stats.crossed_bootstrap(_key(), counts, estimands.uar, 200)
+    resampled = bootstrap.crossed_bootstrap(_key(), counts, estimands.uar, 200)
     key_seeds, key_speakers = jax.random.split(_key())
-    seeds = np.asarray(stats.resample_weights(key_seeds, 200, jnp.ones(3, bool)), float)
-    speakers = np.asarray(stats.resample_weights(key_speakers, 200, jnp.ones(12, bool)), float)
+    seeds = np.asarray(bootstrap.resample_weights(key_seeds, 200, jnp.ones(3, bool)), float)
+    speakers = np.asarray(bootstrap.resample_weights(key_speakers, 200, jnp.ones(12, bool)), float)
     totals = np.einsum("rj,rs,jsab->rab", seeds, speakers, counts)
     expected = np.mean(np.diagonal(totals, axis1=1, axis2=2) / totals.sum(axis=2), axis=1)
     np.testing.assert_allclose(resampled.values, expected, rtol=1e-5)
-    assert stats.percentile_interval(resampled).label == "95 % crossed percentile over speakers+seeds"
+    assert bootstrap.percentile_interval(resampled).label == "95 % crossed percentile over speakers+seeds"
 
 
 def test_crossed_interval_of_a_mean_is_the_random_effects_interval() -> None:
     values = np.random.default_rng(8).normal(size=(6, 9)) + np.arange(9)
-    interval = stats.crossed_interval(stats.unit_sums(values), estimands.mean)
+    interval = two_way.crossed_interval(estimands.unit_sums(values), estimands.mean)
     rows, columns = values.mean(axis=1), values.mean(axis=0)
     rest = values - rows[:, None] - columns[None, :] + values.mean()
     a, b = rows.var(ddof=1) / 6, columns.var(ddof=1) / 9
@@ -155,14 +162,14 @@ def test_crossed_interval_of_a_mean_is_the_random_effects_interval() -> None:
     np.testing.assert_allclose(interval.df, df, rtol=1e-3)
     half = scipy.stats.t.ppf(0.975, df) * np.sqrt(variance)
     np.testing.assert_allclose(interval.high - interval.estimate, half, rtol=2e-3)
-    test = stats.t_test(interval, null=values.mean() + 1)
+    test = two_way.t_test(interval, null=values.mean() + 1)
     np.testing.assert_allclose(test.p_value, 2 * scipy.stats.t.sf(1 / np.sqrt(variance), df), rtol=1e-2)
 
 
 def test_many_draws_of_the_same_people_do_not_narrow_a_claim() -> None:
     counts = _counts(9, 3, 12)
-    once = stats.crossed_interval(counts, estimands.uar)
-    often = stats.crossed_interval(1000 * counts, estimands.uar)
+    once = two_way.crossed_interval(counts, estimands.uar)
+    often = two_way.crossed_interval(1000 * counts, estimands.uar)
     np.testing.assert_allclose([once.low, once.high], [often.low, often.high], rtol=1e-3)
 
 
@@ -176,8 +183,8 @@ def test_what_cannot_be_computed_is_nan_with_a_note() -> None:
         "NaN or infinite": np.where(np.arange(12)[:, None, None] == 2, np.nan, _counts(0, 12)),
     }
     for words, counts in cases.items():
-        resampled = stats.clustered_bootstrap(_key(), counts, estimands.uar, 300, over="speakers")
-        for make in (stats.percentile_interval, stats.bca_interval, stats.studentised_interval):
+        resampled = bootstrap.clustered_bootstrap(_key(), counts, estimands.uar, 300, over="speakers")
+        for make in (bootstrap.percentile_interval, bootstrap.bca_interval, bootstrap.studentised_interval):
             interval = make(resampled)
             assert np.isnan(interval.low), words
             assert words in interval.note
@@ -187,20 +194,20 @@ def test_what_cannot_be_computed_is_nan_with_a_note() -> None:
         "without some of the units": np.broadcast_to(lacking, (3, 12, 4, 4)),
     }
     for words, counts in crossed_cases.items():
-        interval = stats.crossed_interval(counts, estimands.uar)
+        interval = two_way.crossed_interval(counts, estimands.uar)
         assert np.isnan(interval.low), words
         assert words in interval.note
-        assert np.isnan(stats.t_test(interval).p_value)
-        by_resampling = stats.percentile_interval(stats.crossed_bootstrap(_key(), counts, estimands.uar, 200))
+        assert np.isnan(two_way.t_test(interval).p_value)
+        by_resampling = bootstrap.percentile_interval(bootstrap.crossed_bootstrap(_key(), counts, estimands.uar, 200))
         assert words in by_resampling.note
 
 
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(InputError, match="n_resamples: expected at least 1"):
-        stats.clustered_bootstrap(_key(), _counts(0, 5), estimands.uar, 0, over="speakers")
+        bootstrap.clustered_bootstrap(_key(), _counts(0, 5), estimands.uar, 0, over="speakers")
     with pytest.raises(InputError, match="over: expected one of"):
-        stats.clustered_bootstrap(_key(), _counts(0, 5), estimands.uar, 5, over="people")
-    crossed = stats.crossed_bootstrap(_key(), _counts(0, 3, 12), estimands.uar, 200)
-    for make in (stats.bca_interval, stats.studentised_interval):
+        bootstrap.clustered_bootstrap(_key(), _counts(0, 5), estimands.uar, 5, over="people")
+    crossed = bootstrap.crossed_bootstrap(_key(), _counts(0, 3, 12), estimands.uar, 200)
+    for make in (bootstrap.bca_interval, bootstrap.studentised_interval):
         with pytest.raises(InputError, match="not defined for crossed resamples"):
             make(crossed)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from siamese_jax import stats
 from siamese_jax.errors import InputError
-from siamese_jax.stats import metrics, student_t
+from siamese_jax.stats import intervals, metrics, student_t
 
 
 def _speakers(seed: int, n_speakers: int = 24, clips: int = 8) -> np.ndarray:
@@ -41,7 +40,7 @@ def test_two_sided_p_agrees_with_scipy() -> None:
 @pytest.mark.parametrize("n", [2, 10, 500])
 def test_t_interval_agrees_with_scipy(n: int) -> None:
     values = np.random.default_rng(n).normal(0.4, 0.05, (3, n))
-    interval = stats.t_interval(values, 0.9, over="draws")
+    interval = intervals.t_interval(values, 0.9, over="draws")
     reference = scipy.stats.ttest_1samp(values, 0, axis=-1).confidence_interval(0.9)
     np.testing.assert_allclose(interval.low, reference.low, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(interval.high, reference.high, rtol=1e-4, atol=1e-5)
@@ -53,7 +52,7 @@ def test_t_interval_agrees_with_scipy(n: int) -> None:
 def test_welch_interval_agrees_with_scipy() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(0.5, 0.1, 12), rng.normal(0.4, 0.02, 30)
-    interval = stats.welch_interval(a, b, over="draws")
+    interval = intervals.welch_interval(a, b, over="draws")
     reference = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
     np.testing.assert_allclose([interval.low, interval.high], reference, rtol=1e-4)
     assert int(interval.n_units) == 12
@@ -61,7 +60,7 @@ def test_welch_interval_agrees_with_scipy() -> None:
 
 def test_jackknife_interval_agrees_with_a_float64_loop() -> None:
     counts = _speakers(0)
-    interval = stats.jackknife_t_interval(counts)
+    interval = intervals.jackknife_t_interval(counts)
 
     def uar(total: np.ndarray) -> float:
         return float(np.mean(np.diag(total) / total.sum(axis=1)))
@@ -77,8 +76,8 @@ def test_jackknife_interval_agrees_with_a_float64_loop() -> None:
 def test_jackknife_of_a_mean_is_the_t_interval() -> None:
     values = np.random.default_rng(3).normal(size=12)
     sums = np.stack([values, np.ones(12)], axis=1)
-    by_jackknife = stats.jackknife_interval(sums, _mean, over="seeds")
-    by_t = stats.t_interval(values, over="seeds")
+    by_jackknife = intervals.jackknife_interval(sums, _mean, over="seeds")
+    by_t = intervals.t_interval(values, over="seeds")
     np.testing.assert_allclose([by_jackknife.low, by_jackknife.high], [by_t.low, by_t.high], rtol=1e-4)
 
 
@@ -88,31 +87,31 @@ def _mean(total: jax.Array) -> jax.Array:
 
 def test_leading_axes_are_independent_trials() -> None:
     counts = np.stack([_speakers(seed) for seed in range(6)]).reshape(2, 3, 24, 4, 4)
-    together = stats.jackknife_t_interval(counts)
+    together = intervals.jackknife_t_interval(counts)
     assert together.low.shape == (2, 3)
-    alone = stats.jackknife_t_interval(counts[1, 2])
+    alone = intervals.jackknife_t_interval(counts[1, 2])
     np.testing.assert_allclose(together.low[1, 2], alone.low, rtol=1e-6)
 
 
 def test_a_speaker_without_clips_is_no_unit() -> None:
     counts = _speakers(4, 10)
     padded = np.concatenate([counts, np.zeros((3, 4, 4), int)])
-    with_empty, without = stats.jackknife_t_interval(padded), stats.jackknife_t_interval(counts)
+    with_empty, without = intervals.jackknife_t_interval(padded), intervals.jackknife_t_interval(counts)
     np.testing.assert_allclose([with_empty.low, with_empty.high], [without.low, without.high], rtol=1e-6)
     assert int(with_empty.n_units) == 10
 
 
 def test_what_cannot_be_computed_is_nan_with_a_note() -> None:
     cases = {
-        "fewer than two units": stats.t_interval([0.4], over="draws"),
-        "NaN or infinite": stats.t_interval([0.4, np.nan, 0.5], over="draws"),
-        "no variance": stats.t_interval([0.4, 0.4, 0.4], over="draws"),
+        "fewer than two units": intervals.t_interval([0.4], over="draws"),
+        "NaN or infinite": intervals.t_interval([0.4, np.nan, 0.5], over="draws"),
+        "no variance": intervals.t_interval([0.4, 0.4, 0.4], over="draws"),
     }
     one_holds_all_anger = _speakers(0, 5)
     one_holds_all_anger[1:, 0] = 0
-    cases["without some of the units"] = stats.jackknife_t_interval(one_holds_all_anger)
-    cases["two units"] = stats.jackknife_t_interval(_speakers(0, 1))
-    cases["between the units"] = stats.jackknife_t_interval(np.repeat(_speakers(0, 1), 5, axis=0))
+    cases["without some of the units"] = intervals.jackknife_t_interval(one_holds_all_anger)
+    cases["two units"] = intervals.jackknife_t_interval(_speakers(0, 1))
+    cases["between the units"] = intervals.jackknife_t_interval(np.repeat(_speakers(0, 1), 5, axis=0))
     for words, interval in cases.items():
         assert np.isnan(interval.low), words
         assert np.isnan(interval.high), words
@@ -123,29 +122,29 @@ def test_what_cannot_be_computed_is_nan_with_a_note() -> None:
 def test_a_bad_row_leaves_its_neighbours_alone() -> None:
     values = np.random.default_rng(0).normal(size=(3, 9))
     values[1, 4] = np.inf
-    interval = stats.t_interval(values, over="seeds")
+    interval = intervals.t_interval(values, over="seeds")
     assert np.isnan(interval.low).tolist() == [False, True, False]
     assert interval.note == "not computable: NaN or infinite values"
 
 
 def test_vmap_and_jit_pass_intervals_through() -> None:
     values = np.random.default_rng(0).normal(size=(4, 9))
-    mapped = jax.jit(jax.vmap(lambda row: stats.t_interval(row, over="draws")))(values)
-    np.testing.assert_allclose(mapped.low, stats.t_interval(values, over="draws").low, rtol=1e-6)
+    mapped = jax.jit(jax.vmap(lambda row: intervals.t_interval(row, over="draws")))(values)
+    np.testing.assert_allclose(mapped.low, intervals.t_interval(values, over="draws").low, rtol=1e-6)
     assert mapped.over == "draws"
 
 
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(InputError, match="over: expected one of draws, seeds"):
-        stats.t_interval([1.0, 2.0], over="runs")
+        intervals.t_interval([1.0, 2.0], over="runs")
     with pytest.raises(InputError, match="level: expected a share"):
-        stats.t_interval([1.0, 2.0], 95, over="draws")
+        intervals.t_interval([1.0, 2.0], 95, over="draws")
     with pytest.raises(InputError, match="values: expected at least 1 axes"):
-        stats.t_interval(np.zeros((3, 0)), over="draws")
+        intervals.t_interval(np.zeros((3, 0)), over="draws")
     with pytest.raises(InputError, match=r"\[..., C, C\]"):
-        stats.jackknife_t_interval(np.ones((5, 4, 3)))
+        intervals.jackknife_t_interval(np.ones((5, 4, 3)))
     with pytest.raises(InputError, match="expected equal shapes"):
-        stats.welch_interval(np.ones((2, 4)), np.ones((3, 4)), over="draws")
+        intervals.welch_interval(np.ones((2, 4)), np.ones((3, 4)), over="draws")
 
 
 def test_confusion_by_group_feeds_the_jackknife() -> None:
@@ -153,7 +152,7 @@ def test_confusion_by_group_feeds_the_jackknife() -> None:
     labels, groups = np.arange(96) % 4, np.repeat(np.arange(8), 12)
     predictions = np.where(rng.random((5, 96)) < 0.5, labels, rng.integers(0, 4, (5, 96)))
     counts = metrics.confusion_by_group(predictions, labels, np.ones(96, bool), groups, 8, 4)
-    interval = stats.jackknife_t_interval(counts)
+    interval = intervals.jackknife_t_interval(counts)
     assert interval.low.shape == (5,)
     assert (interval.low < interval.estimate).all()
     assert (interval.estimate < interval.high).all()
@@ -162,8 +161,8 @@ def test_confusion_by_group_feeds_the_jackknife() -> None:
 @pytest.mark.parametrize("hits", [0, 3, 10])
 def test_share_interval_agrees_with_scipy(hits: int) -> None:
     values = np.arange(10) < hits
-    interval = stats.share_interval(values, over="draws")
+    interval = intervals.share_interval(values, over="draws")
     reference = scipy.stats.binomtest(hits, 10).proportion_ci(method="wilson")
     np.testing.assert_allclose([interval.low, interval.high], reference, rtol=1e-5, atol=1e-6)
     with pytest.raises(InputError, match="hits: expected booleans"):
-        stats.share_interval([0.1, 0.2], over="draws")
+        intervals.share_interval([0.1, 0.2], over="draws")

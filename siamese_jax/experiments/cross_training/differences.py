@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from siamese_jax import stats
 from siamese_jax.experiments.cross_training import intervals
 from siamese_jax.experiments.cross_training.matrix import cell_name, comparison
 from siamese_jax.experiments.cross_training.plan import Plan
 from siamese_jax.experiments.cross_training.records import Difference
 from siamese_jax.experiments.cross_training.results import Counted
-from siamese_jax.stats import estimands
+from siamese_jax.stats import estimands, multiplicity, two_way
 from siamese_jax.stats.records import Interval
 
 
@@ -40,8 +39,8 @@ def _family(plan: Plan, corpus: str, family: str, pairs: Sequence[tuple[Counted,
     both = [np.stack([a.counts / a.row.n_runs, b.counts / b.row.n_runs], axis=1) for a, b in pairs]
     level = plan.settings.level
     found = [intervals.over_speakers(jnp.asarray(sums, jnp.float32), estimands.uar_difference, level) for sums in both]
-    tests = [stats.t_test(interval) for interval in found]
-    adjusted = np.asarray(stats.holm(jnp.stack([test.p_value for test in tests])))
+    tests = [two_way.t_test(interval) for interval in found]
+    adjusted = np.asarray(multiplicity.holm(jnp.stack([test.p_value for test in tests])))
     return [
         Difference(
             family, corpus, a.row.name, b.row.name, int(interval.n_units),

@@ -6,13 +6,13 @@ from typing import Any
 
 import jax
 
-from siamese_jax import stats
+from siamese_jax.stats import coverage, intervals
 from siamese_jax.stats.records import Interval
 
 
 def over_speakers(sums: jax.Array, statistic: Callable[[jax.Array], jax.Array], level: float) -> Interval:
     """The jackknife t interval of a statistic of sums by speaker [S, ...]."""
-    found: Interval = stats.jackknife_interval(sums, statistic, level, over="speakers")
+    found: Interval = intervals.jackknife_interval(sums, statistic, level, over="speakers")
     return found
 
 
@@ -37,7 +37,7 @@ def label(interval: Interval) -> str:
 def offered(interval: Interval) -> bool:
     """Whether its coverage has been found good enough at this number of speakers."""
     n = int(interval.n_units)
-    return n >= 2 and interval.kind in stats.offered_methods(n, interval.over)
+    return n >= 2 and interval.kind in coverage.offered_methods(n, interval.over)
 
 
 def number(value: float) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from siamese_jax.datasets.dataset import Dataset
-from siamese_jax.datasets.draws import test_masks
+from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
 from siamese_jax.report.loading.reproduction import Loaded, Setting
 from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
@@ -62,7 +62,7 @@ def uar(counts: np.ndarray) -> np.ndarray:
 
 def masks(target: Dataset, arrays: xr.Dataset, split: str) -> np.ndarray:
     """[D, N] the clips that each draw is tested on."""
-    return test_masks(target, arrays.support.values)[split]
+    return evaluation_masks(target, arrays.support.values)[split]
 
 
 def tuned(

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from siamese_jax import stats
 from siamese_jax.report.render import text as words
 from siamese_jax.report.render.document import Block, Fold, Heading, Paragraph, Table
+from siamese_jax.stats import coverage
 
 GAPS = "not computable: some seeds never test"
 """How the note of an interval begins that needs a full crossing and has none."""
@@ -75,7 +75,7 @@ def _name(gain: dict[str, Any]) -> str:
 
 def _p_values(gain: dict[str, Any], test: str, interval: str) -> str:
     n, over = gain[interval]["n_units"], gain[interval]["over"]
-    if n >= 2 and "sign-flip sampled" not in stats.offered_methods(n, over):
+    if n >= 2 and "sign-flip sampled" not in coverage.offered_methods(n, over):
         return _not_offered(n)
     p, adjusted = gain[test], gain[f"{test}_holm"]
     return "not computable" if p is None else f"{words.p_value(p)} → {words.p_value(adjusted)}"
@@ -169,7 +169,7 @@ def estimate(interval: dict[str, Any], signed: bool = True) -> str:
     if interval["estimate"] is None:
         return interval["note"] or "not computable"
     n = interval["n_units"]
-    if n >= 2 and interval["method"] not in stats.offered_methods(n, interval["over"]):
+    if n >= 2 and interval["method"] not in coverage.offered_methods(n, interval["over"]):
         return _not_offered(n)
     value = words.number(interval["estimate"], 2, signed)
     if interval["low"] is None:

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from siamese_jax import stats
 from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, settings
 from siamese_jax.report.paper import table1
 from siamese_jax.report.render import text
 from siamese_jax.report.render.document import Alert, Block, Paragraph, Section, Table
-from siamese_jax.stats import estimands
+from siamese_jax.stats import estimands, intervals, two_way
 
 PAPER_SPLIT = table1.COLUMNS.index("UAR %, paper's split")
 
@@ -108,7 +107,7 @@ def _contrasts(runs: list[Loaded]) -> Iterator[Block]:
         rows = []
         for name in (name for name in base if name in other):
             sums = np.stack([other[name], base[name]], axis=1)
-            interval = stats.jackknife_interval(sums, estimands.uar_difference, level, over="speakers")
+            interval = intervals.jackknife_interval(sums, estimands.uar_difference, level, over="speakers")
             rows.append((name, text.estimate(interval, factor=100, signed=True), text.p_value(_p(interval))))
         yield Table(
             f"{run.label} minus {first.label}: points of UAR on the same target clips, repetitions pooled, with the "
@@ -121,7 +120,7 @@ def _contrasts(runs: list[Loaded]) -> Iterator[Block]:
 
 
 def _p(interval: Any) -> float:
-    return float(stats.t_test(interval).p_value)
+    return float(two_way.t_test(interval).p_value)
 
 
 def _pooled(run: Loaded) -> dict[str, np.ndarray]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
-from siamese_jax import stats
 from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.counts import Counted
 from siamese_jax.report.loading.reproduction import Loaded, Setting
@@ -14,7 +13,7 @@ from siamese_jax.report.render import figures
 from siamese_jax.report.render import text as words
 from siamese_jax.report.render.document import Block, Gallery, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
-from siamese_jax.stats import estimands
+from siamese_jax.stats import estimands, intervals
 from siamese_jax.stats.records import Interval
 
 
@@ -49,7 +48,7 @@ def recall_table(run: Loaded, found: list[Counted], setting: Setting) -> Table:
 
 def _recall(pooled_KxSxCxC: np.ndarray, label: int, level: float) -> Interval:
     statistic = estimands.Recall(label)
-    return jax.vmap(lambda sums: stats.jackknife_interval(sums, statistic, level, over="speakers"))(pooled_KxSxCxC)
+    return jax.vmap(lambda sums: intervals.jackknife_interval(sums, statistic, level, over="speakers"))(pooled_KxSxCxC)
 
 
 def shares(counted: Counted) -> np.ndarray:

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import xarray as xr
 
-from siamese_jax import stats
 from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, Setting
 from siamese_jax.report.paper.figure2 import STYLES
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
+from siamese_jax.stats import coverage, intervals
 from siamese_jax.stats.records import Interval
 
 NEAR_POLE = 0.05
@@ -43,7 +43,8 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     yield Gallery([
         _picture(
             f"source_{q}_{number}", "source training", x, "source training steps", title,
-            [(stats.t_interval(log[q], e.level, over="seeds"), ("#0072B2", "o", "-", "source training"))], e.n_seeds,
+            [(intervals.t_interval(log[q], e.level, over="seeds"), ("#0072B2", "o", "-", "source training"))],
+            e.n_seeds,
         )
         for q, title in QUANTITIES
     ])  # fmt: skip
@@ -55,7 +56,10 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     yield Gallery([
         _picture(
             f"fine_tuning_{q}_{number}", "fine-tuning", list(e.steps), "fine-tuning steps (not to scale)", title,
-            [(stats.t_interval(tuned[q][m], e.level, over="draws"), STYLES[loss]) for m, loss in enumerate(e.losses)],
+            [
+                (intervals.t_interval(tuned[q][m], e.level, over="draws"), STYLES[loss])
+                for m, loss in enumerate(e.losses)
+            ],
             e.n_draws,
         )
         for q, title in QUANTITIES
@@ -136,7 +140,7 @@ def _pole(run: Loaded, setting: Setting) -> Iterator[Block]:
 
 def pole_cells(r_D: np.ndarray, level: float) -> tuple[str, ...]:
     """Mean r, share of draws beyond the pole, and share near it, in words."""
-    mean = text.estimate(stats.t_interval(r_D, level, over="draws"), digits=3)
+    mean = text.estimate(intervals.t_interval(r_D, level, over="draws"), digits=3)
     if not np.isfinite(r_D).all():
         lost = int((~np.isfinite(r_D)).sum())
         return mean, *(f"not computable: r is not a number in {text.plural(lost, 'draw')}",) * 2
@@ -145,7 +149,7 @@ def pole_cells(r_D: np.ndarray, level: float) -> tuple[str, ...]:
 
 def _share(hits: np.ndarray, level: float) -> str:
     n, counted = len(hits), int(hits.sum())
-    interval = stats.share_interval(hits, level, over="draws")
-    if interval.kind not in stats.offered_methods(n, "draws"):
+    interval = intervals.share_interval(hits, level, over="draws")
+    if interval.kind not in coverage.offered_methods(n, "draws"):
         return f"{counted:,} of {n:,}"
     return f"{text.estimate(interval, factor=100)} %, {counted:,} of {n:,}"

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from siamese_jax import stats
 from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, Setting
 from siamese_jax.report.render import figures
 from siamese_jax.report.render import text as words
 from siamese_jax.report.render.document import Block, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
+from siamese_jax.stats import intervals
 
 NAME = "emotion_distances"
 
@@ -53,8 +53,8 @@ def _blocks(run: Loaded, setting: Setting, values: xr.DataArray, number: str) ->
     yield Gallery([_picture(run, name, d, f"distances_{number}_{key}") for key, name, d in states])
     pairs = [(i, j) for i in range(len(e.emotions)) for j in range(i, len(e.emotions))]
     columns = [
-        [words.estimate(stats.t_interval(d[:, i, j], e.level, over="draws"), digits=2) for i, j in pairs]
-        + [words.estimate(stats.t_interval(separation(d), e.level, over="draws"), digits=2)]
+        [words.estimate(intervals.t_interval(d[:, i, j], e.level, over="draws"), digits=2) for i, j in pairs]
+        + [words.estimate(intervals.t_interval(separation(d), e.level, over="draws"), digits=2)]
         for _, _, d in states
     ]
     names = [f"{e.emotions[i]} – {e.emotions[j]}" if i != j else f"within {e.emotions[i]}" for i, j in pairs]
@@ -75,7 +75,7 @@ def separation(distances_DxCxC: np.ndarray) -> np.ndarray:
 
 def _picture(run: Loaded, state: str, distances_DxCxC: np.ndarray, name: str) -> Picture:
     e = run.experiment
-    interval = stats.t_interval(np.moveaxis(distances_DxCxC, 0, -1), e.level, over="draws")
+    interval = intervals.t_interval(np.moveaxis(distances_DxCxC, 0, -1), e.level, over="draws")
     mean, low, high = (np.asarray(v, float) for v in (interval.estimate, interval.low, interval.high))
     finite = mean[np.isfinite(mean)]
     top = float(finite.max()) if finite.size and finite.max() > 0 else 1.0

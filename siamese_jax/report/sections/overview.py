@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from siamese_jax import stats
 from siamese_jax.experiments.rows import Row
 from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, settings
@@ -12,7 +11,7 @@ from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
 from siamese_jax.report.render import text as words
 from siamese_jax.report.render.document import Alert, Block, Paragraph, Section
 from siamese_jax.report.sections import paired
-from siamese_jax.stats import estimands
+from siamese_jax.stats import coverage, estimands, two_way
 
 
 def section(runs: list[Loaded]) -> Section:
@@ -66,9 +65,9 @@ def _claims(run: Loaded, start: str) -> Iterator[Block]:
     for setting in settings(e)[:1]:
         cell = counts.tuned(run, setting, e.fixed_n_speakers, e.fixed_frozen, e.fixed_steps, "paper")
         for pair in paired.loss_pairs(*cell):
-            interval = stats.crossed_interval(pair.by_seed_and_speaker, estimands.uar_difference, e.level)
+            interval = two_way.crossed_interval(pair.by_seed_and_speaker, estimands.uar_difference, e.level)
             n = int(interval.n_units)
-            if n < 2 or interval.kind not in stats.offered_methods(n, "speakers+seeds"):
+            if n < 2 or interval.kind not in coverage.offered_methods(n, "speakers+seeds"):
                 interval = paired.over_speakers(pair, e.level)
             value = words.estimate(interval, factor=100, signed=True)
             low, high = float(interval.low), float(interval.high)

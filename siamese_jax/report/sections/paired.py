@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamese_jax import stats
 from siamese_jax.experiments.summary import COMPARISONS
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, Setting, settings
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Alert, Block, Fold, Gallery, Heading, Paragraph, Picture, Section, Table
-from siamese_jax.stats import estimands
+from siamese_jax.stats import coverage, estimands, hypothesis_tests, multiplicity, two_way
+from siamese_jax.stats.intervals import jackknife_interval, t_interval
 from siamese_jax.stats.records import Interval, PairedTest
 
 N_SIGN_PATTERNS = 9_999
@@ -119,7 +119,7 @@ def _setting_blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Bloc
 def tested(e: Experiment, pairs: list[Pair], where: str, split: str) -> Iterator[Table]:
     """Two tables of a family of differences: over draws, and over people."""
     values = np.stack([pair.by_draw for pair in pairs])
-    interval = stats.t_interval(values, e.level, over="draws")
+    interval = t_interval(values, e.level, over="draws")
     flips, wilcoxon = over_draws(values, jax.random.fold_in(jax.random.key(e.seed), 3))
     columns = [[text.estimate(interval, (i,), signed=True) for i in range(len(pairs))]]
     columns += [_tests(t, values.shape[1]) for t in (flips, wilcoxon)]
@@ -135,20 +135,20 @@ def tested(e: Experiment, pairs: list[Pair], where: str, split: str) -> Iterator
 
 def over_draws(values_KxD: np.ndarray, key: jax.Array) -> tuple[PairedTest, PairedTest]:
     """The sign-flip and the Wilcoxon test of each row; the key is consumed where there are more than 24 draws."""
-    flips = stats.sign_flip_test(values_KxD, over="draws", key=key, n_resamples=N_SIGN_PATTERNS)
-    return flips, stats.wilcoxon_test(values_KxD, over="draws")
+    flips = hypothesis_tests.sign_flip_test(values_KxD, over="draws", key=key, n_resamples=N_SIGN_PATTERNS)
+    return flips, hypothesis_tests.wilcoxon_test(values_KxD, over="draws")
 
 
 def _tests(result: PairedTest, n: int) -> list[str]:
-    if n >= 2 and result.kind not in stats.offered_methods(n, "draws"):
+    if n >= 2 and result.kind not in coverage.offered_methods(n, "draws"):
         return [f"not offered at {n} draws"] * len(result.p_value)
-    adjusted = stats.holm(result.p_value)
+    adjusted = multiplicity.holm(result.p_value)
     return [text.test(result, adjusted, (i,)) for i in range(len(result.p_value))]
 
 
 def over_speakers(pair: Pair, level: float) -> Interval:
     """The jackknife t interval of the difference of pooled UARs over the target's speakers."""
-    return stats.jackknife_interval(pair.by_speaker, estimands.uar_difference, level, over="speakers")
+    return jackknife_interval(pair.by_speaker, estimands.uar_difference, level, over="speakers")
 
 
 def _claims(e: Experiment, pairs: list[Pair], where: str, split: str, family: str) -> Table:
@@ -157,7 +157,7 @@ def _claims(e: Experiment, pairs: list[Pair], where: str, split: str, family: st
     header = ["difference", one[0].label, "its t test"]
     note = ""
     if split == "paper":
-        two = [stats.crossed_interval(pair.by_seed_and_speaker, estimands.uar_difference, e.level) for pair in pairs]
+        two = [two_way.crossed_interval(pair.by_seed_and_speaker, estimands.uar_difference, e.level) for pair in pairs]
         columns.append(_claim_column(two))
         header += [two[0].label, "its t test"]
     else:
@@ -176,10 +176,10 @@ def _claim_column(intervals: list[Interval]) -> list[tuple[str, str]]:
     """(interval, p value) of each, or that the method is not offered at so few units."""
     first = intervals[0]
     n = int(first.n_units)
-    if n >= 2 and first.kind not in stats.offered_methods(n, first.over):
+    if n >= 2 and first.kind not in coverage.offered_methods(n, first.over):
         return [(f"not offered at {n} units", "")] * len(intervals)
-    results = [stats.t_test(interval) for interval in intervals]
-    adjusted = stats.holm(jnp.stack([result.p_value for result in results]))
+    results = [two_way.t_test(interval) for interval in intervals]
+    adjusted = multiplicity.holm(jnp.stack([result.p_value for result in results]))
     return [
         (text.estimate(interval, factor=100, signed=True), text.test(result, adjusted[i], ()))
         for i, (interval, result) in enumerate(zip(intervals, results))
@@ -191,7 +191,7 @@ def _by_speakers(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     e = run.experiment
     cells = [loss_pairs(*counts.tuned(run, setting, k, e.fixed_frozen, e.fixed_steps, "paper")) for k in e.n_speakers]
     names = [pair.name for pair in cells[0]]
-    draws = [stats.t_interval(np.stack([cell[i].by_draw for cell in cells]), e.level, over="draws")
+    draws = [t_interval(np.stack([cell[i].by_draw for cell in cells]), e.level, over="draws")
              for i in range(len(names))]  # fmt: skip
     people = [_stack([over_speakers(cell[i], e.level) for cell in cells]) for i in range(len(names))]
     # One scale for both, so that the two kinds of uncertainty can be compared by eye.

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from siamese_jax import stats
 from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.counts import Counted
 from siamese_jax.report.loading.reproduction import Loaded, Setting
@@ -13,7 +12,8 @@ from siamese_jax.report.render import figures
 from siamese_jax.report.render import text as words
 from siamese_jax.report.render.document import Block, Fold, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
-from siamese_jax.stats import estimands
+from siamese_jax.stats import coverage, estimands
+from siamese_jax.stats.intervals import jackknife_interval, t_interval, welch_interval
 from siamese_jax.stats.records import NOTES, Interval
 
 AT_ONCE = 12
@@ -48,7 +48,7 @@ def by_speaker(one: Counted, level: float) -> Interval:
 
     A repetition without a test clip of every emotion (all of them drawn) makes a speaker's UAR not computable.
     """
-    return stats.t_interval(counts.uar(one.per_run).T, level, over=one.over)
+    return t_interval(counts.uar(one.per_run).T, level, over=one.over)
 
 
 def _pictures(run: Loaded, found: list[Counted], intervals: list[Interval], name: str) -> Iterator[Picture]:
@@ -113,7 +113,7 @@ def sex_blocks(run: Loaded, found: list[Counted]) -> Iterator[Block]:
     level = run.experiment.level
     columns = []
     for sex in known:
-        interval = jax.vmap(lambda sums: stats.jackknife_interval(sums, estimands.uar, level, over="speakers"))(
+        interval = jax.vmap(lambda sums: jackknife_interval(sums, estimands.uar, level, over="speakers"))(
             pooled[:, sexes == sex]
         )
         columns.append([words.estimate(interval, (i,), 100) for i in range(len(found))])
@@ -134,9 +134,9 @@ def sex_blocks(run: Loaded, found: list[Counted]) -> Iterator[Block]:
 def _sex_difference(one: Counted, sexes: np.ndarray, level: float) -> str:
     values = counts.uar(one.pooled)
     female, male = values[sexes == "female"], values[sexes == "male"]
-    interval = stats.welch_interval(female, male, level, over="speakers")
+    interval = welch_interval(female, male, level, over="speakers")
     n = int(interval.n_units)
-    if n >= 2 and interval.kind not in stats.offered_methods(n, "speakers"):
+    if n >= 2 and interval.kind not in coverage.offered_methods(n, "speakers"):
         return f"{words.number(female.mean() - male.mean(), signed=True)} (interval not offered at {n} speakers)"
     if int(interval.reason):
         return NOTES[int(interval.reason)]
