@@ -227,4 +227,5 @@ xr.DataArray(
 # Replace the cell that makes the tones by the path of your CSV and go on from step 2; or, for RAVDESS, CREMA-D,
 # eNTERFACE'05, EMO-DB, SAVEE, EMOVO, nEMO, TESS, CASIA and IEMOCAP, take
 # `siamese_jax.corpora.adapters.scan(name, root)` as the manifest. Speakers matter: draws, tests and intervals are by
-# speaker, so give each person one name throughout. A target needs more speakers with all emotions than are drawn, so that one is left to test on.
+# speaker, so give each person one name throughout. A target needs more speakers with all emotions than are drawn, so
+# that one is left to test on.
