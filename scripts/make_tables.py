@@ -15,7 +15,7 @@ from siamese_jax.corpora.manifest import EMOTIONS
 from siamese_jax.datasets import shipped
 from siamese_jax.datasets.extraction import Options, extract
 from siamese_jax.datasets.feature_table import FeatureTable
-from siamese_jax.datasets.table_files import twins
+from siamese_jax.datasets.table_files import duplicates
 from siamese_jax.runtime.devices import available_cores, use_all_cores
 from siamese_jax.runtime.files import write_text
 
@@ -45,9 +45,9 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def twin_names(table: FeatureTable) -> list[str]:
+def duplicate_names(table: FeatureTable) -> list[str]:
     groups = defaultdict(list)
-    for group, clip in zip(twins(table), table.clip):
+    for group, clip in zip(duplicates(table), table.clip):
         groups[int(group)].append(str(clip))
     return [" = ".join(clips) for clips in groups.values() if len(clips) > 1]
 
@@ -75,8 +75,8 @@ def card(name: str, table: FeatureTable, path: Path) -> str:
         "| --- | --- |",
         *(f"| {emotion} | {counts[emotion]} |" for emotion in EMOTIONS if counts[emotion]),
         "",
-        f"**Twins** (clips of identical samples; never one in training and one in test). "
-        f"{'; '.join(twin_names(table)) or 'None.'}",
+        f"**Duplicates** (clips of identical samples; never one in training and one in test). "
+        f"{'; '.join(duplicate_names(table)) or 'None.'}",
         "",
         f"**Made** by `make tables SIAMESE_JAX_DATA=FOLDER`, which runs `python -m launch.extract --corpus={name} "
         f"--root=FOLDER/audio/{name} --output={path.name}` for this table; {table.made['program']}, features version "

@@ -20,7 +20,7 @@ class Finding:
     Fields:
       severity: "error" or "warning".
       kind: a clip's trouble (one of `siamese_jax.corpora.audio.KINDS`), "row", "unknown label", "absent class",
-        "one class" or "twins".
+        "one class" or "duplicates".
       where: the file, row, speaker or class.
       message: what was expected and what to do.
     """
@@ -73,7 +73,7 @@ def check_manifest(
     """Decodes every clip and reports what a training run would stumble over.
 
     Errors: a clip that cannot be used, a bad row, an unknown label, a required class without a usable clip. Warnings:
-    a speaker with clips of one class only, and twins, clips with the same samples: never train on one and test
+    a speaker with clips of one class only, and duplicates, clips with the same samples: never train on one and test
     on the other.
 
     Args:
@@ -93,7 +93,7 @@ def check_manifest(
     findings = [Finding("error", "row", f"row {p.row}, {p.field}", p.message) for p in problems]
     findings += _clip_findings(manifest, heard)
     findings += _class_findings(speakers, emotions, counts, required)
-    findings += _twin_findings(manifest, heard)
+    findings += _duplicate_findings(manifest, heard)
     return Report(
         emotions=emotions,
         speakers=speakers,
@@ -153,7 +153,7 @@ def _class_findings(
             yield Finding("warning", "one class", speaker, message)
 
 
-def _twin_findings(manifest: Manifest, heard: Sequence[_Heard]) -> Iterator[Finding]:
+def _duplicate_findings(manifest: Manifest, heard: Sequence[_Heard]) -> Iterator[Finding]:
     groups: dict[str, list[Clip]] = defaultdict(list)
     for clip, result in zip(manifest.clips, heard):
         if result.digest:
@@ -166,4 +166,4 @@ def _twin_findings(manifest: Manifest, heard: Sequence[_Heard]) -> Iterator[Find
             values = dict.fromkeys(getattr(clip, field) for clip in clips)
             if len(values) > 1:
                 message += f", under two {field}s ({', '.join(values)})"
-        yield Finding("warning", "twins", clips[0].file, message + "; keep such clips on one side of every split")
+        yield Finding("warning", "duplicates", clips[0].file, message + "; keep such clips on one side of every split")

@@ -1,4 +1,4 @@
-"""A feature table as an experiment sees it: its classes, speakers and twins as numbers, checked by name."""
+"""A feature table as an experiment sees it: its classes, speakers and duplicates as numbers, checked by name."""
 
 import dataclasses
 from collections import Counter
@@ -16,21 +16,21 @@ class Dataset:
 
     Fields:
       name: of the corpus ("emodb").
-      everything: the whole table, whatever the emotion; scaling by corpus and by speaker sees it all.
-      rows: [N] int, the clips of the experiment's emotions, rows of `everything`.
+      full_table: the whole table, whatever the emotion; scaling by corpus and by speaker sees it all.
+      rows: [N] int, the clips of the experiment's emotions, rows of `full_table`.
       label: [N] int, class of each of them, an index into the emotions.
       speaker: [N] int, an index into `speakers`.
       speakers: S names, sorted.
-      twin: [N] int, shared by clips with the same samples.
+      duplicate: [N] int, shared by clips with the same samples.
     """
 
     name: str
-    everything: FeatureTable
+    full_table: FeatureTable
     rows: np.ndarray
     label: np.ndarray
     speaker: np.ndarray
     speakers: tuple[str, ...]
-    twin: np.ndarray
+    duplicate: np.ndarray
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -38,12 +38,12 @@ class Dataset:
     @property
     def table(self) -> FeatureTable:
         """The clips of the experiment's emotions."""
-        return self.everything.select(self.rows)
+        return self.full_table.select(self.rows)
 
     @property
     def already_scaled(self) -> bool:
         """Whether the table came standardised over its corpus, so that its original values cannot be had back."""
-        return self.everything.made.get("scaled", "none") != "none"
+        return self.full_table.made.get("scaled", "none") != "none"
 
 
 def load(table: str, corpus: str, companion: str, emotions: tuple[str, ...]) -> Dataset:
@@ -56,25 +56,25 @@ def load(table: str, corpus: str, companion: str, emotions: tuple[str, ...]) -> 
     return from_table(table_files.read_table(path, corpus or None, companion or None), emotions, str(path))
 
 
-def from_table(everything: FeatureTable, emotions: tuple[str, ...], where: str) -> Dataset:
+def from_table(full_table: FeatureTable, emotions: tuple[str, ...], where: str) -> Dataset:
     """The dataset of a table; `where` names it in messages. Raises InputError where an emotion has no clip."""
-    counts = Counter(everything.emotion.tolist())
+    counts = Counter(full_table.emotion.tolist())
     for emotion in emotions:
         if not counts[emotion]:
             found = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
             raise InputError(f"{where}: no clip of {emotion!r}; it holds {found}. Change config.emotions or the table")
-    rows = np.flatnonzero(np.isin(everything.emotion, emotions))
-    speakers = sorted(set(everything.speaker[rows].tolist()))
+    rows = np.flatnonzero(np.isin(full_table.emotion, emotions))
+    speakers = sorted(set(full_table.speaker[rows].tolist()))
     number_of = {name: i for i, name in enumerate(speakers)}
-    names = sorted(set(everything.corpus[rows].tolist()))
+    names = sorted(set(full_table.corpus[rows].tolist()))
     return Dataset(
         name="+".join(names),
-        everything=everything,
+        full_table=full_table,
         rows=rows,
-        label=np.array([emotions.index(e) for e in everything.emotion[rows]], np.int32),
-        speaker=np.array([number_of[s] for s in everything.speaker[rows]], np.int32),
+        label=np.array([emotions.index(e) for e in full_table.emotion[rows]], np.int32),
+        speaker=np.array([number_of[s] for s in full_table.speaker[rows]], np.int32),
         speakers=tuple(speakers),
-        twin=table_files.twins(everything)[rows],
+        duplicate=table_files.duplicates(full_table)[rows],
     )
 
 
@@ -105,7 +105,7 @@ def check_protocol(dataset: Dataset, emotions: tuple[str, ...], most_drawn: int,
 
 def check_same_features(source: Dataset, target: Dataset) -> None:
     """Checks that two tables describe their clips by the same columns in the same order; raises InputError."""
-    a, b = source.everything.feature_names, target.everything.feature_names
+    a, b = source.full_table.feature_names, target.full_table.feature_names
     if a == b:
         return
     only_a, only_b = [n for n in a if n not in b], [n for n in b if n not in a]

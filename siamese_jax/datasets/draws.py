@@ -84,11 +84,11 @@ def few_shot_draws(
 
 
 def evaluation_masks(target: Dataset, support: np.ndarray) -> dict[str, np.ndarray]:
-    """Which clips each draw is tested on, [draws, N] a split; clips drawn, and their twins, never are.
+    """Which clips each draw is tested on, [draws, N] a split; clips drawn, and their duplicates, never are.
 
     Raises InputError where a draw leaves a class without a test clip.
     """
-    drawn = np.stack([np.isin(target.twin, target.twin[rows]) for rows in support])
+    drawn = np.stack([np.isin(target.duplicate, target.duplicate[rows]) for rows in support])
     speakers = np.stack([np.isin(target.speaker, target.speaker[rows]) for rows in support])
     masks = {"paper": ~drawn, "speaker_disjoint": ~drawn & ~speakers}
     for split, mask in masks.items():

@@ -18,7 +18,7 @@ class FeatureTable:
       speaker: [N] str, prefixed by the corpus ("ravdess_07"), so that pooling corpora cannot merge two people.
       corpus: [N] str.
       sex: [N] str, "female", "male" or "" where it is not known.
-      audio_hash: [N] str, a digest of the samples; "" where the audio was not at hand. Twins share it.
+      audio_hash: [N] str, a digest of the samples; "" where the audio was not at hand. Duplicates share it.
       made: how the table was made (plain JSON values): program, sampling rate, resampling, versions.
     """
 

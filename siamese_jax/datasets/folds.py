@@ -24,17 +24,16 @@ class Fold:
       train: trained on.
       validation: chosen by (early stopping).
       test: tested on.
-      twins: clips of the test or validation part that share their samples with a clip trained on or validated with;
-        they are left out.
+      duplicates: left out of test or validation, since a clip trained on or validated with has the same samples.
     """
 
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-    twins: np.ndarray
+    duplicates: np.ndarray
 
 
-def speaker_folds(speaker: Sequence[str], sex: Sequence[str], twin: np.ndarray, n_folds: int) -> tuple[Fold, ...]:
+def speaker_folds(speaker: Sequence[str], sex: Sequence[str], duplicate: np.ndarray, n_folds: int) -> tuple[Fold, ...]:
     """Folds whose test, validation and training speakers are different people; each speaker is tested once.
 
     Groups of speakers are balanced: their sizes differ by one at most, so do their numbers of each sex, and the clips
@@ -43,7 +42,7 @@ def speaker_folds(speaker: Sequence[str], sex: Sequence[str], twin: np.ndarray, 
 
     Args:
       speaker, sex: [N] of each clip; sex "" where it is not known.
-      twin: [N] int, shared by clips with the same samples.
+      duplicate: [N] int, shared by clips with the same samples.
       n_folds: at least 3: one group to test, one to validate, one to train.
 
     Raises:
@@ -66,17 +65,17 @@ def speaker_folds(speaker: Sequence[str], sex: Sequence[str], twin: np.ndarray, 
             size[group] += 1
             held[group] += clips[name]
     groups = np.array([group_of[name] for name in speaker])
-    return tuple(_speaker_fold(groups, twin, n_folds, i) for i in range(n_folds))
+    return tuple(_speaker_fold(groups, duplicate, n_folds, i) for i in range(n_folds))
 
 
-def random_folds(label: np.ndarray, twin: np.ndarray, n_folds: int, seed: int) -> tuple[Fold, ...]:
-    """Folds over clips, whoever speaks, with the classes shared out evenly; twins stay together.
+def random_folds(label: np.ndarray, duplicate: np.ndarray, n_folds: int, seed: int) -> tuple[Fold, ...]:
+    """Folds over clips, whoever speaks, with the classes shared out evenly; duplicates stay together.
 
     There is no validation part: held-out clips of voices that are trained on say nothing of when to stop.
 
     Args:
       label: [N] int, the class of each clip.
-      twin: [N] int, shared by clips with the same samples.
+      duplicate: [N] int, shared by clips with the same samples.
       n_folds: at least 2.
       seed: of the order in which clips are shared out.
 
@@ -85,7 +84,7 @@ def random_folds(label: np.ndarray, twin: np.ndarray, n_folds: int, seed: int) -
     """
     rng = np.random.default_rng(seed)
     group = np.zeros(len(label), int)
-    first = np.unique(twin, return_index=True)[1]
+    first = np.unique(duplicate, return_index=True)[1]
     start = 0
     for c in np.unique(label):
         own = rng.permutation(np.sort(first[label[first] == c]))
@@ -93,8 +92,8 @@ def random_folds(label: np.ndarray, twin: np.ndarray, n_folds: int, seed: int) -
         # The next class goes on where this one ended, so that no group collects every remainder.
         group[own] = (start + np.arange(len(own))) % n_folds
         start += len(own)
-    group_of_twin = dict(zip(twin[first].tolist(), group[first].tolist()))
-    group = np.array([group_of_twin[t] for t in twin.tolist()])
+    group_of_duplicate = dict(zip(duplicate[first].tolist(), group[first].tolist()))
+    group = np.array([group_of_duplicate[t] for t in duplicate.tolist()])
     none = np.zeros(0, np.int64)
     return tuple(Fold(np.flatnonzero(group != i), none, np.flatnonzero(group == i), none) for i in range(n_folds))
 
@@ -106,12 +105,12 @@ def _check_count(n_folds: int, least: int, available: int, of_what: str) -> None
         raise InputError(f"{n_folds} folds need a {of_what} each, and there are {available}; take fewer folds")
 
 
-def _speaker_fold(group: np.ndarray, twin: np.ndarray, n_folds: int, i: int) -> Fold:
+def _speaker_fold(group: np.ndarray, duplicate: np.ndarray, n_folds: int, i: int) -> Fold:
     validating = group == (i + 1) % n_folds
     training = (group != i) & ~validating
-    unseen = ~np.isin(twin, twin[training])
+    unseen = ~np.isin(duplicate, duplicate[training])
     validation = validating & unseen
-    test = (group == i) & unseen & ~np.isin(twin, twin[validation])
+    test = (group == i) & unseen & ~np.isin(duplicate, duplicate[validation])
     rest = ~(training | validation | test)
     return Fold(*(np.flatnonzero(part) for part in (training, validation, test, rest)))
 
@@ -148,10 +147,10 @@ Split = tuple[np.ndarray, np.ndarray]
 
 
 def leave_one_speaker_out(target: Dataset) -> list[Split]:
-    """(training rows, test rows) of each speaker's fold; a test clip with a twin in the training rows is left out."""
+    """Returns (training rows, test rows) of each speaker's fold, without test clips that duplicate a training clip."""
     folds = []
     for speaker in range(len(target.speakers)):
         train = np.flatnonzero(target.speaker != speaker)
-        test = np.flatnonzero((target.speaker == speaker) & ~np.isin(target.twin, target.twin[train]))
+        test = np.flatnonzero((target.speaker == speaker) & ~np.isin(target.duplicate, target.duplicate[train]))
         folds.append((train, test))
     return folds

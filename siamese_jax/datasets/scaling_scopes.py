@@ -27,16 +27,16 @@ def out_of_domain_scope(source: Dataset, target: Dataset, scope: str) -> str:
 
 def by_corpus(dataset: Dataset, share: float) -> np.ndarray:
     """The experiment's clips [N, F], standardised over the whole corpus, whatever the emotion."""
-    x = dataset.everything.features
+    x = dataset.full_table.features
     return moments(x, floor(x, share))(x[dataset.rows])
 
 
 def by_speaker(dataset: Dataset, share: float) -> np.ndarray:
     """The experiment's clips [N, F], each standardised over its speaker's clips, whatever their emotion."""
-    x, least_F = dataset.everything.features, floor(dataset.everything.features, share)
+    x, least_F = dataset.full_table.features, floor(dataset.full_table.features, share)
     scaled = np.empty_like(x)
-    for speaker in np.unique(dataset.everything.speaker):
-        rows = dataset.everything.speaker == speaker
+    for speaker in np.unique(dataset.full_table.speaker):
+        rows = dataset.full_table.speaker == speaker
         scaled[rows] = moments(x[rows], least_F)(x[rows])
     return scaled[dataset.rows]
 
@@ -63,5 +63,5 @@ def target_features(source: Dataset, target: Dataset, scope: str, share: float) 
     if scope != "source":
         # Scaling by the support set or the training speakers undoes any affine map before it.
         return by_corpus(target, share)
-    x = source.everything.features
+    x = source.full_table.features
     return moments(x, floor(x, share))(target.table.features)

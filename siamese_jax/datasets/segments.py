@@ -27,7 +27,7 @@ class SegmentSource:
       index: clip (row of the manifest) and first sample of each segment.
       emotion: [N] str.
       speaker: [N] str, prefixed by the corpus.
-      twin: [N] int64, the first row of the manifest whose clip has the same samples; a fold keeps twins together.
+      duplicate: [N] int64, the manifest's first row with the same samples; a fold keeps duplicates together.
       left_out: (file, reason) of the clips that cannot be used.
     """
 
@@ -35,7 +35,7 @@ class SegmentSource:
     index: SegmentIndex
     emotion: np.ndarray
     speaker: np.ndarray
-    twin: np.ndarray
+    duplicate: np.ndarray
     left_out: tuple[tuple[str, str], ...]
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class SegmentSource:
             )
         keep = np.isin(self.clip, wanted)
         index = dataclasses.replace(self.index, clip=self.index.clip[keep], start=self.index.start[keep])
-        columns = {name: getattr(self, name)[keep] for name in ("emotion", "speaker", "twin")}
+        columns = {name: getattr(self, name)[keep] for name in ("emotion", "speaker", "duplicate")}
         return dataclasses.replace(self, index=index, **columns)
 
     def fingerprint(self) -> str:
@@ -125,12 +125,12 @@ def _cut(manifest: Manifest, samples: Samples, config: SegmentConfig, strict: bo
         raise InputError(f"{manifest.root}: none of {len(manifest)} clips can be used. {shown}")
     clip_N = np.repeat(np.fromiter(starts, np.int64), [len(s) for s in starts.values()])
     first: dict[str, int] = {}
-    twin_M = np.array([first.setdefault(digest, row) for row, digest in enumerate(samples.hashes)])
+    duplicate_M = np.array([first.setdefault(digest, row) for row, digest in enumerate(samples.hashes)])
     return SegmentSource(
         samples=samples,
         index=SegmentIndex(clip_N, np.concatenate(list(starts.values())), config.length),
         emotion=np.array([clip.emotion for clip in manifest])[clip_N],
         speaker=np.array([clip.speaker for clip in manifest])[clip_N],
-        twin=twin_M[clip_N],
+        duplicate=duplicate_M[clip_N],
         left_out=left_out,
     )

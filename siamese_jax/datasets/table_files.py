@@ -107,11 +107,11 @@ def check_table(table: FeatureTable, where: str) -> None:
         raise InputError(f"{where}: not finite: {some(bad)}; leave such clips out or compute them again")
 
 
-def twins(table: FeatureTable) -> np.ndarray:
+def duplicates(table: FeatureTable) -> np.ndarray:
     """Group ids [N] int, shared by clips of identical sound.
 
     Identical means an equal `audio_hash` where it is known, and otherwise an equal row of features. Groups are
-    numbered in the order of their first clip. A twin of a training clip must never be a test clip.
+    numbered in the order of their first clip. A duplicate of a training clip must never be a test clip.
     """
     first_seen: dict[str | bytes, int] = {}
     rows = np.asarray(table.features, np.float32) + np.float32(0.0)  # -0.0 becomes 0.0: equal values, equal bytes

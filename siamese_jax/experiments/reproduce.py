@@ -116,7 +116,7 @@ def digests(source: Dataset, target: Dataset) -> dict[str, str]:
 
 
 def _digest(dataset: Dataset) -> str:
-    table = dataset.everything
+    table = dataset.full_table
     digest = hashlib.sha256(np.ascontiguousarray(table.features).tobytes())
     for column in (table.clip, table.emotion, table.speaker, np.array(table.feature_names)):
         digest.update("\n".join(column.tolist()).encode())

@@ -130,7 +130,7 @@ class FineTuning:
 
     @property
     def _width(self) -> int:
-        return self.plan.target.everything.features.shape[1]
+        return self.plan.target.full_table.features.shape[1]
 
     def _padded(self, n_speakers: int) -> int:
         step = self.plan.experiment.pad_speakers

@@ -59,14 +59,14 @@ def test_every_kind_of_bad_clip_is_found(make_tree: MakeTree) -> None:
     assert len(report.errors) == 7
 
 
-def test_twins_are_found_by_their_samples_not_their_bytes(make_tree: MakeTree) -> None:
+def test_duplicates_are_found_by_their_samples_not_their_bytes(make_tree: MakeTree) -> None:
     root = make_tree(tidy_tree())
     samples, rate = soundfile.read(root / "wav/03a01Wa.wav", dtype="int16")
     soundfile.write(root / "wav/03b02Wa.wav", np.stack([samples, samples], axis=1), rate)  # as stereo
     soundfile.write(root / "wav/08b02Fa.wav", samples, rate)
     report = check_manifest(adapters.scan("emodb", root), PAPER_EMOTIONS, workers=2)
     (finding,) = report.findings
-    assert (finding.severity, finding.kind, finding.where) == ("warning", "twins", "wav/03a01Wa.wav")
+    assert (finding.severity, finding.kind, finding.where) == ("warning", "duplicates", "wav/03a01Wa.wav")
     assert finding.message.startswith("the same samples as wav/03b02Wa.wav, wav/08b02Fa.wav")
     assert "under two speakers (emodb_03, emodb_08)" in finding.message
     assert "under two emotions (anger, happiness)" in finding.message
@@ -97,7 +97,7 @@ def test_unknown_labels_and_bad_rows(tmp_path: Path) -> None:
     assert found[:2] == [("error", "row", "row 3, speaker"), ("error", "unknown label", "a.wav")]
 
 
-def test_segments_of_one_file_are_no_twins(tmp_path: Path) -> None:
+def test_segments_of_one_file_are_no_duplicates(tmp_path: Path) -> None:
     write_sound(tmp_path / "a.wav", 3200)
     clips = (
         Clip("a.wav", "a", "anger", "x_1", "x", start=0.0, end=0.1),
@@ -157,7 +157,7 @@ def test_the_launcher_says_what_it_needs(tmp_path: Path) -> None:
 
 
 @pytest.mark.data
-def test_the_twins_of_ravdess(data_folder: Path) -> None:
+def test_the_duplicates_of_ravdess(data_folder: Path) -> None:
     manifest = adapters.scan("ravdess", data_folder / "audio" / "ravdess")
     report = check_manifest(manifest, PAPER_EMOTIONS, workers=2)
     (finding,) = report.findings

@@ -1,4 +1,4 @@
-"""Tables as datasets: labels, twins, and the checks that name what is wrong."""
+"""Tables as datasets: labels, duplicates, and the checks that name what is wrong."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from siamese_jax.errors import InputError
 def test_only_the_experiments_emotions_are_labelled_but_all_are_kept_for_scaling():
     data = dataset.from_table(make_table(), EMOTIONS, "toy.npz")
     assert len(data) == 6 * 4 * 2
-    assert len(data.everything) == 6 * 5 * 2
+    assert len(data.full_table) == 6 * 5 * 2
     np.testing.assert_array_equal(np.array(EMOTIONS)[data.label], data.table.emotion)
     np.testing.assert_array_equal(np.array(data.speakers)[data.speaker], data.table.speaker)
 
@@ -22,8 +22,8 @@ def test_the_shipped_tables_are_the_papers_four_emotions():
     ravdess = dataset.load("ravdess", "", "", EMOTIONS)
     assert (len(ravdess), len(ravdess.speakers)) == (768, 24)
     np.testing.assert_array_equal(np.bincount(ravdess.label), [192] * 4)
-    twins = ravdess.table.clip[np.bincount(ravdess.twin)[ravdess.twin] > 1]
-    assert [str(c).removesuffix(".wav") for c in sorted(twins)] == ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07"]
+    duplicates = ravdess.table.clip[np.bincount(ravdess.duplicate)[ravdess.duplicate] > 1]
+    assert [str(c).removesuffix(".wav") for c in sorted(duplicates)] == ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07"]
     emodb = dataset.load("emodb", "", "", EMOTIONS)
     assert (len(emodb), len(emodb.speakers)) == (329, 10)
     dataset.check_same_features(emodb, ravdess)

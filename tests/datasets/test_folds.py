@@ -1,4 +1,4 @@
-"""Folds as properties: nobody is in two parts, everybody is tested once, groups are balanced, twins stay out."""
+"""Folds as properties: nobody is in two parts, everybody is tested once, groups are balanced, duplicates stay out."""
 
 import numpy as np
 import pytest
@@ -13,38 +13,38 @@ SEXES = ("", "female", "male")
 
 @st.composite
 def corpora(draw):
-    """Speaker, sex and twin of each clip, and a number of folds."""
+    """Speaker, sex and duplicate of each clip, and a number of folds."""
     n_folds = draw(st.integers(3, 6))
     sexes = draw(st.lists(st.sampled_from(SEXES), min_size=n_folds, max_size=14))
     sizes = [draw(st.integers(1, 5)) for _ in sexes]
     speaker = [f"s{i:02d}" for i, size in enumerate(sizes) for _ in range(size)]
     sex = [sexes[int(name[1:])] for name in speaker]
-    twin = np.arange(len(speaker))
+    duplicate = np.arange(len(speaker))
     for _ in range(draw(st.integers(0, 3))):
-        a, b = draw(st.integers(0, len(twin) - 1)), draw(st.integers(0, len(twin) - 1))
-        twin[twin == twin[b]] = twin[a]
-    return speaker, sex, twin, n_folds
+        a, b = draw(st.integers(0, len(duplicate) - 1)), draw(st.integers(0, len(duplicate) - 1))
+        duplicate[duplicate == duplicate[b]] = duplicate[a]
+    return speaker, sex, duplicate, n_folds
 
 
 @given(corpora())
 @settings(max_examples=60, deadline=None)
 def test_speaker_folds(corpus):
-    speaker, sex, twin, n_folds = corpus
-    folds = speaker_folds(speaker, sex, twin, n_folds)
+    speaker, sex, duplicate, n_folds = corpus
+    folds = speaker_folds(speaker, sex, duplicate, n_folds)
     assert len(folds) == n_folds
     names = np.array(speaker)
     tested = np.zeros(len(names), int)
     for fold in folds:
-        parts = (fold.train, fold.validation, fold.test, fold.twins)
+        parts = (fold.train, fold.validation, fold.test, fold.duplicates)
         np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(len(names)))
         people = [set(names[part].tolist()) for part in parts[:3]]
         assert all(people[a].isdisjoint(people[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
-        assert not np.isin(twin[fold.test], twin[np.concatenate([fold.train, fold.validation])]).any()
-        assert not np.isin(twin[fold.validation], twin[fold.train]).any()
+        assert not np.isin(duplicate[fold.test], duplicate[np.concatenate([fold.train, fold.validation])]).any()
+        assert not np.isin(duplicate[fold.validation], duplicate[fold.train]).any()
         tested[fold.test] += 1
     assert tested.max() <= 1
-    # Whoever has no twin elsewhere is tested.
-    alone = np.array([len(set(names[twin == t].tolist())) == 1 for t in twin])
+    # Whoever has no duplicate elsewhere is tested.
+    alone = np.array([len(set(names[duplicate == t].tolist())) == 1 for t in duplicate])
     assert (tested[alone] == 1).all()
 
 
@@ -77,22 +77,22 @@ def test_ravdess_and_emodb_as_they_are():
 
 @given(st.integers(2, 5), st.integers(0, 3), st.data())
 @settings(max_examples=40, deadline=None)
-def test_random_folds_share_out_classes_and_keep_twins_together(n_folds, seed, data):
+def test_random_folds_share_out_classes_and_keep_duplicates_together(n_folds, seed, data):
     label = np.array([c for c in range(3) for _ in range(data.draw(st.integers(n_folds, 12)))])
-    twin = np.arange(len(label))
+    duplicate = np.arange(len(label))
     a = data.draw(st.integers(0, len(label) - 2))
     assume(label[a] == label[a + 1])
-    twin[a + 1] = twin[a]
-    assume(min(len(np.unique(twin[label == c])) for c in range(3)) >= n_folds)
-    folds = random_folds(label, twin, n_folds, seed)
+    duplicate[a + 1] = duplicate[a]
+    assume(min(len(np.unique(duplicate[label == c])) for c in range(3)) >= n_folds)
+    folds = random_folds(label, duplicate, n_folds, seed)
     np.testing.assert_array_equal(np.sort(np.concatenate([f.test for f in folds])), np.arange(len(label)))
     for fold in folds:
-        assert len(fold.validation) == len(fold.twins) == 0
-        assert not np.isin(twin[fold.test], twin[fold.train]).any()
+        assert len(fold.validation) == len(fold.duplicates) == 0
+        assert not np.isin(duplicate[fold.test], duplicate[fold.train]).any()
     for c in range(3):
-        numbers = [len(np.unique(twin[fold.test][label[fold.test] == c])) for fold in folds]
+        numbers = [len(np.unique(duplicate[fold.test][label[fold.test] == c])) for fold in folds]
         assert max(numbers) - min(numbers) <= 1
-    again = random_folds(label, twin, n_folds, seed)
+    again = random_folds(label, duplicate, n_folds, seed)
     assert all(np.array_equal(f.test, g.test) for f, g in zip(folds, again))
 
 

@@ -16,14 +16,14 @@ TARGET = dataset.from_table(make_table("target", seed=2, shift=3.0), EMOTIONS, "
 
 def test_by_corpus_standardises_over_every_emotion():
     x = scaling_scopes.by_corpus(TARGET, 1e-3)
-    raw = TARGET.everything.features
+    raw = TARGET.full_table.features
     np.testing.assert_allclose(x, ((raw - raw.mean(0)) / raw.std(0))[TARGET.rows], rtol=1e-4, atol=1e-5)
     assert np.abs(x.mean(axis=0)).max() > 1e-3  # the four emotions alone are not centred
 
 
 def test_by_speaker_centres_each_speaker():
     x = scaling_scopes.by_speaker(TARGET, 1e-3)
-    table = TARGET.everything
+    table = TARGET.full_table
     one = table.features[table.speaker == "target_03"]
     mine = TARGET.table.speaker == "target_03"
     np.testing.assert_allclose(
@@ -33,7 +33,7 @@ def test_by_speaker_centres_each_speaker():
 
 def test_by_source_uses_nothing_of_the_target():
     x = scaling_scopes.target_features(SOURCE, TARGET, "source", 1e-3)
-    raw = SOURCE.everything.features
+    raw = SOURCE.full_table.features
     np.testing.assert_allclose(x, (TARGET.table.features - raw.mean(0)) / raw.std(0), rtol=1e-4, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Segment sources: samples of the right clips, subsets, twins, bad clips named, decoded once."""
+"""Segment sources: samples of the right clips, subsets, duplicates, bad clips named, decoded once."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SEGMENTS = SegmentConfig(rate=8000, seconds=0.5, hop_seconds=0.25, shortest_seco
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Clips of 0.6 s and one of 0.1 s; clips 0 and 3 are twins, clip 2 is no sound."""
+    """Clips of 0.6 s and one of 0.1 s; clips 0 and 3 are duplicates, clip 2 is no sound."""
     rng = np.random.default_rng(0)
     sounds = [rng.integers(-9000, 9000, n).astype(np.int16) for n in (4800, 4800, 0, 4800, 800)]
     sounds[3] = sounds[0]
@@ -41,7 +41,7 @@ def test_segments_come_from_their_clips(corpus, tmp_path, cached):
     assert source.clip.tolist() == [0, 0, 1, 1, 3, 3]
     assert source.emotion.tolist() == ["anger", "anger", "fear", "fear", "fear", "fear"]
     assert source.speaker.tolist() == ["me_0", "me_0", "me_1", "me_1", "me_3", "me_3"]
-    assert source.twin.tolist() == [0, 0, 1, 1, 0, 0]
+    assert source.duplicate.tolist() == [0, 0, 1, 1, 0, 0]
     np.testing.assert_array_equal(source.segments(np.array([2]))[0] * 32768, sounds[1][:4000])
     np.testing.assert_array_equal(source.segments(np.array([3]))[0, :2800] * 32768, sounds[1][2000:])
     assert [file for file, _ in source.left_out] == ["2.wav", "4.wav"]

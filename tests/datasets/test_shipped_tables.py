@@ -8,7 +8,7 @@ from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import PAPER_EMOTIONS
 from siamese_jax.datasets import extraction
 from siamese_jax.datasets import shipped as data
-from siamese_jax.datasets.table_files import read_table, twins
+from siamese_jax.datasets.table_files import duplicates, read_table
 from siamese_jax.errors import InputError
 from siamese_jax.features import is09
 from siamese_jax.runtime.devices import available_cores
@@ -47,9 +47,9 @@ def test_shipped_tables_are_whole(name):
     assert all(len(digest) == 32 for digest in table.audio_hash)
 
 
-def test_the_known_twins_of_ravdess_are_found():
+def test_the_known_duplicates_of_ravdess_are_found():
     table = read_table(data.shipped("ravdess"))
-    groups = twins(table)
+    groups = duplicates(table)
     assert len(set(groups)) == 1439
     pair = [table.clip.tolist().index(name) for name in ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")]
     assert len(set(groups[pair])) == 1

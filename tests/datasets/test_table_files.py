@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from siamese_jax.corpora.manifest import PAPER_EMOTIONS
 from siamese_jax.datasets.feature_table import FeatureTable
-from siamese_jax.datasets.table_files import check_table, read_table, twins, write_table
+from siamese_jax.datasets.table_files import check_table, duplicates, read_table, write_table
 from siamese_jax.errors import InputError
 from siamese_jax.features.is09 import FEATURE_NAMES
 
@@ -143,22 +143,22 @@ def test_files_that_are_no_table(tmp_path: Path) -> None:
         read_table(tmp_path / "part.npz")
 
 
-# Twins.
+# Duplicates.
 
 
-def test_twins_by_hash_and_by_features() -> None:
+def test_duplicates_by_hash_and_by_features() -> None:
     features = raw(6)
     features[3] = features[1]
-    assert twins(table_of(features)).tolist() == [0, 1, 2, 1, 3, 4]
+    assert duplicates(table_of(features)).tolist() == [0, 1, 2, 1, 3, 4]
     hashed = table_of(features, audio_hash=np.asarray(["h", "", "h", "", "i", "h"]))
-    assert twins(hashed).tolist() == [0, 1, 0, 1, 2, 0]
-    # Where the sound is known, equal features alone do not make twins.
+    assert duplicates(hashed).tolist() == [0, 1, 0, 1, 2, 0]
+    # Where the sound is known, equal features alone do not make duplicates.
     known = table_of(features, audio_hash=np.asarray(list("abcdef")))
-    assert twins(known).tolist() == [0, 1, 2, 3, 4, 5]
+    assert duplicates(known).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_minus_zero_is_zero() -> None:
-    assert twins(table_of(np.asarray([[0.0, 1.0], [-0.0, 1.0]]))).tolist() == [0, 0]
+    assert duplicates(table_of(np.asarray([[0.0, 1.0], [-0.0, 1.0]]))).tolist() == [0, 0]
 
 
 # Tables of other programs.
@@ -388,7 +388,7 @@ def test_authors_tables(data_folder: Path) -> None:
     ravdess = read_table(data_folder / "tables/authors_is09_ravdess.csv", corpus="ravdess")
     assert len(ravdess) == 1440
     assert np.isin(ravdess.emotion, PAPER_EMOTIONS).sum() == 768
-    groups = twins(ravdess)
+    groups = duplicates(ravdess)
     (doubled,) = np.flatnonzero(np.bincount(groups) > 1)
     assert ravdess.clip[groups == doubled].tolist() == ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07"]
     for table in (enterface, ravdess):

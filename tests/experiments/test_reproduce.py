@@ -99,7 +99,7 @@ def test_scores_can_be_computed_again_from_the_labelled_arrays(folder, settings,
     for split, found in scores.items():
         keys = ("loss", "frozen", "n_speakers", "steps", "split", "selection")
         row = next(r for r in summary if tuple(r[key] for key in keys) == ("ratio", 1, 4, 4, split, "cell"))
-        # A twin of a drawn clip is left out of our test set too, which moves the score by less than one clip.
+        # A duplicate of a drawn clip is left out of our test set too, which moves the score by less than one clip.
         np.testing.assert_allclose(row["uar_mean"], np.mean(found), atol=0.2)
         np.testing.assert_allclose(row["uar_sd"], np.std(found, ddof=1), atol=0.2)
 
@@ -244,7 +244,7 @@ def test_a_table_of_ones_own_runs_with_every_scaling_and_both_heads(tmp_path):
         np.testing.assert_array_equal(kept.predictions.values, by_train)
 
 
-def test_leave_one_speaker_out_never_tests_a_twin_of_a_training_clip():
+def test_leave_one_speaker_out_never_tests_a_duplicate_of_a_training_clip():
     from tables_for_tests import EMOTIONS, make_table
 
     from siamese_jax.datasets import dataset
@@ -253,9 +253,9 @@ def test_leave_one_speaker_out_never_tests_a_twin_of_a_training_clip():
     x = table.features.copy()
     x[-8] = x[0]  # the same samples under two speakers' names
     data = dataset.from_table(dataclasses.replace(table, features=x), EMOTIONS, "toy")
-    assert data.twin[0] == data.twin[np.flatnonzero(data.rows == len(x) - 8)[0]]
+    assert data.duplicate[0] == data.duplicate[np.flatnonzero(data.rows == len(x) - 8)[0]]
     for train, test in leave_one_speaker_out(data):
-        assert not set(data.twin[train]) & set(data.twin[test])
+        assert not set(data.duplicate[train]) & set(data.duplicate[test])
         assert not set(data.speaker[train]) & set(data.speaker[test])
 
 

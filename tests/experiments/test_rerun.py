@@ -60,7 +60,7 @@ def test_counts_pooled_over_seeds_add_up_to_the_tested_clips(settings, ran):
     assert counts.shape == (2, 3, 1, 2, 3, 24, 4, 4)
     n_draws = found.plan.experiment.n_draws
     tested = counts.sum(axis=(4, 5, 6, 7))
-    # At 2 speakers 8 of 768 clips are drawn; the twin of a drawn clip is not tested either.
+    # At 2 speakers 8 of 768 clips are drawn; the duplicate of a drawn clip is not tested either.
     assert (tested[0] <= n_draws * 760).all()
     assert (tested[0] >= n_draws * 759).all()
 

@@ -24,7 +24,7 @@ def naive_distances(emb):
 
 def embeddings(seed, n, width, dtype):
     emb = np.maximum(np.random.default_rng(seed).normal(size=(n, width)), 0).astype(dtype)
-    emb[-1] = emb[0]  # a twin: distance 0, and ReLU gives exact ties
+    emb[-1] = emb[0]  # a duplicate: distance 0, and ReLU gives exact ties
     return emb
 
 

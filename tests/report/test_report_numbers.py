@@ -143,8 +143,8 @@ def test_speakers_and_sexes(run, setting):
 
 
 def test_without_sexes_there_is_a_sentence_instead_of_a_table(run, setting):
-    everything = dataclasses.replace(run.target.everything, sex=np.full(len(run.target.everything), ""))
-    blank = dataclasses.replace(run, target=dataclasses.replace(run.target, everything=everything))
+    full_table = dataclasses.replace(run.target.full_table, sex=np.full(len(run.target.full_table), ""))
+    blank = dataclasses.replace(run, target=dataclasses.replace(run.target, full_table=full_table))
     (block,) = speakers.sex_blocks(blank, counts.references(run, setting))
     assert "names no speaker's sex" in block.text
 

@@ -1,4 +1,4 @@
-"""The page and its Markdown twin: whole, self-contained, and deaf to what names in the data try to say."""
+"""The page and its Markdown version: whole, self-contained, and deaf to what names in the data try to say."""
 
 import base64
 import itertools

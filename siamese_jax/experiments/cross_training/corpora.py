@@ -38,7 +38,7 @@ class Corpus:
 
     Fields:
       name: as the configuration calls it.
-      dataset: the clips' 64 features, classes [N], speakers [N] and twins.
+      dataset: the clips' 64 features, classes [N], speakers [N] and duplicates.
       source: the clips' segments; their `clip` is a row of the manifest.
       row: [N] int, the clips' rows of the manifest.
       folds: by place 0..N-1 of the clips.
@@ -170,14 +170,14 @@ def make_folds(
     """The folds of a corpus under the configured split, checked. Raises InputError where there can be none."""
     clips, first = np.unique(segments.clip, return_index=True)
     assert np.array_equal(clips, row)
-    twin = segments.twin[first]
+    duplicate = segments.duplicate[first]
     n_folds, table = e.corpora[name].folds, dataset.table
     where = f"corpus {name}, split by {e.split}"
     try:
         if e.split == "random":
-            folds = random_folds(dataset.label, twin, n_folds, e.seed)
+            folds = random_folds(dataset.label, duplicate, n_folds, e.seed)
         else:
-            folds = speaker_folds(table.speaker.tolist(), table.sex.tolist(), twin, n_folds)
+            folds = speaker_folds(table.speaker.tolist(), table.sex.tolist(), duplicate, n_folds)
     except InputError as error:
         raise InputError(f"config.corpora.{name}.folds: {error}") from error
     emotions = table.emotion[np.unique(dataset.label, return_index=True)[1]].tolist()

@@ -109,7 +109,7 @@ def _described(plan: Plan, corpus: Corpus) -> dict[str, Any]:
     counts = {emotion: int((data.label == c).sum()) for c, emotion in enumerate(plan.emotions)}
     folds = [
         {
-            **{f"{part}_clips": len(getattr(fold, part)) for part in ("train", "validation", "test", "twins")},
+            **{f"{part}_clips": len(getattr(fold, part)) for part in ("train", "validation", "test", "duplicates")},
             **{
                 f"{part}_speakers": sorted(set(speaker[getattr(fold, part)].tolist()))
                 for part in ("validation", "test")

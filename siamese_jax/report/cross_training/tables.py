@@ -205,7 +205,8 @@ def corpora(run: Matrix, number: int) -> Iterator[Block]:
         lines = [
             (
                 str(i), ", ".join(fold["test_speakers"]), ", ".join(fold["validation_speakers"]) or "none",
-                f"{fold['train_clips']} / {fold['validation_clips']} / {fold['test_clips']}", str(fold["twins_clips"]),
+                f"{fold['train_clips']} / {fold['validation_clips']} / {fold['test_clips']}",
+                str(fold["duplicates_clips"]),
             )
             for i, fold in enumerate(one["folds"])
         ]  # fmt: skip
@@ -214,7 +215,7 @@ def corpora(run: Matrix, number: int) -> Iterator[Block]:
             "tested speakers",
             "validation speakers",
             "clips to train / validate / test",
-            "twins left out",
+            "duplicates left out",
         )
         split = SPLITS[run.config["split"]]
         yield Fold(f"{name}: the folds", [Table(f"{split}.", columns, lines)])

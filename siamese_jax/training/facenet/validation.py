@@ -34,7 +34,7 @@ class Validation:
 def plan(config: TrainConfig, train: SegmentSource, held_out: SegmentSource, key: jax.Array) -> Validation:
     """Chooses the segments. The key is consumed here.
 
-    Raises: InputError where nothing is held out, a speaker or a clip's twin is in both, or an emotion is held out
+    Raises: InputError where nothing is held out, a speaker or a clip's duplicate is in both, or an emotion is held out
       that is not trained on.
     """
     if not len(held_out):
