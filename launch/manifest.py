@@ -13,8 +13,7 @@ from absl import app, flags
 
 from launch import common
 from siamese_jax.corpora import adapters
-from siamese_jax.corpora.check import check_manifest
-from siamese_jax.corpora.check_text import format_report
+from siamese_jax.corpora.check import check_manifest, format_report
 from siamese_jax.corpora.manifest import COMMON_ALIASES, EMOTIONS, PAPER_EMOTIONS, read_rows, write_manifest
 
 CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "A corpus that the package knows.")

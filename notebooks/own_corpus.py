@@ -20,8 +20,7 @@ import numpy as np
 import xarray as xr
 
 from configs import reproduce
-from siamese_jax.corpora.check import check_manifest
-from siamese_jax.corpora.check_text import format_report
+from siamese_jax.corpora.check import check_manifest, format_report
 from siamese_jax.corpora.manifest import COMMON_ALIASES, PAPER_EMOTIONS, read_manifest, read_rows
 from siamese_jax.datasets import extraction
 from siamese_jax.datasets.draws import evaluation_masks

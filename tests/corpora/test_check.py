@@ -8,8 +8,7 @@ import soundfile
 from corpus_trees import LFS_POINTER, MakeTree, noise, write_sound
 
 from siamese_jax.corpora import adapters
-from siamese_jax.corpora.check import check_manifest
-from siamese_jax.corpora.check_text import format_report
+from siamese_jax.corpora.check import check_manifest, format_report
 from siamese_jax.corpora.manifest import PAPER_EMOTIONS, Clip, Manifest, RowProblem, read_manifest
 
 REPOSITORY = Path(__file__).parents[2]
