@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+COLUMNS = ("clip", "emotion", "speaker", "corpus", "sex", "audio_hash")
+"""The fields of a table that hold a text per clip."""
+
 
 @dataclasses.dataclass(frozen=True)
 class FeatureTable:
@@ -36,6 +39,5 @@ class FeatureTable:
         return len(self.clip)
 
     def select(self, rows: np.ndarray) -> "FeatureTable":
-        """The table's rows at `rows`, an index or boolean array of [N]."""
-        columns = ("features", "clip", "emotion", "speaker", "corpus", "sex", "audio_hash")
-        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in columns})
+        """Returns the table of `rows`, an index or boolean array of [N]."""
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in ("features", *COLUMNS)})

@@ -1,10 +1,11 @@
-"""Feature tables: written and read as npz, and read from the formats of other programs.
+"""Feature tables: our npz, written and read, and the entry to the tables of other programs.
 
-Our npz holds the fields of `feature_table.FeatureTable` under their own names: numbers, NumPy unicode strings,
-and `made` as one JSON text. Nothing in it is pickled, so a table from a stranger cannot run code.
+Our npz holds the fields of `feature_table.FeatureTable` under their own names: numbers, NumPy unicode strings, and
+`made` as JSON text. Nothing in it is pickled, so a table from a stranger cannot run code.
 """
 
 import json
+import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from siamese_jax.corpora.csv_files import some
-from siamese_jax.datasets import external_tables
-from siamese_jax.datasets.feature_table import FeatureTable
+from siamese_jax.datasets.external_tables import read_external
+from siamese_jax.datasets.feature_table import COLUMNS, FeatureTable
 from siamese_jax.errors import InputError
 from siamese_jax.runtime.files import atomic_path
 
-_COLUMNS = ("clip", "emotion", "speaker", "corpus", "sex", "audio_hash")
-_FIELDS = ("features", "feature_names", *_COLUMNS, "made")
+_FIELDS = ("features", "feature_names", *COLUMNS, "made")
 
 
 def write_table(path: str | Path, table: FeatureTable) -> None:
@@ -31,9 +31,8 @@ def write_table(path: str | Path, table: FeatureTable) -> None:
     if path.suffix != ".npz":
         raise InputError(f"{path}: feature tables are written as .npz; give the file that suffix")
     check_table(table, str(path))
-    arrays: dict[str, Any] = {name: np.asarray(getattr(table, name), dtype=np.str_) for name in _COLUMNS}
+    arrays: dict[str, Any] = {name: np.asarray(getattr(table, name), np.str_) for name in ("feature_names", *COLUMNS)}
     arrays["features"] = np.asarray(table.features, dtype=np.float32)
-    arrays["feature_names"] = np.asarray(table.feature_names, dtype=np.str_)
     arrays["made"] = np.asarray(json.dumps(table.made, allow_nan=False, sort_keys=True))
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **{name: arrays[name] for name in _FIELDS})
@@ -43,39 +42,36 @@ def read_table(path: str | Path, corpus: str | None = None, companion: str | Pat
     """Reads a feature table, telling the format by its content.
 
     - Our own npz.
-    - An npz of `X` [N, F] and `names` [N] (or `features` and `clip`), with `feature_names` [F] if it has any.
+    - An npz of `X` [N, F] and `names` [N] (or `features` and `clip`), optionally with `feature_names` [F].
     - A CSV, separated by commas, semicolons or tabs, with one column for the clip (`id`, `clip`, `name`, `file`,
       `filename`): openSMILE's output, the tables of Feng and Chaspari, or any other. Columns are found by name.
-      Out of the 384 of INTERSPEECH 2009 the 64 `_amean` and `_stddev` columns are taken, in openSMILE's order; any
-      other set of numeric columns is taken as it stands.
+      Out of the 384 of INTERSPEECH 2009 the 64 `_amean` and `_stddev` columns are taken, in openSMILE's order; of
+      any other set, all numeric columns.
 
-    `made["scaled"]` is "corpus" where the file's columns are standardised already, as the authors' are over the
-    corpus: what they were before cannot be had back, so scaling by the source is refused for such a table. It is
-    "none" otherwise. (`siamese_jax.datasets.external_tables.scaled_by` tells.)
+    `made["scaled"]` is "corpus" where the columns are standardised over the corpus already, as the authors' are, and
+    "none" otherwise (`siamese_jax.datasets.external_tables.scaled_by`). The values before are unavailable, so scaling
+    by the source is refused for such a table.
 
     Args:
       path: the table.
       corpus: for tables of other programs, the corpus whose names give emotion and speaker. A table of several
-        corpora is cut to this one; for our own npz, the rows of this corpus are taken.
+        corpora is cut to this corpus; so is our own npz.
       companion: a CSV with `clip` (or `file`), `emotion`, `speaker` and, if wanted, `corpus` and `sex`, for
-        tables whose clip ids say nothing.
+        tables whose clip ids do not tell them.
 
     Raises:
-      InputError: naming file, row and column of what is missing, doubled, not a number or not finite.
+      InputError: naming file, row and column of a value that is missing, doubled, not a number or not finite.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a feature table, .npz or .csv")
     with path.open("rb") as file:
         is_zip = file.read(2) == b"PK"
-    if not is_zip:
-        table = external_tables.read_csv_table(path, corpus, companion)
+    arrays = _load_npz(path) if is_zip else None
+    if arrays is not None and "made" in arrays:
+        table = _own_table(path, arrays, corpus)
     else:
-        arrays = external_tables.load_npz(path)
-        if "made" in arrays:
-            table = _own_table(path, arrays, corpus)
-        else:
-            table = external_tables.read_npz_table(path, arrays, corpus, companion)
+        table = read_external(path, arrays, corpus, companion)
     check_table(table, str(path))
     return table
 
@@ -85,20 +81,17 @@ def check_table(table: FeatureTable, where: str) -> None:
     features = np.asarray(table.features)
     if features.ndim != 2 or not len(features) or not np.issubdtype(features.dtype, np.number):
         raise InputError(f"{where}: features have shape {features.shape}, expected numbers [N, F] with N > 0")
-    for name in _COLUMNS:
+    for name in COLUMNS:
         if np.shape(getattr(table, name)) != (len(features),):
             raise InputError(f"{where}: {name} has shape {np.shape(getattr(table, name))}, expected ({len(features)},)")
-    if len(table.feature_names) != features.shape[1]:
-        raise InputError(
-            f"{where}: {len(table.feature_names)} feature names for {features.shape[1]} columns; expected as many"
-        )
-    for what, items in (
-        ("columns", list(table.feature_names)),
-        ("clips", [f"{corpus}/{clip}" for corpus, clip in zip(table.corpus, table.clip)]),
-    ):
-        doubled = [str(item) for item, count in Counter(items).items() if count > 1]
+    n_names, n_columns = len(table.feature_names), features.shape[1]
+    if n_names != n_columns:
+        raise InputError(f"{where}: {n_names} feature names for {n_columns} columns; expected as many")
+    clips = [f"{corpus}/{clip}" for corpus, clip in zip(table.corpus, table.clip)]
+    for kind, names in (("columns", table.feature_names), ("clips", clips)):
+        doubled = [str(name) for name, count in Counter(names).items() if count > 1]
         if doubled:
-            raise InputError(f"{where}: doubled {what}: {some(doubled)}; keep one of each")
+            raise InputError(f"{where}: doubled {kind}: {some(doubled)}; keep one of each")
     bad = [
         f"row {table.clip[row]!s}, column {table.feature_names[column]}: {features[row, column]}"
         for row, column in np.argwhere(~(np.abs(features) <= np.finfo(np.float32).max))
@@ -108,15 +101,24 @@ def check_table(table: FeatureTable, where: str) -> None:
 
 
 def duplicates(table: FeatureTable) -> np.ndarray:
-    """Group ids [N] int, shared by clips of identical sound.
+    """Returns group ids [N] int, shared by clips of identical sound: a duplicate of a training clip is no test clip.
 
     Identical means an equal `audio_hash` where it is known, and otherwise an equal row of features. Groups are
-    numbered in the order of their first clip. A duplicate of a training clip must never be a test clip.
+    numbered in the order of their first clip.
     """
-    first_seen: dict[str | bytes, int] = {}
+    group_of: dict[str | bytes, int] = {}
     rows = np.asarray(table.features, np.float32) + np.float32(0.0)  # -0.0 becomes 0.0: equal values, equal bytes
     keys = (str(digest) or row.tobytes() for digest, row in zip(table.audio_hash, rows))
-    return np.asarray([first_seen.setdefault(key, len(first_seen)) for key in keys], dtype=np.int64)
+    return np.asarray([group_of.setdefault(key, len(group_of)) for key in keys], dtype=np.int64)
+
+
+def _load_npz(path: Path) -> dict[str, np.ndarray]:
+    """Returns all arrays of an npz, none unpickled. Raises InputError for a file cut short, or Python objects."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read as npz ({error}); write it again, without Python objects") from error
 
 
 def _own_table(path: Path, arrays: dict[str, np.ndarray], corpus: str | None) -> FeatureTable:
@@ -127,17 +129,13 @@ def _own_table(path: Path, arrays: dict[str, np.ndarray], corpus: str | None) ->
         made = json.loads(str(arrays["made"]))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: `made` is no JSON ({error}); extract the table again") from error
-    table = FeatureTable(
-        features=arrays["features"],
-        feature_names=tuple(str(name) for name in arrays["feature_names"]),
-        made=made,
-        **{name: arrays[name] for name in _COLUMNS},
-    )
-    check_table(table, str(path))
+    names = tuple(str(name) for name in arrays["feature_names"])
+    table = FeatureTable(arrays["features"], names, made=made, **{name: arrays[name] for name in COLUMNS})
     if corpus is None:
         return table
+    check_table(table, str(path))
     rows = table.corpus == corpus
     if not rows.any():
-        held = ", ".join(sorted(set(table.corpus.tolist())))
-        raise InputError(f"{path}: no rows of corpus {corpus!r}; the table holds {held}")
+        corpora = ", ".join(sorted(set(table.corpus.tolist())))
+        raise InputError(f"{path}: no rows of corpus {corpus!r}; the table holds {corpora}")
     return table.select(rows)

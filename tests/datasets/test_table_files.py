@@ -351,6 +351,29 @@ def test_spoilt_tables_name_row_and_column(tmp_path: Path, edit: str, message: s
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["x,1,2", "", " ,", "y,1,loud"], "no numbers: row 5, column b: 'loud'"),
+        (["", "x,1,2", "y,1"], "row 4: 2 cells, the header has 3; expected as many"),
+        (["x,1,2", "y,1,2,3"], "as many cells in each row as in the header .*3 fields in line 3, saw 4"),
+        (['"x,1,2'], "put quotes around cells that hold the separator"),
+    ],
+)
+def test_rows_are_counted_as_in_the_file(tmp_path: Path, lines: list[str], message: str) -> None:
+    (tmp_path / "t.csv").write_text("\n".join(["id,a,b", *lines]))
+    with pytest.raises(InputError, match=message):
+        read_table(tmp_path / "t.csv", corpus="ravdess")
+
+
+def test_blank_rows_spaces_and_a_byte_order_mark_are_accepted(tmp_path: Path) -> None:
+    text = f"\ufeffid, a , b\r\n\r\n {RAVDESS_IDS[0]} , 1 ,2\r\n,,\r\n{RAVDESS_IDS[1]},3,4\r\n\r\n"
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8", newline="")
+    table = read_table(tmp_path / "t.csv", corpus="ravdess")
+    assert table.clip.tolist() == RAVDESS_IDS[:2]
+    assert (table.feature_names, table.features.tolist()) == (("a", "b"), [[1.0, 2.0], [3.0, 4.0]])
+
+
 def test_tables_without_rows_or_features(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no rows below the header"):
         read_table(write_csv(tmp_path / "a.csv", ["id", "a"], []), corpus="ravdess")
