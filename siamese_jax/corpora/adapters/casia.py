@@ -5,10 +5,9 @@ Files are `wangzhe/angry/201.wav`: speaker, emotion, text; for neutral, normal o
 """
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from siamese_jax.corpora.manifest import Manifest
-from siamese_jax.corpora.scanning import Label, Layout, scan_names
+from siamese_jax.corpora.scanning import Label, Layout
 
 EMOTION_WORDS = {
     "angry": "anger", "fear": "fear", "happy": "happiness", "neutral": "neutral", "normal": "neutral",
@@ -20,7 +19,7 @@ _CLIP = re.compile(rf"(?:.*/)?({_SPEAKER.pattern})[/_]({'|'.join(EMOTION_WORDS)}
 
 
 def parse_name(name: str) -> Label | None:
-    """The label of a clip's path (or of an id such as wangzhe_angry_201); None where it is none of CASIA."""
+    """Returns the label of a clip's path, or of an id such as wangzhe_angry_201; None for a name outside CASIA."""
     match = _CLIP.fullmatch(str(PurePosixPath(name).with_suffix("")))
     if match is None:
         return None
@@ -29,21 +28,5 @@ def parse_name(name: str) -> Label | None:
     return Label(f"{speaker}_{match[2].lower()}_{match[3]}", emotion, f"casia_{speaker}")
 
 
-def scan(root: str | Path) -> Manifest:
-    """The manifest of the folder that holds liuchanhg, wangzhe, zhaoquanyin, ZhaoZuoxiang.
-
-    Raises:
-      InputError: as `siamese_jax.corpora.scanning.scan_names`.
-    """
-    return scan_names(root, _LAYOUT)
-
-
-_LAYOUT = Layout(
-    corpus="casia",
-    title="CASIA",
-    expected="a folder that holds liuchanhg, wangzhe, zhaoquanyin and ZhaoZuoxiang "
-    "with files like wangzhe/angry/201.wav",
-    parse=parse_name,
-    inner=_SPEAKER,
-    inner_depth=1,
-)
+_EXPECTED = "a folder that holds liuchanhg, wangzhe, zhaoquanyin and ZhaoZuoxiang with files like wangzhe/angry/201.wav"
+LAYOUT = Layout("casia", "CASIA", _EXPECTED, parse_name, inner=_SPEAKER, inner_depth=1)

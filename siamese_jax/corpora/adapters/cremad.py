@@ -29,7 +29,7 @@ _STEM = re.compile(r"(10\d\d)_[A-Z]{3}_(ANG|DIS|FEA|HAP|NEU|SAD)_(?:LO|MD|HI|XX|
 
 
 def parse_name(name: str) -> Label | None:
-    """The label of a clip's id or path; None where it is no name of CREMA-D."""
+    """Returns the label of a clip's id or path, None for a name outside CREMA-D."""
     stem = PurePosixPath(name).stem
     match = _STEM.fullmatch(stem)
     if match is None or not 1001 <= int(match[1]) <= 1091:
@@ -38,19 +38,18 @@ def parse_name(name: str) -> Label | None:
 
 
 def scan(root: str | Path) -> Manifest:
-    """The manifest of the folder AudioWAV, or of the clone above it.
+    """Returns the manifest of the folder AudioWAV, or of the clone above it, with the actors' sex.
 
-    Raises:
-      InputError: as `siamese_jax.corpora.scanning.scan_names`, or VideoDemographics.csv has an actor of unknown sex.
+    Raises InputError as `siamese_jax.corpora.scanning.scan_names`, or where VideoDemographics.csv gives another sex.
     """
-    manifest = scan_names(root, _LAYOUT)
+    manifest = scan_names(root, LAYOUT)
     sexes = _read_sexes(manifest)
     clips = tuple(dataclasses.replace(clip, sex=sexes.get(clip.speaker, "")) for clip in manifest)
     return dataclasses.replace(manifest, clips=clips)
 
 
 def _read_sexes(manifest: Manifest) -> dict[str, str]:
-    """Sex by speaker, from the first demographics file beside or above the clips."""
+    """Returns the sex by speaker, from the first demographics file beside or above the clips."""
     folders = {manifest.root, manifest.root.resolve().parent}
     folders |= {manifest.root / parent for clip in manifest for parent in PurePosixPath(clip.file).parents}
     paths = sorted(folder / DEMOGRAPHICS for folder in folders if (folder / DEMOGRAPHICS).is_file())
@@ -69,10 +68,5 @@ def _drop(file: PurePosixPath) -> str | None:
     return "holds no sound" if file.stem == SILENT else None
 
 
-_LAYOUT = Layout(
-    corpus="cremad",
-    title="CREMA-D",
-    expected="the folder AudioWAV with files like 1001_DFA_ANG_XX.wav, or the clone that holds it",
-    parse=parse_name,
-    drop=_drop,
-)
+_EXPECTED = "the folder AudioWAV with files like 1001_DFA_ANG_XX.wav, or the clone that holds it"
+LAYOUT = Layout("cremad", "CREMA-D", _EXPECTED, parse_name, _drop)

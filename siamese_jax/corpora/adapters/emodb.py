@@ -5,10 +5,9 @@ the German word), version.
 """
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from siamese_jax.corpora.manifest import Manifest
-from siamese_jax.corpora.scanning import Label, Layout, scan_names
+from siamese_jax.corpora.scanning import Label, Layout
 
 EMOTION_CODES = {
     "W": "anger", "F": "happiness", "T": "sadness", "A": "fear", "E": "disgust", "L": "boredom", "N": "neutral",
@@ -19,7 +18,7 @@ _STEM = re.compile(r"(03|08|09|1[0-6])[ab]\d\d([WFTAELN])[a-f]")
 
 
 def parse_name(name: str) -> Label | None:
-    """The label of a clip's id or path; None where it is no name of EMO-DB."""
+    """Returns the label of a clip's id or path, None for a name outside EMO-DB."""
     stem = PurePosixPath(name).stem
     match = _STEM.fullmatch(stem)
     if match is None:
@@ -28,18 +27,4 @@ def parse_name(name: str) -> Label | None:
     return Label(stem, EMOTION_CODES[match[2]], f"emodb_{match[1]}", sex)
 
 
-def scan(root: str | Path) -> Manifest:
-    """The manifest of the folder wav, or of the one that holds it.
-
-    Raises:
-      InputError: as `siamese_jax.corpora.scanning.scan_names`.
-    """
-    return scan_names(root, _LAYOUT)
-
-
-_LAYOUT = Layout(
-    corpus="emodb",
-    title="EMO-DB",
-    expected="the folder wav with files like 03a01Fa.wav, or the one that holds it",
-    parse=parse_name,
-)
+LAYOUT = Layout("emodb", "EMO-DB", "the folder wav with files like 03a01Fa.wav, or the one that holds it", parse_name)

@@ -4,10 +4,9 @@ Three women and three men, 7 emotions, 14 sentences: 588 clips. Names such as ra
 """
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from siamese_jax.corpora.manifest import Manifest
-from siamese_jax.corpora.scanning import Label, Layout, scan_names
+from siamese_jax.corpora.scanning import Label, Layout
 
 EMOTION_CODES = {
     "rab": "anger", "gio": "happiness", "tri": "sadness", "pau": "fear", "dis": "disgust", "sor": "surprise",
@@ -18,7 +17,7 @@ _STEM = re.compile(r"(rab|gio|tri|pau|dis|sor|neu)-([fm][123])-[a-z]\d")
 
 
 def parse_name(name: str) -> Label | None:
-    """The label of a clip's id or path; None where it is no name of EMOVO."""
+    """Returns the label of a clip's id or path, None for a name outside EMOVO."""
     stem = PurePosixPath(name).stem
     match = _STEM.fullmatch(stem)
     if match is None:
@@ -27,19 +26,5 @@ def parse_name(name: str) -> Label | None:
     return Label(stem, EMOTION_CODES[match[1]], f"emovo_{match[2]}", sex)
 
 
-def scan(root: str | Path) -> Manifest:
-    """The manifest of the folder that holds f1, f2, f3, m1, m2, m3.
-
-    Raises:
-      InputError: as `siamese_jax.corpora.scanning.scan_names`.
-    """
-    return scan_names(root, _LAYOUT)
-
-
-_LAYOUT = Layout(
-    corpus="emovo",
-    title="EMOVO",
-    expected="a folder that holds f1 ... m3 with files like f1/rab-f1-b1.wav",
-    parse=parse_name,
-    inner=re.compile(r"[fm][123]"),
-)
+_EXPECTED = "a folder that holds f1 ... m3 with files like f1/rab-f1-b1.wav"
+LAYOUT = Layout("emovo", "EMOVO", _EXPECTED, parse_name, inner=re.compile(r"[fm][123]"))

@@ -3,12 +3,13 @@
 44 subjects, 6 emotions, 1293 videos whose sound is used; free for research,
 https://enterface.net/enterface05/main.php?frame=emotion. Files lie in `subject N/anger/sentence K/sN_an_K.avi`.
 
-The folder tells the subject, not the name: those of subject 11 are named s12_*, and published tables that trusted
+The folder tells the subject, not the name: files of subject 11 are named s12_*, and published tables that trusted
 the names have lost one person (43 speakers). Clip ids here are made from the folder (s11_an_1). Subject 3 has names
 like s_3_an_1, one file is s16_su_3avi.avi, some sentence folders have one more level. Subject 6 has one unsegmented
 recording for each emotion instead of five sentences (s6_an): left out unless asked for.
 """
 
+import dataclasses
 import re
 from pathlib import Path, PurePosixPath
 
@@ -24,15 +25,15 @@ _STEM = re.compile(r"s_?(\d+)_(an|di|fe|ha|sa|su)(?:_([1-5])(?:avi)?)?", re.IGNO
 
 
 def parse_name(name: str) -> Label | None:
-    """The label of a clip's id or path; None where it is no name of eNTERFACE'05.
+    """Returns the label of a clip's id or path, None for a name outside eNTERFACE'05.
 
-    A folder `subject N` in the path decides who speaks; without one, the name does.
+    A folder `subject N` in the path decides who speaks; without it, the name does.
     """
     path = PurePosixPath(name)
     match = _STEM.fullmatch(path.stem)
     if match is None:
         return None
-    folders = [found for found in map(_SUBJECT.fullmatch, path.parts) if found]
+    folders = [folder for folder in map(_SUBJECT.fullmatch, path.parts) if folder]
     subject = int(folders[-1][1] if folders else match[1])
     code = match[2].lower()
     sentence = f"_{match[3]}" if match[3] else ""
@@ -40,15 +41,12 @@ def parse_name(name: str) -> Label | None:
 
 
 def scan(root: str | Path, unsegmented: bool = False) -> Manifest:
-    """The manifest of the folder that holds subject 1 ... subject 44 (or of one above it).
+    """Returns the manifest of the folder that holds subject 1 ... subject 44, or of a folder above it.
 
-    Args:
-      unsegmented: keep subject 6, whose recordings are not cut into sentences.
-
-    Raises:
-      InputError: as `siamese_jax.corpora.scanning.scan_names`.
+    `unsegmented` keeps subject 6, whose recordings are not cut into sentences. Raises InputError as
+    `siamese_jax.corpora.scanning.scan_names`.
     """
-    return scan_names(root, _layout(unsegmented))
+    return scan_names(root, dataclasses.replace(LAYOUT, drop=lambda file: None) if unsegmented else LAYOUT)
 
 
 def _drop_unsegmented(file: PurePosixPath) -> str | None:
@@ -56,14 +54,5 @@ def _drop_unsegmented(file: PurePosixPath) -> str | None:
     return "not cut into sentences" if match and match[3] is None else None
 
 
-def _layout(unsegmented: bool) -> Layout:
-    return Layout(
-        corpus="enterface05",
-        title="eNTERFACE'05",
-        expected="a folder that holds 'subject 1' ... 'subject 44' with files like "
-        "'subject 1/anger/sentence 1/s1_an_1.avi'",
-        parse=parse_name,
-        drop=(lambda file: None) if unsegmented else _drop_unsegmented,
-        inner=_SUBJECT,
-        inner_depth=3,
-    )
+_EXPECTED = "a folder that holds 'subject 1' ... 'subject 44' with files like 'subject 1/anger/sentence 1/s1_an_1.avi'"
+LAYOUT = Layout("enterface05", "eNTERFACE'05", _EXPECTED, parse_name, _drop_unsegmented, _SUBJECT, inner_depth=3)

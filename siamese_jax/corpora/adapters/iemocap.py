@@ -5,12 +5,11 @@ Five sessions of two actors; needs a signed release, https://sail.usc.edu/iemoca
 
     [6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]
 
-and `Session1/sentences/wav/DIALOG/TURN.wav` holds it. The F of Ses01F names who wears the markers; who speaks is
-told by the letter of the turn's last field. The usual four classes count excitement as happiness: that merges two
-labels, so it has to be asked for. Turns of other labels, or without agreement (xxx), are left out.
+and `Session1/sentences/wav/DIALOG/TURN.wav` holds it. The F of Ses01F names who wears the markers; the
+letter of the turn's last field tells who speaks. The usual four classes count excitement as happiness: that merges two
+labels, so it is an option. Turns of other labels, or without agreement (xxx), are left out.
 """
 
-import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -31,17 +30,15 @@ _SEXES = {"F": "female", "M": "male"}
 
 
 def scan(root: str | Path, merge_excitement: bool = False) -> Manifest:
-    """The manifest of the folder that holds Session1 ... Session5 (or of the one above it).
+    """Returns the manifest of the folder that holds Session1 ... Session5, or of the folder above it.
 
-    Args:
-      merge_excitement: label turns of excitement "happiness", as the usual four classes do; else they are left
-        out.
+    `merge_excitement` labels excitement "happiness", as the usual four classes do; by default they are left out.
 
     Raises:
       InputError: no such folder, no sessions or no evaluations in it, two copies, nothing but git-lfs pointers, a
         line of an evaluation that cannot be read, an unknown emotion code.
     """
-    folder = require_folder(root, _LAYOUT)
+    folder = require_folder(root, LAYOUT)
     codes = EMOTION_CODES | ({"exc": "happiness"} if merge_excitement else {})
     clips, left_out = [], []
     for session in _sessions(folder):
@@ -50,8 +47,7 @@ def scan(root: str | Path, merge_excitement: bool = False) -> Manifest:
             file = PurePosixPath((session / "sentences" / "wav" / dialog / f"{label.name}.wav").relative_to(folder))
             rated.add(file)
             if code in codes:
-                known = dataclasses.asdict(label) | {"emotion": codes[code]}
-                clips.append(Clip(file=str(file), corpus="iemocap", **known))
+                clips.append(Clip(str(file), label.name, codes[code], label.speaker, "iemocap", label.sex))
             else:
                 left_out.append((str(file), _OTHER_CODES[code]))
         sounds = session / "sentences" / "wav"
@@ -60,24 +56,24 @@ def scan(root: str | Path, merge_excitement: bool = False) -> Manifest:
             if file not in rated:
                 left_out.append((str(file), "no evaluation"))
     if not clips:
-        raise InputError(f"{folder}: no turns in dialog/EmoEvaluation of any session; expected {_LAYOUT.expected}")
+        raise InputError(f"{folder}: no turns in dialog/EmoEvaluation of any session; expected {LAYOUT.expected}")
     require_content(folder, [PurePosixPath(clip.file) for clip in clips if (folder / clip.file).is_file()])
     return Manifest(folder, tuple(clips), tuple(left_out))
 
 
 def _sessions(folder: Path) -> list[Path]:
-    """The session folders, in `folder` or in one folder of it."""
-    found = sorted(folder.glob("Session[1-5]")) or sorted(folder.glob("*/Session[1-5]"))
-    parents = sorted({session.parent for session in found})
-    if not found:
-        raise InputError(f"{folder}: no folder Session1 here or one level below; expected {_LAYOUT.expected}")
+    """Returns the session folders, in `folder` or one level below."""
+    sessions = sorted(folder.glob("Session[1-5]")) or sorted(folder.glob("*/Session[1-5]"))
+    parents = sorted({session.parent for session in sessions})
+    if not sessions:
+        raise InputError(f"{folder}: no folder Session1 here or one level below; expected {LAYOUT.expected}")
     if len(parents) > 1:
         raise InputError(f"{folder}: two copies of IEMOCAP: {parents[0]} and {parents[1]}; give one of them")
-    return found
+    return sessions
 
 
 def _turns(session: Path) -> Iterator[tuple[str, str, Label]]:
-    """(dialog, emotion code, label without the emotion) of every turn of a session."""
+    """Yields (dialog, emotion code, label without the emotion) of every turn of a session."""
     for path in sorted((session / "dialog" / "EmoEvaluation").glob("Ses*.txt")):
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
             # Other lines are a comment, empty, or one rater's ("C-E2:", "A-F1:").
@@ -95,11 +91,5 @@ def _turns(session: Path) -> Iterator[tuple[str, str, Label]]:
             yield path.stem, code, Label(turn, "", f"iemocap_{session_number}{sex}", _SEXES[sex])
 
 
-_LAYOUT = Layout(
-    corpus="iemocap",
-    title="IEMOCAP",
-    expected="the folder that holds Session1 ... Session5 with dialog/EmoEvaluation and sentences/wav in each",
-    parse=lambda name: None,
-    inner=re.compile(r"Session[1-5]"),
-    inner_depth=3,
-)
+_EXPECTED = "the folder that holds Session1 ... Session5 with dialog/EmoEvaluation and sentences/wav in each"
+LAYOUT = Layout("iemocap", "IEMOCAP", _EXPECTED, lambda name: None, inner=re.compile(r"Session[1-5]"), inner_depth=3)

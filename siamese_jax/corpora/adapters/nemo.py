@@ -5,10 +5,9 @@ SM0_happiness_2: speaker, emotion, sentence.
 """
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from siamese_jax.corpora.manifest import Manifest
-from siamese_jax.corpora.scanning import Label, Layout, scan_names
+from siamese_jax.corpora.scanning import Label, Layout
 
 EMOTION_WORDS = {
     "anger": "anger", "fear": "fear", "happiness": "happiness", "neutral": "neutral", "sadness": "sadness",
@@ -19,24 +18,10 @@ _STEM = re.compile(rf"([A-Z]{{2}}\d)_({'|'.join(EMOTION_WORDS)})_\d+")
 
 
 def parse_name(name: str) -> Label | None:
-    """The label of a clip's id or path; None where it is no name of nEMO."""
+    """Returns the label of a clip's id or path, None for a name outside nEMO."""
     stem = PurePosixPath(name).stem
     match = _STEM.fullmatch(stem)
     return Label(stem, EMOTION_WORDS[match[2]], f"nemo_{match[1]}") if match else None
 
 
-def scan(root: str | Path) -> Manifest:
-    """The manifest of the folder samples, or of one above it.
-
-    Raises:
-      InputError: as `siamese_jax.corpora.scanning.scan_names`.
-    """
-    return scan_names(root, _LAYOUT)
-
-
-_LAYOUT = Layout(
-    corpus="nemo",
-    title="nEMO",
-    expected="the folder samples with files like SM0_happiness_2.wav",
-    parse=parse_name,
-)
+LAYOUT = Layout("nemo", "nEMO", "the folder samples with files like SM0_happiness_2.wav", parse_name)

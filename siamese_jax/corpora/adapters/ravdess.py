@@ -9,10 +9,9 @@ speech (03-01) is kept, or one take could be trained and tested on at once. Two 
 """
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from siamese_jax.corpora.manifest import Manifest
-from siamese_jax.corpora.scanning import Label, Layout, scan_names
+from siamese_jax.corpora.scanning import Label, Layout
 
 EMOTION_CODES = {
     "01": "neutral", "02": "calm", "03": "happiness", "04": "sadness",
@@ -23,22 +22,13 @@ _TAKE = re.compile(r"(0[123])-(0[12])-(0[1-8])-0[12]-0[12]-0[12]-(0[1-9]|1\d|2[0
 
 
 def parse_name(name: str) -> Label | None:
-    """The label of a clip's id or path; None where it names no audio-only speech of RAVDESS."""
+    """Returns the label of a clip's id or path, None where it names no audio-only speech of RAVDESS."""
     stem = PurePosixPath(name).stem
     take = _TAKE.fullmatch(stem)
     if take is None or take.group(1, 2) != ("03", "01"):
         return None
     sex = "male" if int(take[4]) % 2 else "female"
     return Label(stem, EMOTION_CODES[take[3]], f"ravdess_{take[4]}", sex)
-
-
-def scan(root: str | Path) -> Manifest:
-    """The manifest of the folder that holds Actor_01 ... Actor_24 (or of one above it).
-
-    Raises:
-      InputError: as `siamese_jax.corpora.scanning.scan_names`.
-    """
-    return scan_names(root, _LAYOUT)
 
 
 def _drop(file: PurePosixPath) -> str | None:
@@ -50,12 +40,8 @@ def _drop(file: PurePosixPath) -> str | None:
     return "audio and video, not audio alone" if take[1] == "01" else "video without sound"
 
 
-_LAYOUT = Layout(
-    corpus="ravdess",
-    title="RAVDESS",
-    expected="a folder that holds Actor_01 ... Actor_24 with files like 03-01-05-02-01-01-07.wav "
-    "(Audio_Speech_Actors_01-24.zip, unpacked)",
-    parse=parse_name,
-    drop=_drop,
-    inner=re.compile(r"Actor_\d\d", re.IGNORECASE),
+_EXPECTED = (
+    "a folder that holds Actor_01 ... Actor_24 with files like 03-01-05-02-01-01-07.wav "
+    "(Audio_Speech_Actors_01-24.zip, unpacked)"
 )
+LAYOUT = Layout("ravdess", "RAVDESS", _EXPECTED, parse_name, _drop, re.compile(r"Actor_\d\d", re.IGNORECASE))

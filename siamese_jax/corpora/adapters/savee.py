@@ -5,10 +5,9 @@ one folder write DC_a01.wav. Clip ids here have the latter form.
 """
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from siamese_jax.corpora.manifest import Manifest
-from siamese_jax.corpora.scanning import Label, Layout, scan_names
+from siamese_jax.corpora.scanning import Label, Layout
 
 EMOTION_CODES = {
     "a": "anger", "d": "disgust", "f": "fear", "h": "happiness", "n": "neutral", "sa": "sadness", "su": "surprise",
@@ -19,7 +18,7 @@ _STEM = re.compile(r"(?:(DC|JE|JK|KL)_?)?((?:a|d|f|h|n|sa|su))(\d\d)")
 
 
 def parse_name(name: str) -> Label | None:
-    """The label of a clip's id or path; None where it is no name of SAVEE."""
+    """Returns the label of a clip's id or path, None for a name outside SAVEE."""
     path = PurePosixPath(name)
     match = _STEM.fullmatch(path.stem)
     if match is None:
@@ -30,19 +29,5 @@ def parse_name(name: str) -> Label | None:
     return Label(f"{speaker}_{match[2]}{match[3]}", EMOTION_CODES[match[2]], f"savee_{speaker}", "male")
 
 
-def scan(root: str | Path) -> Manifest:
-    """The manifest of the folder that holds DC, JE, JK, KL, or the files DC_a01.wav.
-
-    Raises:
-      InputError: as `siamese_jax.corpora.scanning.scan_names`.
-    """
-    return scan_names(root, _LAYOUT)
-
-
-_LAYOUT = Layout(
-    corpus="savee",
-    title="SAVEE",
-    expected="a folder that holds DC, JE, JK and KL with files like DC/a01.wav (AudioData)",
-    parse=parse_name,
-    inner=_SPEAKER,
-)
+_EXPECTED = "a folder that holds DC, JE, JK and KL with files like DC/a01.wav (AudioData)"
+LAYOUT = Layout("savee", "SAVEE", _EXPECTED, parse_name, inner=_SPEAKER)

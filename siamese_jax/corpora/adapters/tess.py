@@ -7,10 +7,9 @@ second time one folder deeper: the second copy is left out.
 """
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from siamese_jax.corpora.manifest import Manifest
-from siamese_jax.corpora.scanning import Label, Layout, scan_names
+from siamese_jax.corpora.scanning import Label, Layout
 
 EMOTION_WORDS = {
     "angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "happiness", "neutral": "neutral",
@@ -21,7 +20,7 @@ _STEM = re.compile(rf"(OAF?|YAF)_([a-z]+)_({'|'.join(EMOTION_WORDS)})", re.IGNOR
 
 
 def parse_name(name: str) -> Label | None:
-    """The label of a clip's id or path; None where it is no name of TESS."""
+    """Returns the label of a clip's id or path, None for a name outside TESS."""
     match = _STEM.fullmatch(PurePosixPath(name).stem)
     if match is None:
         return None
@@ -30,19 +29,5 @@ def parse_name(name: str) -> Label | None:
     return Label(f"{speaker}_{word}_{emotion}", EMOTION_WORDS[emotion], f"tess_{speaker}", "female")
 
 
-def scan(root: str | Path) -> Manifest:
-    """The manifest of the folder that holds OAF_angry, YAF_angry and the like.
-
-    Raises:
-      InputError: as `siamese_jax.corpora.scanning.scan_names`.
-    """
-    return scan_names(root, _LAYOUT)
-
-
-_LAYOUT = Layout(
-    corpus="tess",
-    title="TESS",
-    expected="a folder that holds OAF_angry ... YAF_sad with files like OAF_back_angry.wav",
-    parse=parse_name,
-    inner=re.compile(r"(OAF|YAF)_\w+", re.IGNORECASE),
-)
+_EXPECTED = "a folder that holds OAF_angry ... YAF_sad with files like OAF_back_angry.wav"
+LAYOUT = Layout("tess", "TESS", _EXPECTED, parse_name, inner=re.compile(r"(OAF|YAF)_\w+", re.IGNORECASE))
