@@ -1,9 +1,7 @@
-"""Sound files to 16-bit mono samples.
+"""Decodes sound files to 16-bit mono samples.
 
-Every feature of this package starts from what a 16-bit mono file would hold, so decoding ends by rounding to 16
-bits: two ways to store the same sound then give the same features, and equal clips can be found by a hash.
-
-The reason of a `ClipError` raised here begins with its kind, one of `KINDS`, and a colon.
+Decoding ends by rounding to 16 bits: two ways to store the same sound then give the same features, and equal clips can
+be found by a hash.
 """
 
 import dataclasses
@@ -22,7 +20,7 @@ KINDS = (
     "missing", "git-lfs pointer", "unreadable", "empty", "too short", "silent", "not finite", "out of range",
     "bad segment",
 )  # fmt: skip
-"""What can be wrong with a clip's sound; the reason of a `ClipError` begins with one of these and a colon."""
+"""The kinds of bad clips; the reason of a `ClipError` raised here begins with its kind and a colon."""
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph")
 VIDEO_SUFFIXES = (".avi", ".mp4", ".flv", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".m4a", ".aac")
@@ -48,12 +46,12 @@ _MAX_HOURS = 12.0  # a broken header claims billions of frames: never allocate f
 
 @dataclasses.dataclass(frozen=True)
 class Decoded:
-    """One clip's sound.
+    """The sound of a clip.
 
     Fields:
       samples: [L] int16, mono.
       source_rate: sampling rate of the file, in Hz.
-      resampling: "none" where the file has the wanted rate, else the resampler and its quality ("soxr HQ").
+      resampling: "none" for a file of the requested rate, else the resampler and its quality ("soxr HQ").
     """
 
     samples: np.ndarray
@@ -62,7 +60,7 @@ class Decoded:
 
 
 def is_lfs_pointer(path: str | Path) -> bool:
-    """Whether `path` is the short text that git-lfs leaves in place of a file it has not fetched."""
+    """Returns whether `path` is the short text that git-lfs leaves in place of a file it has not fetched."""
     path = Path(path)
     if path.stat().st_size >= _LFS_MAX_BYTES:
         return False
@@ -71,19 +69,15 @@ def is_lfs_pointer(path: str | Path) -> bool:
 
 
 def decode(path: str | Path, start: float | None = None, end: float | None = None, rate: int = RATE) -> Decoded:
-    """Decodes a clip: mean of the channels, resampled to `rate`, rounded to 16 bits and clipped.
+    """Decodes a clip: mean of the channels, resampled to `rate` (Hz), rounded to 16 bits and clipped.
 
-    The samples of a 16-bit mono file that has `rate` already come through bit by bit.
-
-    Args:
-      path: wav, flac, ogg or mp3 (soundfile), AVI, MP4 or FLV (PyAV).
-      start, end: the segment to take, in seconds; None means the file's beginning and end.
-      rate: wanted sampling rate, in Hz.
+    `start` and `end` bound the segment to take, in seconds; None means the file's beginning and end. Reads wav, flac,
+    ogg or mp3 by soundfile, AVI, MP4 or FLV by PyAV. The samples of a 16-bit mono file of `rate` stay bit by bit.
 
     Raises:
       ClipError: the file is missing, a git-lfs pointer, empty or corrupt; the segment lies outside it; the sound
         is shorter than 55 ms, not finite, far outside [-1, 1], or silent. Silent means that all 16-bit samples
-        have one value, zero or not: a constant offset carries no sound either, while dithered silence passes.
+        are equal, zero or not: a constant offset carries no sound either, while dithered silence passes.
       InputError: a video, and PyAV is not installed.
     """
     path = Path(path)
@@ -94,7 +88,7 @@ def decode(path: str | Path, start: float | None = None, end: float | None = Non
         sound_LxC, source_rate = _read_audio(path, start, end)
     resampling = "none" if source_rate == rate else f"soxr {SOXR_QUALITY}"
     if resampling == "none" and sound_LxC.dtype == np.int16 and sound_LxC.shape[1] == 1:
-        samples = np.ascontiguousarray(sound_LxC[:, 0])  # what the steps below would give, several times faster
+        samples = np.ascontiguousarray(sound_LxC[:, 0])  # the same as the steps below give, several times faster
     else:
         sound_L = _mono(path, sound_LxC)
         if resampling != "none":
@@ -105,25 +99,22 @@ def decode(path: str | Path, start: float | None = None, end: float | None = Non
 
 
 def audio_hash(samples: np.ndarray) -> str:
-    """A digest of int16 samples [L]: 32 hexadecimal digits, equal for equal samples on every machine."""
+    """Returns a digest of int16 samples [L]: 32 hexadecimal digits, equal for equal samples on every machine."""
     if samples.dtype != np.int16:
         raise TypeError(f"expected int16 samples, got {samples.dtype}")
     return hashlib.blake2b(samples.astype("<i2").tobytes(), digest_size=16).hexdigest()
 
 
 def _mono(path: Path, sound_LxC: np.ndarray) -> np.ndarray:
-    """The mean of the channels, float64 within [-1, 1]."""
+    """Returns the mean of the channels, float64 within [-1, 1]."""
     if sound_LxC.dtype == np.int16:
         return sound_LxC.mean(axis=1, dtype=np.float64) / 32768.0
     if not np.isfinite(sound_LxC).all():
         raise ClipError(str(path), "not finite: holds NaN or infinite samples; export the clip again")
     peak = float(np.abs(sound_LxC).max(initial=0.0))
     if peak > _MAX_PEAK:
-        raise ClipError(
-            str(path),
-            f"out of range: samples reach {peak:g}, expected within [-1, 1]; "
-            "divide integer samples by 32768 before storing them as floating point",
-        )
+        remedy = "divide integer samples by 32768 before storing them as floating point"
+        raise ClipError(str(path), f"out of range: samples reach {peak:g}, expected within [-1, 1]; {remedy}")
     return sound_LxC.mean(axis=1)
 
 
@@ -133,25 +124,21 @@ def _require_file(path: Path) -> None:
     if path.stat().st_size == 0:
         raise ClipError(str(path), "empty: the file has 0 bytes; fetch it again")
     if is_lfs_pointer(path):
-        raise ClipError(
-            str(path),
-            "git-lfs pointer: a text in place of the sound; run `git lfs pull` in the clone, "
-            "or download the corpus' files themselves",
-        )
+        remedy = "run `git lfs pull` in the clone, or download the corpus' files themselves"
+        raise ClipError(str(path), f"git-lfs pointer: a text in place of the sound; {remedy}")
 
 
 def _require_sound(path: Path, samples: np.ndarray, rate: int) -> None:
     least = math.ceil(MIN_SECONDS * rate)
     if len(samples) < least:
-        raise ClipError(
-            str(path), f"too short: {len(samples)} samples at {rate} Hz, expected at least {least}; leave it out"
-        )
+        short = f"too short: {len(samples)} samples at {rate} Hz, expected at least {least}; leave it out"
+        raise ClipError(str(path), short)
     if (samples == samples[0]).all():
         raise ClipError(str(path), f"silent: every sample is {samples[0]}; leave it out")
 
 
 def _span(path: Path, start: float | None, end: float | None, frames: int, rate: int) -> tuple[int, int]:
-    """First and one-past-last frame of a segment given in seconds."""
+    """Returns the first and one-past-last frame of a segment given in seconds."""
     seconds = frames / rate
     if frames == 0:
         raise ClipError(str(path), "empty: the file holds no samples; fetch it again")
@@ -162,21 +149,20 @@ def _span(path: Path, start: float | None, end: float | None, frames: int, rate:
     if not 0.0 <= first < last:
         raise ClipError(str(path), f"bad segment: start {first:g} s, end {last:g} s; expected 0 <= start < end")
     if last > seconds + _END_TOLERANCE:
-        raise ClipError(
-            str(path), f"bad segment: ends at {last:g} s, but the file ends at {seconds:.3f} s; correct `end`"
-        )
+        late = f"bad segment: ends at {last:g} s, but the file ends at {seconds:.3f} s; correct `end`"
+        raise ClipError(str(path), late)
     return round(first * rate), min(round(last * rate), frames)
 
 
 def _require_whole(path: Path, log: str) -> None:
-    """libsndfile reads a cut wav without complaint, but its log knows what the header promised."""
-    found = _CUT_SHORT.search(log)
-    if found and int(found[2]) < int(found[1]) < _STREAM_LENGTH:
-        raise ClipError(str(path), f"unreadable: {found[2]} of {found[1]} bytes are there; fetch the file again")
+    """libsndfile reads a cut wav without an error, but its log tells the length that the header promised."""
+    sizes = _CUT_SHORT.search(log)
+    if sizes and int(sizes[2]) < int(sizes[1]) < _STREAM_LENGTH:
+        raise ClipError(str(path), f"unreadable: {sizes[2]} of {sizes[1]} bytes are there; fetch the file again")
 
 
 def _read_audio(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
-    """The segment [L, C], int16 where the file is and else float64, and the file's rate, through libsndfile."""
+    """Returns the segment [L, C], int16 where the file is and else float64, and the file's rate, by libsndfile."""
     try:
         with soundfile.SoundFile(path) as sound:
             first, last = _span(path, start, end, sound.frames, sound.samplerate)
@@ -187,25 +173,21 @@ def _read_audio(path: Path, start: float | None, end: float | None) -> tuple[np.
             rate = sound.samplerate
     except soundfile.LibsndfileError as error:
         known = ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES + VIDEO_SUFFIXES)
-        raise ClipError(
-            str(path),
-            f"unreadable: {error.error_string} Expected sound as {known}; fetch or convert the file again",
-        ) from error
+        problem = f"unreadable: {error.error_string} Expected sound as {known}; fetch or convert the file again"
+        raise ClipError(str(path), problem) from error
     if len(sound_LxC) < last - first:
-        raise ClipError(
-            str(path), f"unreadable: {len(sound_LxC)} of {last - first} samples decoded; the file is cut short"
-        )
+        problem = f"unreadable: {len(sound_LxC)} of {last - first} samples decoded; the file is cut short"
+        raise ClipError(str(path), problem)
     return sound_LxC, rate
 
 
 def _read_video(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
-    """The segment [L, C] float64 of the first audio stream and its rate, through FFmpeg."""
+    """Returns the segment [L, C] float64 of the first audio stream and its rate, by FFmpeg."""
     try:
         import av
     except ImportError as error:
-        raise InputError(
-            f"{path}: reading {path.suffix} needs PyAV; install it with: pip install 'siamese_jax[video]'"
-        ) from error
+        remedy = "install it with: pip install 'siamese_jax[video]'"
+        raise InputError(f"{path}: reading {path.suffix} needs PyAV; {remedy}") from error
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
@@ -214,9 +196,8 @@ def _read_video(path: Path, start: float | None, end: float | None) -> tuple[np.
             rate = int(stream.rate)
             # Only the sample format changes here: soxr resamples all sources alike.
             to_double = av.AudioResampler(format="dblp", layout=stream.layout, rate=rate)
-            planes = [
-                out.to_ndarray() for frame in (*container.decode(stream), None) for out in to_double.resample(frame)
-            ]
+            frames = (*container.decode(stream), None)
+            planes = [double.to_ndarray() for frame in frames for double in to_double.resample(frame)]
     except av.FFmpegError as error:
         raise ClipError(str(path), f"unreadable: {error}; fetch or convert the file again") from error
     sound_LxC = np.concatenate(planes, axis=1).T if planes else np.zeros((0, 1))

@@ -1,9 +1,10 @@
-"""Checking a manifest before anything is computed from it: what is there, what is missing, what is doubled."""
+"""Checks of a manifest before anything is computed from it: present, missing and duplicate clips; as plain text too."""
 
 import concurrent.futures
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,14 +16,13 @@ from siamese_jax.runtime.progress import bars
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong (`severity` "error") or worth knowing ("warning").
+    """A problem of a manifest.
 
     Fields:
       severity: "error" or "warning".
-      kind: a clip's trouble (one of `siamese_jax.corpora.audio.KINDS`), "row", "unknown label", "absent class",
-        "one class" or "duplicates".
+      kind: of `siamese_jax.corpora.audio.KINDS`, or "row", "unknown label", "absent class", "one class", "duplicates".
       where: the file, row, speaker or class.
-      message: what was expected and what to do.
+      message: the expectation and the remedy.
     """
 
     severity: str
@@ -33,16 +33,16 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What the check of a manifest found.
+    """The result of a manifest's check.
 
     Fields:
       emotions: E labels that occur, or were required.
       speakers: S speakers.
       counts: [S, E] int, usable clips.
       n_clips: clips of the manifest.
-      seconds: length of all usable clips.
+      seconds: total length of the usable clips.
       findings: errors first.
-      left_out: (file, reason) of what the manifest dropped on purpose.
+      left_out: (file, reason) of the files that the manifest leaves out.
     """
 
     emotions: tuple[str, ...]
@@ -58,83 +58,65 @@ class Report:
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
 
-@dataclasses.dataclass(frozen=True)
-class _Heard:
-    """What decoding one clip told: a digest and a length, or the trouble."""
+class _Decoded(NamedTuple):
+    """The digest and the length of a clip's samples, or the error."""
 
     digest: str
     samples: int
-    trouble: ClipError | None
+    error: ClipError | None
 
 
 def check_manifest(
     manifest: Manifest, required: Sequence[str], workers: int, problems: Sequence[RowProblem] = ()
 ) -> Report:
-    """Decodes every clip and reports what a training run would stumble over.
+    """Decodes every clip, in `workers` threads, and reports the problems that would stop or bias a training run.
 
-    Errors: a clip that cannot be used, a bad row, an unknown label, a required class without a usable clip. Warnings:
-    a speaker with clips of one class only, and duplicates, clips with the same samples: never train on one and test
-    on the other.
+    Errors: an unusable clip, a bad row (`problems`, of `siamese_jax.corpora.manifest.read_rows`), an unknown label, an
+    emotion of `required` without a usable clip. Warnings: a speaker with clips of one class only, and duplicates, clips
+    with the same samples: never train on one and test on the other.
 
-    Args:
-      manifest: the clips.
-      required: emotions that must occur.
-      workers: threads that decode.
-      problems: rows that a CSV manifest could not give (`siamese_jax.corpora.adapters.manifest.read_rows`).
-
-    Raises:
-      InputError: a package that decodes the clips is not installed.
+    Raises InputError where a package that decodes the clips is not installed.
     """
-    heard = list(_hear(manifest, workers))
-    usable = [clip for clip, result in zip(manifest.clips, heard) if result.trouble is None]
+    decoded = list(_decode_all(manifest, workers))
+    usable = [clip for clip, result in zip(manifest.clips, decoded) if result.error is None]
     emotions = tuple(dict.fromkeys((*required, *sorted({clip.emotion for clip in manifest}))))
     speakers = tuple(sorted({clip.speaker for clip in manifest}))
-    counts = _count(usable, speakers, emotions)
+    count = Counter((clip.speaker, clip.emotion) for clip in usable)
+    counts = np.asarray([[count[speaker, emotion] for emotion in emotions] for speaker in speakers], dtype=np.int64)
     findings = [Finding("error", "row", f"row {p.row}, {p.field}", p.message) for p in problems]
-    findings += _clip_findings(manifest, heard)
+    findings += _clip_findings(manifest, decoded)
     findings += _class_findings(speakers, emotions, counts, required)
-    findings += _duplicate_findings(manifest, heard)
-    return Report(
-        emotions=emotions,
-        speakers=speakers,
-        counts=counts,
-        n_clips=len(manifest),
-        seconds=sum(result.samples for result in heard) / RATE,
-        findings=tuple(sorted(findings, key=lambda finding: finding.severity)),
-        left_out=manifest.left_out,
-    )
+    findings += _duplicate_findings(manifest, decoded)
+    findings.sort(key=lambda finding: finding.severity)
+    seconds = sum(result.samples for result in decoded) / RATE
+    return Report(emotions, speakers, counts, len(manifest), seconds, tuple(findings), manifest.left_out)
 
 
-def _hear(manifest: Manifest, workers: int) -> Iterator[_Heard]:
-    """The result of every clip, in the manifest's order; decoding releases the interpreter, so threads do."""
+def _decode_all(manifest: Manifest, workers: int) -> Iterator[_Decoded]:
+    """Yields the result of every clip, in the manifest's order, by threads: decoding releases the interpreter."""
+
+    def work(clip: Clip) -> _Decoded:
+        try:
+            samples = decode(manifest.path(clip), clip.start, clip.end).samples
+        except ClipError as error:
+            return _Decoded("", 0, error)
+        return _Decoded(audio_hash(samples), len(samples), None)
+
     pool = concurrent.futures.ThreadPoolExecutor(workers)
     try:
         with bars() as progress:
-            done = progress.start("clips", len(manifest))
-            for result in pool.map(lambda clip: _hear_one(manifest, clip), manifest.clips):
-                done(1)
+            advance = progress.start("clips", len(manifest))
+            for result in pool.map(work, manifest.clips):
+                advance(1)
                 yield result
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _hear_one(manifest: Manifest, clip: Clip) -> _Heard:
-    try:
-        samples = decode(manifest.path(clip), clip.start, clip.end).samples
-    except ClipError as error:
-        return _Heard("", 0, error)
-    return _Heard(audio_hash(samples), len(samples), None)
-
-
-def _count(clips: Sequence[Clip], speakers: Sequence[str], emotions: Sequence[str]) -> np.ndarray:
-    counts = Counter((clip.speaker, clip.emotion) for clip in clips)
-    return np.asarray([[counts[speaker, emotion] for emotion in emotions] for speaker in speakers], dtype=np.int64)
-
-
-def _clip_findings(manifest: Manifest, heard: Sequence[_Heard]) -> Iterator[Finding]:
-    for clip, result in zip(manifest.clips, heard):
-        if result.trouble is not None:
-            kind, _, message = result.trouble.reason.partition(": ")
+def _clip_findings(manifest: Manifest, decoded: Sequence[_Decoded]) -> Iterator[Finding]:
+    for clip, result in zip(manifest.clips, decoded):
+        if result.error is not None:
+            kind, _, message = result.error.reason.partition(": ")
             yield Finding("error", kind, clip.file, message)
         if clip.emotion not in EMOTIONS:
             yield Finding("error", "unknown label", clip.file, unknown_label(clip.emotion))
@@ -153,9 +135,9 @@ def _class_findings(
             yield Finding("warning", "one class", speaker, message)
 
 
-def _duplicate_findings(manifest: Manifest, heard: Sequence[_Heard]) -> Iterator[Finding]:
+def _duplicate_findings(manifest: Manifest, decoded: Sequence[_Decoded]) -> Iterator[Finding]:
     groups: dict[str, list[Clip]] = defaultdict(list)
-    for clip, result in zip(manifest.clips, heard):
+    for clip, result in zip(manifest.clips, decoded):
         if result.digest:
             groups[result.digest].append(clip)
     for clips in groups.values():
@@ -170,20 +152,15 @@ def _duplicate_findings(manifest: Manifest, heard: Sequence[_Heard]) -> Iterator
 
 
 def format_report(report: Report, shown: int) -> str:
-    """The table of clips by speaker and emotion, then what was left out and what was found.
-
-    Args:
-      report: the report.
-      shown: how many findings of one kind are spelt out; the others are counted.
-    """
+    """Returns the table of clips by speaker and emotion, the files left out and the findings, `shown` of each kind."""
     lines = [*_table(report), ""]
     usable = int(report.counts.sum())
     lines.append(f"{usable} of {report.n_clips} clips usable, {report.seconds:.0f} s, {len(report.speakers)} speakers")
     left_out: dict[str, list[str]] = defaultdict(list)
     for file, reason in report.left_out:
-        # What comes after a colon is this file's own: the file that it is a copy of.
-        kind, colon, own = reason.partition(": ")
-        left_out[kind].append(f"{file}{colon}{own}")
+        # Behind a colon stands a fact of this file alone: the file that it is a copy of.
+        kind, colon, original = reason.partition(": ")
+        left_out[kind].append(f"{file}{colon}{original}")
     for reason, files in left_out.items():
         lines += _listed(f"left out: {reason}", files, shown)
     kinds: dict[tuple[str, str], list[str]] = defaultdict(list)

@@ -1,14 +1,14 @@
-"""Which clips there are, and what is known of each: the manifest that every corpus is turned into.
+"""The manifest: the clips of a corpus, and the labels of each.
 
-A manifest is also a CSV file, the way in for recordings that no adapter knows:
+A manifest is also a CSV file, for recordings that no adapter knows:
 
     file,emotion,speaker
     anna/001.wav,anger,anna
     bert/001.wav,fear,bert
 
 `file` is relative to the CSV's own folder, or absolute. Optional columns: `corpus`, `sex` (female, male, f, m or
-nothing), `start` and `end` (seconds) of a segment, and `name`, the clip's id, which is otherwise its file without
-the suffix. Further columns are ignored.
+nothing), `start` and `end` (seconds) of a segment, and `name`, the clip's id, by default its file without the suffix.
+Other columns are ignored.
 """
 
 import csv
@@ -29,7 +29,6 @@ EMOTIONS = (
 )  # fmt: skip
 """The label nouns that corpus adapters may use (audformat's)."""
 
-
 PAPER_EMOTIONS = ("anger", "happiness", "sadness", "fear")
 """The four classes of Feng & Chaspari 2020, section 3."""
 
@@ -44,8 +43,8 @@ COMMON_ALIASES: Mapping[str, str] = {
     "calmness": "calm",
     "bored": "boredom",
 }  # fmt: skip
-"""Other words for the same emotions. Used only where a caller asks for it: no label is renamed in silence.
-Excitement, frustration and the like are no other words for one of the nouns, and so are not here."""
+"""Other words for the same emotions, used on request only: no label is renamed silently. Excitement, frustration and
+the like are emotions of their own, and so are not here."""
 
 _REQUIRED = ("file", "emotion", "speaker")
 _OPTIONAL = ("name", "corpus", "sex", "start", "end")
@@ -54,7 +53,7 @@ SEXES = {"": "", "female": "female", "male": "male", "f": "female", "m": "male"}
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One clip of a corpus.
+    """A clip of a corpus.
 
     Fields:
       file: path relative to the manifest's root, with "/" as separator.
@@ -62,7 +61,7 @@ class Clip:
       emotion: a noun of `EMOTIONS`.
       speaker: prefixed by the corpus ("ravdess_07").
       corpus: the corpus' short name.
-      sex: "female", "male", or "" where it is not known.
+      sex: "female", "male", or "" if unknown.
       start, end: the segment within the file, in seconds; None means the file's beginning and end.
     """
 
@@ -78,15 +77,12 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """The clips found under `root`, and what was dropped on purpose.
+    """The clips below `root`.
 
     Fields:
       root: the folder that `Clip.file` is relative to.
-      clips: names are unique within a corpus.
-      left_out: (file, reason) of everything dropped.
-
-    Raises:
-      InputError: two clips of a corpus share a name.
+      clips: names are unique within a corpus, else creation raises InputError.
+      left_out: (file, reason) of the files left out on purpose.
     """
 
     root: Path
@@ -97,9 +93,8 @@ class Manifest:
         counts = Counter((clip.corpus, clip.name) for clip in self.clips)
         doubled = [f"{corpus}/{name}" for (corpus, name), count in counts.items() if count > 1]
         if doubled:
-            raise InputError(
-                f"{self.root}: clip names occur twice in one corpus: {some(doubled)}; give each clip its own name"
-            )
+            names = some(doubled)
+            raise InputError(f"{self.root}: clip names occur twice in one corpus: {names}; give each clip its own name")
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -108,11 +103,11 @@ class Manifest:
         return iter(self.clips)
 
     def path(self, clip: Clip) -> Path:
-        """Where the clip's sound lies."""
+        """Returns the path of the clip's sound file."""
         return self.root / clip.file
 
     def only(self, emotions: Collection[str]) -> "Manifest":
-        """The manifest of the clips with one of `emotions`; the others join `left_out`."""
+        """Returns the manifest of the clips with one of `emotions`; the others join `left_out`."""
         keep = tuple(clip for clip in self.clips if clip.emotion in emotions)
         drop = tuple((c.file, f"emotion not asked for: {c.emotion}") for c in self.clips if c.emotion not in emotions)
         return dataclasses.replace(self, clips=keep, left_out=self.left_out + drop)
@@ -120,7 +115,7 @@ class Manifest:
 
 @dataclasses.dataclass(frozen=True)
 class RowProblem:
-    """What is wrong with one field of a CSV manifest. `row` counts lines from 1, the header's line."""
+    """A bad field of a CSV manifest. `row` counts lines from 1, the header."""
 
     row: int
     field: str
@@ -133,19 +128,15 @@ class RowProblem:
 def read_manifest(
     path: str | Path, root: str | Path | None = None, aliases: Mapping[str, str] | None = None
 ) -> Manifest:
-    """Reads a CSV manifest (columns in the module's text).
+    """Reads a CSV manifest, UTF-8, separated by commas, semicolons or tabs (columns in the module's text).
 
     Args:
-      path: the CSV file, UTF-8, separated by commas, semicolons or tabs.
+      path: the CSV file. Its stem names the corpus if there is no such column; speakers get the corpus as a prefix.
       root: folder that `file` is relative to; None means the CSV's own.
       aliases: other words for the emotion nouns, for instance `COMMON_ALIASES`; None accepts the nouns alone.
 
-    Returns:
-      The manifest. Without a column `corpus` the CSV's stem names it; speakers get the corpus as a prefix where
-      they do not carry it yet.
-
     Raises:
-      InputError: naming the file, each row and field (the first few), and what was expected.
+      InputError: naming the file, the first few rows and fields, and the expected values.
     """
     manifest, problems = read_rows(path, root, aliases)
     if problems:
@@ -156,22 +147,21 @@ def read_manifest(
 def read_rows(
     path: str | Path, root: str | Path | None = None, aliases: Mapping[str, str] | None = None
 ) -> tuple[Manifest, tuple[RowProblem, ...]]:
-    """As `read_manifest`, but rows with a problem are left out and their problems returned, for a report.
+    """As `read_manifest`, but leaves out bad rows and returns their problems, for a report.
 
-    Raises:
-      InputError: the file as a whole cannot be read: missing, not UTF-8, no header, a missing or doubled column.
+    Raises InputError for a file that is missing, not UTF-8, without rows or header, or lacks or doubles a column.
     """
     path = Path(path)
     clips: list[Clip] = []
     problems: list[RowProblem] = []
     rows_seen: dict[tuple[object, ...], int] = {}
     for number, row in read_csv(path, _REQUIRED, _OPTIONAL):
-        clip, wrong = _clip(row, number, path.stem, aliases or {})
+        clip, row_problems = _clip(row, number, path.stem, aliases or {})
         if clip is not None:
-            wrong = _doubled(clip, number, rows_seen)
-        problems.extend(wrong)
-        if clip is not None and not wrong:
+            row_problems = _doubled(clip, number, rows_seen)
+        if clip is not None and not row_problems:
             clips.append(clip)
+        problems += row_problems
     if not clips and not problems:
         raise InputError(f"{path}: no rows below the header; expected one row a clip")
     return Manifest(path.parent if root is None else Path(root), tuple(clips)), tuple(problems)
@@ -191,7 +181,7 @@ def write_manifest(path: str | Path, manifest: Manifest) -> None:
 
 
 def unknown_label(label: str, allowed: Collection[str] = EMOTIONS) -> str:
-    """What to say of an emotion label that is none of `allowed`: the allowed ones and the nearest."""
+    """Returns the message for an emotion label that is not `allowed`: the allowed labels and the nearest."""
     nearest = COMMON_ALIASES.get(label.lower()) or next(iter(difflib.get_close_matches(label.lower(), allowed, 1)), "")
     hint = f"; did you mean {nearest!r}?" if nearest in allowed else ""
     return f"unknown label {label!r}, expected one of {', '.join(allowed)}{hint}"
@@ -200,7 +190,7 @@ def unknown_label(label: str, allowed: Collection[str] = EMOTIONS) -> str:
 def _clip(
     row: Mapping[str, str], number: int, stem: str, aliases: Mapping[str, str]
 ) -> tuple[Clip | None, list[RowProblem]]:
-    """The clip of one row, or None, and what is wrong with the row."""
+    """Returns the clip of a row, or None, and the problems of the row."""
     problems = [RowProblem(number, field, "is empty; fill it in") for field in _REQUIRED if not row[field]]
     emotion = aliases.get(row["emotion"], row["emotion"])
     if row["emotion"] and emotion not in EMOTIONS:
@@ -221,7 +211,7 @@ def _clip(
 
 
 def _doubled(clip: Clip, number: int, rows_seen: dict[tuple[object, ...], int]) -> list[RowProblem]:
-    """Fields of the clip that an earlier row has already; `rows_seen` learns the clip."""
+    """Returns the fields of the clip that an earlier row has already, and adds the clip to `rows_seen`."""
     keys = {"name": ("name", clip.corpus, clip.name), "file": ("file", clip.file, clip.start, clip.end)}
     firsts = {field: rows_seen.setdefault(key, number) for field, key in keys.items()}
     return [
@@ -232,7 +222,7 @@ def _doubled(clip: Clip, number: int, rows_seen: dict[tuple[object, ...], int]) 
 
 
 def with_corpus(speaker: str, corpus: str) -> str:
-    """The speaker's id with the corpus in front, once."""
+    """Returns the speaker's id with the corpus in front, once."""
     return speaker if speaker.startswith(f"{corpus}_") else f"{corpus}_{speaker}"
 
 

@@ -1,4 +1,4 @@
-"""From a folder of sound files to a manifest: what the adapters of all corpora share."""
+"""From a folder of sound files to a manifest, for the adapters of all corpora."""
 
 import dataclasses
 import filecmp
@@ -14,12 +14,12 @@ from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.errors import InputError
 
 SUFFIXES = AUDIO_SUFFIXES + VIDEO_SUFFIXES
-"""Where a take lies in several formats, the one whose suffix stands first here is kept."""
+"""Of a take in several formats, the file whose suffix comes first here is kept."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """What a clip's name says: its id within the corpus, the emotion noun, the prefixed speaker, and the sex."""
+    """The facts in a clip's name: its id within the corpus, the emotion noun, the prefixed speaker, and the sex."""
 
     name: str
     emotion: str
@@ -29,16 +29,16 @@ class Label:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What an adapter knows of its corpus.
+    """How a corpus names its files.
 
     Fields:
       corpus: short name, the prefix of its speakers.
       title: the corpus' own name, for messages.
-      expected: what the root should hold, for messages.
-      parse: the label of a clip's id or relative path, None where it is no name of this corpus.
-      drop: why a file is left out although it belongs to the corpus, None to keep it.
-      inner: names of folders below the root, so that a root given too low is told from the right one.
-      inner_depth: how many levels such a folder may lie above the given root.
+      expected: the expected content of the root, for messages.
+      parse: the label of a clip's id or relative path, None for a name of another corpus.
+      drop: the reason to leave out a file of the corpus, None to keep it.
+      inner: names of folders inside the corpus, by which a root given too low is refused.
+      inner_depth: the levels that such a folder may lie above the given root.
     """
 
     corpus: str
@@ -51,10 +51,10 @@ class Layout:
 
 
 def scan_names(root: str | Path, layout: Layout) -> Manifest:
-    """The manifest of a corpus whose file names (or paths) say everything.
+    """Returns the manifest of a corpus whose file names or paths hold all labels.
 
-    All sound files below `root` are looked at, so a root that lies higher than the corpus works as well. Files that
-    do not belong, other formats of a kept take, and identical second copies go to `left_out`.
+    All sound files below `root` are read, so a folder above the corpus works as well. Files that do not belong, other
+    formats of a kept take, and identical second copies go to `left_out`.
 
     Raises:
       InputError: no such folder; an empty one; a folder inside the corpus; no file named as expected; two copies of
@@ -73,14 +73,14 @@ def scan_names(root: str | Path, layout: Layout) -> Manifest:
             left_out.append((str(file), reason or f"not named like a clip of {layout.title}"))
     if not labels:
         raise InputError(_nothing_found(folder, layout, files, left_out))
-    kept, copies = drop_copies(folder, {file: label.name for file, label in labels.items()}, layout.title)
-    require_content(folder, kept)
-    clips = tuple(Clip(file=str(file), corpus=layout.corpus, **dataclasses.asdict(labels[file])) for file in kept)
+    files, copies = drop_copies(folder, {file: label.name for file, label in labels.items()}, layout.title)
+    require_content(folder, files)
+    clips = tuple(Clip(file=str(file), corpus=layout.corpus, **dataclasses.asdict(labels[file])) for file in files)
     return Manifest(folder, clips, tuple(left_out + copies))
 
 
 def require_folder(root: str | Path, layout: Layout) -> Path:
-    """`root` as a Path, or an InputError that says which folder was expected."""
+    """Returns `root` as a Path, or raises an InputError that names the expected folder."""
     folder = Path(root)
     if not folder.exists():
         raise InputError(f"{folder}: no such folder; expected {layout.expected}")
@@ -96,7 +96,7 @@ def require_folder(root: str | Path, layout: Layout) -> Path:
 
 
 def sound_files(root: Path) -> Iterator[PurePosixPath]:
-    """Relative paths of all sound files below `root`, sorted; hidden files and those of macOS archives are not."""
+    """Yields the relative paths of all sound files below `root`, sorted, without hidden files and macOS archives'."""
     seen = set()
     for folder, below, names in os.walk(root, followlinks=True):
         below[:] = sorted(name for name in below if not name.startswith((".", "__MACOSX")))
@@ -113,33 +113,32 @@ def sound_files(root: Path) -> Iterator[PurePosixPath]:
 def drop_copies(
     root: Path, names: dict[PurePosixPath, str], title: str
 ) -> tuple[list[PurePosixPath], list[tuple[str, str]]]:
-    """Keeps one file of each name: (kept, [(file, reason) of the others]).
+    """Returns a file for each name, and (file, reason) of the copies.
 
-    Raises:
-      InputError: two files of one name and format that differ, since it is unknown which is meant.
+    Raises InputError where two files of the same name and format differ, since the right one is unknown.
     """
     by_name: dict[str, list[PurePosixPath]] = defaultdict(list)
     for file, name in names.items():
         by_name[name].append(file)
-    kept, dropped = [], []
+    originals, copies = [], []
     for name, files in by_name.items():
         first, *others = sorted(files, key=lambda f: (SUFFIXES.index(f.suffix.lower()), len(f.parts), f))
-        kept.append(first)
-        for other in others:
-            if other.suffix.lower() != first.suffix.lower():
-                dropped.append((str(other), f"the same take in another format: {first}"))
-            elif filecmp.cmp(root / first, root / other, shallow=False):
-                dropped.append((str(other), f"a second copy: {first}"))
+        originals.append(first)
+        for copy in others:
+            if copy.suffix.lower() != first.suffix.lower():
+                copies.append((str(copy), f"the same take in another format: {first}"))
+            elif filecmp.cmp(root / first, root / copy, shallow=False):
+                copies.append((str(copy), f"a second copy: {first}"))
             else:
                 raise InputError(
-                    f"{root}: two copies of {title} that differ: clip {name} is {first} and {other}; "
+                    f"{root}: two copies of {title} that differ: clip {name} is {first} and {copy}; "
                     f"give the folder of one, such as {root / first.parent}"
                 )
-    return sorted(kept), dropped
+    return sorted(originals), copies
 
 
 def require_content(root: Path, files: list[PurePosixPath]) -> None:
-    """Raises InputError if every file is a git-lfs pointer; single ones are for the decoder to report."""
+    """Raises InputError if every file is a git-lfs pointer; the decoder reports single ones."""
     if files and all(is_lfs_pointer(root / file) for file in files):
         raise InputError(
             f"{root}: all {len(files)} clips (first: {files[0]}) are git-lfs pointers, short texts in place of the "
@@ -152,6 +151,5 @@ def _nothing_found(root: Path, layout: Layout, files: list[PurePosixPath], left_
         return f"{root}: no sound files in this folder or below; expected {layout.expected}"
     reasons = Counter(reason for _, reason in left_out)
     summary = some([f"{count} {reason}" for reason, count in reasons.most_common()])
-    return f"{root}: none of {len(files)} sound files can be used ({summary}; first: {files[0]}); " + (
-        f"expected {layout.expected}"
-    )
+    none = f"{root}: none of {len(files)} sound files can be used"
+    return f"{none} ({summary}; first: {files[0]}); expected {layout.expected}"
