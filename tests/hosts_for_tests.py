@@ -139,7 +139,6 @@ def start_all(command, n_processes, devices, cluster=None, environment=None, onl
     root = Path(__file__).parent.parent
     variables = {
         "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "SIAMESE_JAX_SAVE_SECONDS": "0",
-        "JAX_COMPILATION_CACHE_DIR": str(root / ".pytest_cache" / "xla"),
         "SIAMESE_JAX_LOST_SECONDS": "10", "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]),
     }  # fmt: skip
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -59,7 +59,6 @@ def _run(kind, *arguments):
     extraction.GROUP = 4
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     jax.config.update("jax_num_cpu_devices", 2)
-    jax.config.update("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     runs = {"reproduce": _reproduce, "rerun": _rerun, "stages": _stages, "extract": _extract, "facenet": _facenet}
     with common.exit_codes():
