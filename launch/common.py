@@ -1,35 +1,58 @@
-"""What every launcher does around its one call: signals ask for a clean stop, and what ends a run is an exit code.
-
-Also the flags of a run on several processes (`runtime.distributed`), the same on every launcher that takes part.
-"""
+"""The common part of every launcher: flags of paths, configurations and processes, the run, and its exit code."""
 
 import contextlib
+import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from absl import flags, logging
+from absl import app, flags, logging
+from ml_collections import config_flags
 
 from siamese_jax.errors import InputError, LostError
-from siamese_jax.runtime import distributed, interrupt, peers, shares
+from siamese_jax.runtime import config_files, distributed, interrupt, peers, shares
+from siamese_jax.runtime.devices import use_all_cores
 
 FAILED = 2
-"""Exit code where something given cannot be used, or the disk will not do; the message says what to do."""
+"""Exit code for an input that cannot be used, or a disk that fails; the message says what to do."""
+
+# Flags that are defined here belong to the launcher that asks for them, in its --help.
+flags.disclaim_key_flags()
+
+
+def _expanded(path: str) -> str:
+    return os.path.expanduser(path)  # noqa: PTH111 - Path would change `./x` and refuse `~nobody`
+
+
+class _PathParser(flags.ArgumentParser):
+    def parse(self, argument: str) -> str:
+        return _expanded(argument)
+
+
+def define_path(name: str, default: str | None, text: str, required: bool = False) -> flags.FlagHolder:
+    """Defines a flag that holds a path; `~` is expanded, which a shell leaves as it is behind `=`."""
+    return flags.DEFINE(_PathParser(), name, default, text, required=required)
+
+
+def define_config(default: str, text: str) -> flags.FlagHolder:
+    """Defines --config, a configuration by name or path, and --config.KEY for each of its values."""
+    text += f" One of {', '.join(config_files.names())}, or a file; --config.KEY=VALUE changes a value."
+    return config_flags.DEFINE_config_file("config", str(config_files.find(default)), text)
 
 
 def define_hosts() -> None:
-    """Defines the flags of a run on several processes; to be called by a launcher, beside its own flags."""
+    """Defines the flags of a run on several processes, for a launcher that takes part in one."""
     flags.DEFINE_enum(
         "distributed", "off", ["off", "auto"],
         "auto: one of several processes, started by Slurm, Open MPI, Kubernetes or on a TPU pod.",
     )  # fmt: skip
-    flags.DEFINE_string("coordinator", None, "Of several processes: where process 0 is reached, as host:port.")
-    flags.DEFINE_integer("num_processes", None, "Of several processes: how many.", lower_bound=1)
-    flags.DEFINE_integer("process_id", None, "Of several processes: which this is, from 0.", lower_bound=0)
+    flags.DEFINE_string("coordinator", None, "Of several processes: address of process 0, as host:port.")
+    flags.DEFINE_integer("num_processes", None, "Of several processes: their number.", lower_bound=1)
+    flags.DEFINE_integer("process_id", None, "Of several processes: this one's number, from 0.", lower_bound=0)
 
 
 def join_hosts() -> None:
-    """Makes this process one of several where the flags of `define_hosts` say so. Raises InputError as `hosts.join`."""
+    """Makes this process one of several as the flags of `define_hosts` say. Raises InputError as `distributed.join`."""
     given = flags.FLAGS
     if given.distributed == "auto":
         distributed.join(None, given.num_processes, given.process_id)
@@ -44,9 +67,47 @@ def share() -> shares.Share:
     return shares.share(flags.FLAGS.distributed == "auto", flags.FLAGS.num_processes, flags.FLAGS.process_id)
 
 
+def run(main: Callable[..., int | None], folders: bool = False, joins: bool = False, one_pass: bool = True) -> None:
+    """Parses the flags of a launcher, calls its `main`, and exits with the returned code or as `exit_codes` says.
+
+    Args:
+      folders: whether the arguments beside the flags are paths, passed to `main`; otherwise they are refused.
+      joins: whether the process joins the others of its run first, see `join_hosts`.
+      one_pass: see `use_all_cores`.
+    """
+
+    def guarded(argv: list[str]) -> int | None:
+        if len(argv) > 1 and not folders:
+            raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+        use_all_cores(one_pass)
+        with exit_codes():
+            if joins:
+                join_hosts()
+            return main([_expanded(folder) for folder in argv[1:]]) if folders else main()
+
+    # What absl's --help prints, also under the console command.
+    sys.modules["__main__"].__doc__ = main.__globals__["__doc__"]
+    with exit_codes():
+        sys.argv[1:] = _with_config_files(sys.argv[1:])
+    app.run(guarded)
+
+
+def _with_config_files(arguments: list[str]) -> list[str]:
+    """The arguments with the file of --config in the place of its name."""
+    changed = list(arguments)
+    for i, argument in enumerate(arguments):
+        flag, equals, name = argument.partition("=")
+        if flag in ("--config", "-config"):
+            if equals:
+                changed[i] = f"--config={config_files.find(name)}"
+            elif i + 1 < len(arguments):
+                changed[i + 1] = str(config_files.find(arguments[i + 1]))
+    return changed
+
+
 @contextlib.contextmanager
 def exit_codes() -> Iterator[None]:
-    """Exits with `FAILED` on an error that a user can mend, and with 143 or 130 when stopped by SIGTERM or SIGINT.
+    """Exits with `FAILED` on an error that the user can fix, and with 143 or 130 when stopped by SIGTERM or SIGINT.
 
     In a run of several processes also with `peers.LOST`, where another one was lost or failed. Anything else is a
     defect of the program, and keeps its traceback.

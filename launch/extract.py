@@ -1,28 +1,29 @@
 """Computes the 64 features of a corpus or of a CSV manifest and writes them as a table.
 
-python -m launch.extract --corpus=ravdess --root=DIR --output=TABLE.npz
-python -m launch.extract --manifest=FILE.csv --output=TABLE.npz
+siamese-jax extract --corpus=ravdess --root=DIR --output=TABLE.npz
+siamese-jax extract --manifest=FILE.csv --output=TABLE.npz
 
 Several processes share the clips, on hosts that see the same files: --num_processes=N --process_id=I, or
 --distributed=auto under a scheduler. Process 0 waits for the others and writes the table.
 
-A run that was stopped goes on where it stopped when it is started again with the same output. Exit status: 0 with
-a table (clips left out are named in the log and in the table), 2 without one, 143 or 130 where SIGTERM or SIGINT
-stopped the run, 3 where another process is not at work any more.
+A run that was stopped resumes when it is started again with the same output. Exit status: 0 with a table (clips left
+out are named in the log and in the table), 2 without a table, 143 or 130 after SIGTERM or SIGINT, 3 when another
+process timed out.
 """
 
 from absl import app, flags
 
-from launch import common
 from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import COMMON_ALIASES, read_manifest
 from siamese_jax.datasets import extraction
-from siamese_jax.runtime.devices import available_cores, use_all_cores
+from siamese_jax.runtime.devices import available_cores
+
+from . import common
 
 CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "A corpus that the package knows.")
-ROOT = flags.DEFINE_string("root", None, "The corpus' folder; with --manifest, the folder that its files are in.")
-MANIFEST = flags.DEFINE_string("manifest", None, "A CSV with file, emotion, speaker.")
-OUTPUT = flags.DEFINE_string("output", None, "The table to write (.npz).", required=True)
+ROOT = common.define_path("root", None, "The corpus' folder; with --manifest, the folder that its files are in.")
+MANIFEST = common.define_path("manifest", None, "A CSV with file, emotion, speaker.")
+OUTPUT = common.define_path("output", None, "The table to write (.npz).", required=True)
 ALIASES = flags.DEFINE_bool("common_aliases", False, "Accept other words for the emotions, such as happy or angry.")
 OPTIONS = flags.DEFINE_multi_string("option", [], "Switches of the corpus' scan function, such as unsegmented.")
 STRICT = flags.DEFINE_bool("strict", False, "Stop at the first clip that cannot be used.")
@@ -30,19 +31,15 @@ WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decod
 common.define_hosts()
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    use_all_cores()
-    with common.exit_codes():
-        if MANIFEST.value is not None and CORPUS.value is None:
-            manifest = read_manifest(MANIFEST.value, ROOT.value, COMMON_ALIASES if ALIASES.value else None)
-        elif CORPUS.value is not None and ROOT.value is not None and MANIFEST.value is None:
-            manifest = adapters.scan(CORPUS.value, ROOT.value, **dict.fromkeys(OPTIONS.value, True))
-        else:
-            raise app.UsageError("give either --corpus and --root, or --manifest")
-        share = common.share()
-        table = extraction.extract_share(manifest, OUTPUT.value, extraction.Options(WORKERS.value, STRICT.value), share)
+def main() -> None:
+    if MANIFEST.value is not None and CORPUS.value is None:
+        manifest = read_manifest(MANIFEST.value, ROOT.value, COMMON_ALIASES if ALIASES.value else None)
+    elif CORPUS.value is not None and ROOT.value is not None and MANIFEST.value is None:
+        manifest = adapters.scan(CORPUS.value, ROOT.value, **dict.fromkeys(OPTIONS.value, True))
+    else:
+        raise app.UsageError("give either --corpus and --root, or --manifest")
+    share = common.share()
+    table = extraction.extract_share(manifest, OUTPUT.value, extraction.Options(WORKERS.value, STRICT.value), share)
     if table is None:
         print(f"{OUTPUT.value}: the clips of {share} are done; process 0 writes the table")
     else:
@@ -51,4 +48,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    common.run(main)

@@ -1,24 +1,24 @@
-"""Draws a contact sheet of both views that FaceNet is shown: the waveform diagram and the log-mel spectrogram.
+"""Draws a contact sheet of the two views that FaceNet sees: the waveform diagram and the log-mel spectrogram.
 
-python -m launch.images --output=sheet.png                                  synthesised sounds
-python -m launch.images --output=sheet.png --manifest=clips.csv             a CSV of clips
-python -m launch.images --output=sheet.png --corpus=emodb --root=~/emodb    a corpus
+siamese-jax images --output=sheet.png                                  synthesised sounds
+siamese-jax images --output=sheet.png --manifest=clips.csv             a CSV of clips
+siamese-jax images --output=sheet.png --corpus=emodb --root=~/emodb    a corpus
 """
 
 from absl import app, flags, logging
 
-from launch import common
 from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import read_manifest
 from siamese_jax.features.images import ImageConfig
 from siamese_jax.features.segments import SegmentConfig
 from siamese_jax.report.cross_training.contact_sheet import choose_samples, contact_sheet
-from siamese_jax.runtime.devices import use_all_cores
 
-_OUTPUT = flags.DEFINE_string("output", None, "the picture to write (.png, .pdf, .svg)", required=True)
-_MANIFEST = flags.DEFINE_string("manifest", None, "CSV of clips")
+from . import common
+
+_OUTPUT = common.define_path("output", None, "the picture to write (.png, .pdf, .svg)", required=True)
+_MANIFEST = common.define_path("manifest", None, "CSV of clips")
 _CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "corpus to scan below --root")
-_ROOT = flags.DEFINE_string("root", None, "folder of --corpus, or that the files of --manifest are relative to")
+_ROOT = common.define_path("root", None, "folder of --corpus, or that the files of --manifest are relative to")
 _CLIPS = flags.DEFINE_integer("clips", 8, "clips to draw, spread evenly", lower_bound=1)
 _COLUMNS = flags.DEFINE_integer("columns", 8, "segments side by side", lower_bound=1)
 _RATE = flags.DEFINE_integer("rate", 16000, "sampling rate, Hz")
@@ -36,30 +36,26 @@ _FLOOR = flags.DEFINE_float("floor_db", -100.0, "black, dB relative to a full-sc
 _CEILING = flags.DEFINE_float("ceiling_db", -10.0, "white, dB relative to a full-scale sine")
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+def main() -> None:
     if bool(_CORPUS.value) != bool(_ROOT.value and not _MANIFEST.value):
         raise app.UsageError("give --manifest, or --corpus with --root, or neither")
-    use_all_cores()
-    with common.exit_codes():
-        segments = SegmentConfig(_RATE.value, _SECONDS.value, _HOP.value, _SHORTEST.value, _QUIET.value)
-        images = ImageConfig(
-            _RATE.value, _SIZE.value, _PEAK.value, _WINDOW.value, _FFT.value, _LOW.value, _HIGH.value,
-            _FLOOR.value, _CEILING.value,
-        )  # fmt: skip
-        manifest = None
-        if _CORPUS.value and _ROOT.value:
-            manifest = adapters.scan(_CORPUS.value, _ROOT.value)
-        elif _MANIFEST.value:
-            manifest = read_manifest(_MANIFEST.value, _ROOT.value)
-        samples, errors = choose_samples(manifest, segments, _CLIPS.value)
-        title = f"{_CORPUS.value or _MANIFEST.value or 'synthesised sounds'}"
-        contact_sheet(_OUTPUT.value, samples, images, _COLUMNS.value, title)
+    segments = SegmentConfig(_RATE.value, _SECONDS.value, _HOP.value, _SHORTEST.value, _QUIET.value)
+    images = ImageConfig(
+        _RATE.value, _SIZE.value, _PEAK.value, _WINDOW.value, _FFT.value, _LOW.value, _HIGH.value,
+        _FLOOR.value, _CEILING.value,
+    )  # fmt: skip
+    manifest = None
+    if _CORPUS.value and _ROOT.value:
+        manifest = adapters.scan(_CORPUS.value, _ROOT.value)
+    elif _MANIFEST.value:
+        manifest = read_manifest(_MANIFEST.value, _ROOT.value)
+    samples, errors = choose_samples(manifest, segments, _CLIPS.value)
+    title = f"{_CORPUS.value or _MANIFEST.value or 'synthesised sounds'}"
+    contact_sheet(_OUTPUT.value, samples, images, _COLUMNS.value, title)
     for left_out in errors:
         logging.warning("%s", left_out)
     print(f"{_OUTPUT.value}: {len(samples)} segments drawn, {len(errors)} clips left out")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    common.run(main)

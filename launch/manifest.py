@@ -1,25 +1,25 @@
-"""Checks a corpus or a CSV manifest: clips by speaker and emotion, and everything a run would stumble over.
+"""Checks a corpus or a CSV manifest: clips by speaker and emotion, and every problem that would stop a run.
 
-python -m launch.manifest --corpus=ravdess --root=DIR --output=ravdess.csv
-python -m launch.manifest --manifest=FILE.csv
+siamese-jax manifest --corpus=ravdess --root=DIR --output=ravdess.csv
+siamese-jax manifest --manifest=FILE.csv
 
 Exit status: 0 without errors, 1 with errors in the clips, 2 if nothing could be checked.
 """
 
 import os
-import sys
 
 from absl import app, flags
 
-from launch import common
 from siamese_jax.corpora import adapters
 from siamese_jax.corpora.check import check_manifest, format_report
 from siamese_jax.corpora.manifest import COMMON_ALIASES, EMOTIONS, PAPER_EMOTIONS, read_rows, write_manifest
 
+from . import common
+
 CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "A corpus that the package knows.")
-ROOT = flags.DEFINE_string("root", None, "The corpus' folder; with --manifest, the folder that its files are in.")
-MANIFEST = flags.DEFINE_string("manifest", None, "A CSV with file, emotion, speaker.")
-OUTPUT = flags.DEFINE_string("output", None, "Where to write the manifest as CSV.")
+ROOT = common.define_path("root", None, "The corpus' folder; with --manifest, the folder that its files are in.")
+MANIFEST = common.define_path("manifest", None, "A CSV with file, emotion, speaker.")
+OUTPUT = common.define_path("output", None, "Where to write the manifest as CSV.")
 EMOTION_LIST = flags.DEFINE_multi_enum("emotion", list(PAPER_EMOTIONS), EMOTIONS, "Emotions that must occur.")
 ALIASES = flags.DEFINE_bool("common_aliases", False, "Accept other words for the emotions, such as happy or angry.")
 OPTIONS = flags.DEFINE_multi_string("option", [], "Switches of the corpus' scan function, such as unsegmented.")
@@ -27,24 +27,20 @@ WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Threads that dec
 SHOWN = flags.DEFINE_integer("shown", 20, "Findings of one kind that are spelt out.", lower_bound=1)
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    with common.exit_codes():
-        if MANIFEST.value is not None and CORPUS.value is None:
-            aliases = COMMON_ALIASES if ALIASES.value else None
-            manifest, problems = read_rows(MANIFEST.value, ROOT.value, aliases)
-        elif CORPUS.value is not None and ROOT.value is not None and MANIFEST.value is None:
-            manifest = adapters.scan(CORPUS.value, ROOT.value, **dict.fromkeys(OPTIONS.value, True))
-            problems = ()
-        else:
-            raise app.UsageError("give either --corpus and --root, or --manifest")
-        report = check_manifest(manifest, EMOTION_LIST.value, WORKERS.value, problems)
-        print(format_report(report, SHOWN.value), end="")
-        if OUTPUT.value is not None:
-            write_manifest(OUTPUT.value, manifest)
-    sys.exit(1 if report.errors else 0)
+def main() -> int:
+    if MANIFEST.value is not None and CORPUS.value is None:
+        manifest, problems = read_rows(MANIFEST.value, ROOT.value, COMMON_ALIASES if ALIASES.value else None)
+    elif CORPUS.value is not None and ROOT.value is not None and MANIFEST.value is None:
+        manifest = adapters.scan(CORPUS.value, ROOT.value, **dict.fromkeys(OPTIONS.value, True))
+        problems = ()
+    else:
+        raise app.UsageError("give either --corpus and --root, or --manifest")
+    report = check_manifest(manifest, EMOTION_LIST.value, WORKERS.value, problems)
+    print(format_report(report, SHOWN.value), end="")
+    if OUTPUT.value is not None:
+        write_manifest(OUTPUT.value, manifest)
+    return 1 if report.errors else 0
 
 
 if __name__ == "__main__":
-    app.run(main)
+    common.run(main)

@@ -1,28 +1,27 @@
-"""Does the source matter more than the number of frozen layers? Compares finished reproductions on one target.
+"""Compares finished reproductions on one target: does the source matter more than the number of frozen layers?
 
-python -m launch.sources results/reproduce results/enterface05 --loss=none --steps=50
+siamese-jax sources results/reproduce results/enterface05 --loss=none --steps=50
 """
 
 import json
 
-from absl import app, flags
+from absl import flags
 
-from launch import common
 from siamese_jax.experiments import source_effect
+
+from . import common
 
 HEAD = flags.DEFINE_string("head", "abs_difference", "The head to compare under.")
 SCALING = flags.DEFINE_string("scaling", "corpus", "The scaling scope to compare under.")
 LOSS = flags.DEFINE_string("loss", "none", "The second update of the fine-tuning.")
-STEPS = flags.DEFINE_integer("steps", 50, "The readout.")
-LEVEL = flags.DEFINE_float("level", 0.95, "Of the intervals; contrasts share it out among themselves (Bonferroni).")
+STEPS = flags.DEFINE_integer("steps", 50, "The number of fine-tuning steps to compare at.")
+LEVEL = flags.DEFINE_float("level", 0.95, "Of the intervals; divided among the contrasts (Bonferroni).")
 
 
-def main(argv: list[str]) -> None:
-    with common.exit_codes():
-        read = [source_effect.read(path, HEAD.value, SCALING.value, LOSS.value, STEPS.value) for path in argv[1:]]
-        found = source_effect.compare(read, LEVEL.value)
-    print(json.dumps(found, indent=2, ensure_ascii=False))
+def main(workdirs: list[str]) -> None:
+    results = [source_effect.read(path, HEAD.value, SCALING.value, LOSS.value, STEPS.value) for path in workdirs]
+    print(json.dumps(source_effect.compare(results, LEVEL.value), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    common.run(main, folders=True)
