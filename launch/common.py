@@ -88,8 +88,8 @@ def run(main: Callable[..., int | None], folders: bool = False, joins: bool = Fa
     # What absl's --help prints, also under the console command.
     sys.modules["__main__"].__doc__ = main.__globals__["__doc__"]
     with exit_codes():
-        sys.argv[1:] = _with_config_files(sys.argv[1:])
-    app.run(guarded)
+        arguments = _with_config_files(sys.argv[1:])
+    app.run(guarded, [sys.argv[0], *arguments])
 
 
 def _with_config_files(arguments: list[str]) -> list[str]:
