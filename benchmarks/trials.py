@@ -74,9 +74,12 @@ class Work:
 
     def __init__(self, speakers: int, n_trials: int):
         given = rerun_config.get_config()
-        given.update({"n_draws": n_trials, "n_seeds": SEEDS, "source_steps": _SOURCE_STEPS.value, "losses": ("ratio",)})
-        given.update({"n_speakers": (speakers,), "fixed_n_speakers": speakers})
-        given.update({"steps": (_STEPS.value,), "fixed_steps": _STEPS.value})
+        given.protocol.update({"n_draws": n_trials, "n_seeds": SEEDS, "losses": ("ratio",)})
+        given.training.update({"source_steps": _SOURCE_STEPS.value})
+        given.protocol.update({"n_speakers": (speakers,)})
+        given.report.update({"fixed_n_speakers": speakers})
+        given.protocol.update({"steps": (_STEPS.value,)})
+        given.report.update({"fixed_steps": _STEPS.value})
         settings = config.resolve(given)
         self.speakers, self.n_trials = speakers, n_trials
         self.plan = Plan.make(settings, *reproduce.load(settings))
@@ -105,7 +108,8 @@ def write_task(work: Work, path: Path, n_trials: int, steps: int, dtype: type) -
     arrays = {f"param_{i}": part.astype(dtype) for i, part in enumerate(parts)}
     np.savez(
         path, **arrays, x=target.x.astype(dtype), label=target.label, support=few_shot.support, probe=probe,
-        steps=steps, learning_rate=e.learning_rate, second_learning_rate=e.second_learning_rate, clip_norm=e.clip_norm,
+        steps=steps, learning_rate=e.training.learning_rate,
+        second_learning_rate=e.training.second_learning_rate, clip_norm=e.training.clip_norm,
     )  # fmt: skip
     return str(path)
 
@@ -149,7 +153,7 @@ def products(work: Work) -> float:
     Each of the two updates of a step: forward, gradients of the kernels, and gradients of all inputs but the clips.
     At the end the target's clips, the support set and the probes, forward.
     """
-    widths = (work.plan.target.table.features.shape[1], *work.plan.experiment.encoder_widths)
+    widths = (work.plan.target.table.features.shape[1], *work.plan.experiment.network.encoder_widths)
     sizes = [a * b for a, b in itertools.pairwise(widths)]
     clips = work.plan.draws.support(work.speakers).shape[1]
     step = 2 * clips * (2 * sum(sizes) + sum(sizes[1:]))

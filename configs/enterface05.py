@@ -4,7 +4,7 @@ The tables accompany their 2021 follow-up: the public repository HUBBS-Lab/pytor
 come standardised over each corpus, so scaling by the source is refused.
 
     python -m launch.reproduce --config=configs/enterface05.py --workdir=results/enterface05 \
-        --config.source=PATH/authors_is09_enterface05.csv --config.target=PATH/authors_is09_ravdess.csv
+        --config.data.source=PATH/authors_is09_enterface05.csv --config.data.target=PATH/authors_is09_ravdess.csv
 
 From the audio instead: extract both corpora (see the README) and give the two tables, with empty `source_corpus` and
 `target_corpus`.
@@ -18,6 +18,6 @@ from configs import reproduce
 def get_config() -> ConfigDict:
     """The default experiment on the authors' tables; their paths are given on the command line."""
     config = reproduce.get_config()
-    config.update({"source": "authors_is09_enterface05.csv", "source_corpus": "enterface05"})
-    config.update({"target": "authors_is09_ravdess.csv", "target_corpus": "ravdess"})
+    config.data.update({"source": "authors_is09_enterface05.csv", "source_corpus": "enterface05"})
+    config.data.update({"target": "authors_is09_ravdess.csv", "target_corpus": "ravdess"})
     return config

@@ -20,98 +20,97 @@ from ml_collections import ConfigDict
 
 from configs import reproduce
 
-_NOT_OF_FEATURES = (
-    "source", "source_corpus", "source_companion", "target", "target_corpus", "target_companion", "emotions", "losses",
-    "frozen", "n_speakers", "steps", "n_draws", "second_learning_rate", "clip_norm", "pad_speakers", "fixed_frozen",
-    "fixed_n_speakers", "fixed_steps", "level", "seed",
-)  # fmt: skip
-
 
 def get_config() -> ConfigDict:
     """Every knob, see `siamese_jax.experiments.cross_training.config.CrossTraining` and the records that it holds."""
-    return ConfigDict(
-        {
-            "corpora": {
-                "ravdess": {"audio": "", "folds": 6, "options": (), "relabel": ()},
-                "emodb": {"audio": "", "folds": 5, "options": (), "relabel": ()},
-            },
-            "target": "ravdess",
-            "new_corpus": {"audio": "", "folds": 5, "options": (), "relabel": ()},
-            "emotions": ("anger", "happiness", "sadness", "fear"),
-            "views": ("waveform", "spectrogram"),
-            "cells": ("comparison", "matrix"),
-            "split": "speakers",
-            "strict": False,
-            "segments": {"rate": 16000, "seconds": 1.0, "hop_seconds": 0.5, "shortest_seconds": 0.25, "quiet_db": 25.0},
-            "images": {
-                "rate": 16000,
-                "size": 64,
-                "waveform_peak": 0.5,
-                "window_seconds": 0.025,
-                "fft_size": 1024,
-                "low_hz": 0.0,
-                "high_hz": 8000.0,
-                "floor_db": -100.0,
-                "ceiling_db": -10.0,
-            },
-            "network": {
-                "channels": 1,
-                "embedding": 128,
-                "width": 0.25,
-                "depth": 0.4,
-                "dropout": 0.4,
-                "statistics_decay": 0.9,
-                "padding": "same",
-                "stem_stride": 2,
-                "convolution": "mixed",
-                "sums": "products",
-                "dtype": "float32",
-            },
-            "augment": {
-                "shift": 0.1,
-                "noise_share": 0.3,
-                "noise_low_db": 10.0,
-                "noise_high_db": 30.0,
-                "time_masks": 1,
-                "time_width": 0.2,
-                "frequency_masks": 1,
-                "frequency_width": 0.2,
-            },
-            "pretraining": _learning(),
-            "fine_tuning": _learning(),
-            "decision": "centroid",
-            "neighbours": 15,
-            "keep_weights": True,
-            "projection": "tsne",
-            "features": _features(),
-            "level": 0.95,
-            "seed": 0,
-        }
-    )
+    config = ConfigDict()
+
+    config.corpora = ConfigDict()  # by name; those without audio take no part
+    config.corpora.ravdess = _corpus(folds=6)
+    config.corpora.emodb = _corpus(folds=5)
+    config.target = "ravdess"  # the corpus of the comparison
+    config.new_corpus = _corpus(folds=5)  # of a corpus that is named on the command line alone
+    config.emotions = ("anger", "happiness", "sadness", "fear")  # the classes, in order; () for all, where they agree
+    config.views = ("waveform", "spectrogram")
+    config.cells = ("comparison", "matrix")
+    config.split = "speakers"  # or "random", which tests voices that were trained on
+    config.strict = False  # stop at the first clip that cannot be used
+
+    config.segments = ConfigDict()
+    config.segments.rate = 16000  # Hz
+    config.segments.seconds = 1.0  # of a segment
+    config.segments.hop_seconds = 0.5  # from segment to segment
+    config.segments.shortest_seconds = 0.25  # a shorter clip is left out
+    config.segments.quiet_db = 25.0  # segments this far below their clip's loudest are left out
+
+    config.images = ConfigDict()
+    config.images.rate = 16000  # Hz
+    config.images.size = 64  # pixels a side; 160 in the paper
+    config.images.waveform_peak = 0.5  # amplitude at the waveform's top row
+    config.images.window_seconds = 0.025  # of the spectrogram
+    config.images.fft_size = 1024  # points of the transform
+    config.images.low_hz = 0.0  # of the mel bands
+    config.images.high_hz = 8000.0
+    config.images.floor_db = -100.0  # black, relative to a full-scale sine
+    config.images.ceiling_db = -10.0  # white
+
+    config.network = ConfigDict()
+    config.network.channels = 1  # of an image
+    config.network.embedding = 128  # dimensions of the unit sphere
+    config.network.width = 0.25  # share of Inception-ResNet-v1's channels
+    config.network.depth = 0.4  # share of its repeated blocks
+    config.network.dropout = 0.4
+    config.network.statistics_decay = 0.9  # of batch norm's running statistics
+    config.network.padding = "same"  # or "valid", as published
+    config.network.stem_stride = 2
+    config.network.convolution = "mixed"  # how convolutions are computed, see models.convolution
+    config.network.sums = "products"  # how channels are summed, see models.channels
+    config.network.dtype = "float32"
+
+    config.augment = ConfigDict()
+    config.augment.shift = 0.1  # largest shift in time, as a share of a segment
+    config.augment.noise_share = 0.3  # of the segments
+    config.augment.noise_low_db = 10.0  # signal-to-noise ratio
+    config.augment.noise_high_db = 30.0
+    config.augment.time_masks = 1
+    config.augment.time_width = 0.2  # share of an image
+    config.augment.frequency_masks = 1
+    config.augment.frequency_width = 0.2
+
+    config.pretraining = _learning()
+    config.fine_tuning = _learning()
+    config.decision = "centroid"  # of an utterance, see models.embedding_classifiers
+    config.neighbours = 15  # that vote, for the decision "neighbours"
+    config.keep_weights = True
+    config.projection = "tsne"  # of the embeddings; or "pca"
+    config.features = reproduce.get_config()  # the Siamese network and classifiers on 64 features, on the same folds
+    config.features.data.scalings = ("source", "corpus")  # without and with a look at the test clips
+    config.level = 0.95  # of the intervals
+    config.seed = 0  # of all random numbers
+    return config
 
 
-def _learning() -> dict:
+def _corpus(folds: int) -> ConfigDict:
+    """One corpus: its audio, its folds, switches of its scan, and emotions to be read as others."""
+    return ConfigDict({"audio": "", "folds": folds, "options": (), "relabel": ()})
+
+
+def _learning() -> ConfigDict:
     """How one stage learns."""
-    return {
-        "classes_per_batch": 4,
-        "segments_per_class": 16,
-        "margin": 0.5,
-        "mining": "all",
-        "learning_rate": 2e-3,
-        "weight_decay": 1e-4,
-        "clip_norm": 1.0,
-        "warmup": 1.0,
-        "schedule": "cosine",
-        "epochs": 10,
-        "patience": 10,
-        "validation_segments": 1024,
-        "embed_batch": 256,
-        "devices": 1,
-        "frozen": (),
-    }
-
-
-def _features() -> dict:
-    """The systems on 64 features: those of configs/reproduce.py, scaled with and without a look at the test clips."""
-    values = {key: value for key, value in reproduce.get_config().items() if key not in _NOT_OF_FEATURES}
-    return {**values, "scalings": ("source", "corpus")}
+    config = ConfigDict()
+    config.classes_per_batch = 4
+    config.segments_per_class = 16
+    config.margin = 0.5  # of the triplets; chosen as said above
+    config.mining = "all"  # triplets; or "semi-hard"
+    config.learning_rate = 2e-3  # AdamW's greatest
+    config.weight_decay = 1e-4
+    config.clip_norm = 1.0  # global norm of the gradient
+    config.warmup = 1.0  # epochs
+    config.schedule = "cosine"  # or "constant"
+    config.epochs = 10
+    config.patience = 10  # epochs without a better validation score
+    config.validation_segments = 1024
+    config.embed_batch = 256  # images
+    config.devices = 1
+    config.frozen = ()  # beginnings of the names of modules
+    return config

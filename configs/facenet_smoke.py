@@ -20,5 +20,6 @@ def get_config() -> ConfigDict:
     for stage in (config.pretraining, config.fine_tuning):
         stage.update({"epochs": 2, "warmup": 0.5, "segments_per_class": 8, "embed_batch": 64})
     config.neighbours = 5
-    config.features.update({"n_seeds": 2, "n_in_domain_seeds": 2, "source_steps": 30, "in_domain_steps": 30})
+    config.features.protocol.update({"n_seeds": 2, "n_in_domain_seeds": 2})
+    config.features.training.update({"source_steps": 30, "in_domain_steps": 30})
     return config

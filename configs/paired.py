@@ -5,7 +5,7 @@
 EMO-DB to RAVDESS; nothing frozen, every number of speakers, 100 source trainings. `differences.md` holds the answer.
 For the paper's first column give the authors' tables as configs/enterface05.py says, with the two flags
 
-    --config.source_corpus=enterface05 --config.target_corpus=ravdess
+    --config.data.source_corpus=enterface05 --config.data.target_corpus=ravdess
 
 beside their paths.
 """
@@ -18,6 +18,6 @@ from configs import reproduce
 def get_config() -> ConfigDict:
     """The default experiment with 200 draws, a pool of 100 seeds, and no frozen layers."""
     config = reproduce.get_config()
-    config.update({"n_draws": 200, "n_seeds": 100, "frozen": (0,), "alternatives": ("logistic_regression",)})
-    config.losses = ("none", "ratio", "ratio_bounded", "cross_entropy_twice")
+    config.protocol.update({"n_draws": 200, "n_seeds": 100, "frozen": (0,), "baselines": ("logistic_regression",)})
+    config.protocol.losses = ("none", "ratio", "ratio_bounded", "cross_entropy_twice")
     return config

@@ -3,9 +3,9 @@
     python -m launch.rerun --config=configs/rerun.py --workdir=results/rerun --draws=10000
 
 `n_draws` is the size of a block; run again with more draws and only the new blocks are computed. 3 and 5 speakers
-beside 2, 4 and 6 put the paper's trade-off to the test: `--config.n_speakers="(2,3,4,5,6,8)"`. The other protocols
+beside 2, 4 and 6 test the paper's trade-off: `--config.protocol.n_speakers="(2,3,4,5,6,8)"`. The other protocols
 repeat a training instead of a draw, `--protocol=out_of_domain` or `--protocol=in_domain`; smaller blocks
-(`--config.n_draws=50`) suit them.
+(`--config.protocol.n_draws=50`) suit them.
 """
 
 from ml_collections import ConfigDict
@@ -16,7 +16,7 @@ from configs import reproduce
 def get_config() -> ConfigDict:
     """One cell of the grid, in blocks of 500 draws."""
     config = reproduce.get_config()
-    config.update({"n_draws": 500, "n_seeds": 100, "frozen": (0,), "n_speakers": (8,), "steps": (0, 50)})
-    config.update({"fixed_n_speakers": 8, "fixed_steps": 50, "pad_speakers": 1})
-    config.alternatives = ("logistic_regression",)
+    config.protocol.update({"n_draws": 500, "n_seeds": 100, "frozen": (0,), "n_speakers": (8,), "steps": (0, 50)})
+    config.protocol.update({"pad_speakers": 1, "baselines": ("logistic_regression",)})
+    config.report.update({"fixed_n_speakers": 8, "fixed_steps": 50})
     return config

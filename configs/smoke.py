@@ -11,7 +11,8 @@ from configs import reproduce
 def get_config() -> ConfigDict:
     """Two numbers of speakers, two draws, two seeds, short training."""
     config = reproduce.get_config()
-    config.update({"n_speakers": (2, 4), "frozen": (0, 1), "steps": (0, 5, 10), "n_draws": 3, "n_seeds": 2})
-    config.n_in_domain_seeds = 2
-    config.update({"source_steps": 60, "in_domain_steps": 40, "fixed_steps": 10})
+    config.protocol.update({"n_speakers": (2, 4), "frozen": (0, 1), "steps": (0, 5, 10)})
+    config.protocol.update({"n_draws": 3, "n_seeds": 2, "n_in_domain_seeds": 2})
+    config.training.update({"source_steps": 60, "in_domain_steps": 40})
+    config.report.fixed_steps = 10
     return config

@@ -1,7 +1,7 @@
 """Runs a protocol at any number of draws, with its statistics; adds to the blocks that are finished.
 
 siamese-jax rerun --workdir=results/rerun --draws=10000
-siamese-jax rerun --workdir=results/rerun_oodt --protocol=out_of_domain --draws=1000 --config.n_draws=100
+siamese-jax rerun --workdir=results/rerun_oodt --protocol=out_of_domain --draws=1000 --config.protocol.n_draws=100
 """
 
 from absl import flags

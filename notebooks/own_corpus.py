@@ -170,24 +170,28 @@ plt.show()
 
 # %%
 given = reproduce.get_config()
-given.update({"target": str(folder / "mine.npz"), "scalings": ("support",), "n_speakers": (2, 4), "frozen": (0,)})
-given.update({"steps": (0, 10, 50), "n_draws": N_DRAWS, "n_seeds": 5, "n_in_domain_seeds": 2, "in_domain_steps": 300})
-given.alternatives = ("logistic_regression",)
+given.data.update({"target": str(folder / "mine.npz"), "scalings": ("support",)})
+given.protocol.update({"n_speakers": (2, 4), "frozen": (0,)})
+given.protocol.update({"steps": (0, 10, 50), "n_draws": N_DRAWS, "n_seeds": 5, "n_in_domain_seeds": 2})
+given.training.update({"in_domain_steps": 300})
+given.protocol.baselines = ("logistic_regression",)
 e = config.resolve(given)
 results = experiment.run(e, folder / "results")
 Markdown(table1.markdown(e, results.rows, results.optimism).partition("\n")[2])
 
 # %%
-uar = experiment.scores(e, folder / "results", e.heads[0], "support").uar.sel(split="speaker_disjoint", frozen=0)
+uar = experiment.scores(e, folder / "results", e.network.heads[0], "support").uar.sel(
+    split="speaker_disjoint", frozen=0
+)
 figure, axis = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
 for n_speakers, fill in ((2, "none"), (4, "full")):
-    for i, loss in enumerate(e.losses):
+    for i, loss in enumerate(e.protocol.losses):
         colour, marker, dashes, label = figure2.STYLES[loss]
-        interval = intervals.t_interval(uar.sel(n_speakers=n_speakers, loss=loss).values, e.level, over="draws")
+        interval = intervals.t_interval(uar.sel(n_speakers=n_speakers, loss=loss).values, e.report.level, over="draws")
         bars = (interval.estimate - interval.low, interval.high - interval.estimate)
         axis.errorbar(np.arange(3) + 0.05 * (i - 1), interval.estimate, bars, label=f"{n_speakers} voices, {label}",
                       color=colour, marker=marker, linestyle=dashes, fillstyle=fill, markersize=5)  # fmt: skip
-axis.set_xticks(range(3), e.steps)
+axis.set_xticks(range(3), e.protocol.steps)
 axis.set(xlabel="fine-tuning steps (0: labelled clips as references only)", ylabel="UAR (%), other voices only")
 axis.set_title(f"Mean of {N_DRAWS} draws, bars {interval.label}", size=9)
 axis.axhline(25, color="black", linewidth=0.8, linestyle=":")
@@ -209,15 +213,15 @@ plt.show()
 
 # %%
 target = experiment.load(e)[1]
-with xr.open_dataset(folder / "results" / "arrays" / e.heads[0] / "support" / "fine_tuning_04.nc") as arrays:
+with xr.open_dataset(folder / "results" / "arrays" / e.network.heads[0] / "support" / "fine_tuning_04.nc") as arrays:
     runs = arrays.load()
 tested = evaluation_masks(target, runs.support.values)["speaker_disjoint"]
 predicted = runs.predictions.sel(loss="ratio", frozen=0, step=50).values
-counts = np.asarray(metrics.confusion(predicted, target.label, tested, len(e.emotions))).sum(axis=0)
+counts = np.asarray(metrics.confusion(predicted, target.label, tested, len(e.data.emotions))).sum(axis=0)
 xr.DataArray(
     (100 * counts / counts.sum(axis=1, keepdims=True)).round(1),
     dims=("true", "taken for"),
-    coords={"true": list(e.emotions), "taken for": list(e.emotions)},
+    coords={"true": list(e.data.emotions), "taken for": list(e.data.emotions)},
 ).to_pandas()
 
 # %% [markdown]

@@ -35,7 +35,7 @@ plt.rcParams["font.size"] = 9
 N_DRAWS = int(os.environ.get("NOTEBOOK_DRAWS", 10))
 
 given = reproduce.get_config()
-given.update({"n_speakers": (2, 4, 10, 20), "n_draws": N_DRAWS, "n_in_domain_seeds": 3})
+given.protocol.update({"n_speakers": (2, 4, 10, 20), "n_draws": N_DRAWS, "n_in_domain_seeds": 3})
 e = config.resolve(given)
 
 # %% [markdown]
@@ -78,7 +78,7 @@ Picture(figure2.draw(e, results.rows), dpi=90)
 # Every repetition is kept with named dimensions. These are the fine-tuning runs with four speakers:
 
 # %%
-head, scope = e.heads[0], e.scalings[0]
+head, scope = e.network.heads[0], e.data.scalings[0]
 with xr.open_dataset(folder / "arrays" / head / scope / "fine_tuning_04.nc") as arrays:
     runs = arrays.load()
 print(runs)
@@ -92,7 +92,7 @@ print(runs)
 source, target = experiment.load(e)
 tested = xr.DataArray(evaluation_masks(target, runs.support.values)["paper"], dims=("draw", "clip"))
 predicted = runs.predictions.sel(loss="ratio", frozen=0, step=50)
-emotions = list(e.emotions)
+emotions = list(e.data.emotions)
 recall = xr.concat(
     [(predicted == i).where(tested & (runs.emotion == name)).mean("clip") for i, name in enumerate(emotions)],
     dim=xr.Variable("emotion", emotions),
@@ -109,15 +109,15 @@ print(f"UAR {100 * recall.mean('emotion').mean('draw').item():.1f} %, mean of {r
 # %%
 uar = experiment.scores(e, folder, head, scope).uar.sel(split="paper", frozen=0)
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True, layout="constrained")
-places = np.arange(len(e.steps))
+places = np.arange(len(e.protocol.steps))
 for axis, n_speakers in zip(axes, (4, 20)):
-    for i, loss in enumerate(e.losses):
+    for i, loss in enumerate(e.protocol.losses):
         colour, marker, dashes, label = figure2.STYLES[loss]
-        interval = intervals.t_interval(uar.sel(n_speakers=n_speakers, loss=loss).values, e.level, over="draws")
+        interval = intervals.t_interval(uar.sel(n_speakers=n_speakers, loss=loss).values, e.report.level, over="draws")
         bars = (interval.estimate - interval.low, interval.high - interval.estimate)
         axis.errorbar(places + 0.12 * (i - 1), interval.estimate, bars, color=colour, marker=marker,
                       linestyle=dashes, label=label, markersize=4, linewidth=1.2)  # fmt: skip
-    axis.set_xticks(places, e.steps)
+    axis.set_xticks(places, e.protocol.steps)
     axis.set(title=f"{n_speakers} speakers ({4 * n_speakers} labelled clips)", xlabel="fine-tuning steps")
     axis.grid(axis="y", linewidth=0.3)
 axes[0].set_ylabel("UAR (%), all clips not drawn")

@@ -40,8 +40,9 @@ N_SEEDS = 25
 
 # %%
 given = rerun_config.get_config()
-given.update({"n_draws": BLOCK, "n_seeds": N_SEEDS, "n_speakers": (4, 8), "fixed_n_speakers": 8})
-given.update({"frozen": (0, 1), "steps": (0, 10, 50), "pad_speakers": 1})
+given.protocol.update({"n_draws": BLOCK, "n_seeds": N_SEEDS, "n_speakers": (4, 8)})
+given.report.update({"fixed_n_speakers": 8})
+given.protocol.update({"frozen": (0, 1), "steps": (0, 10, 50), "pad_speakers": 1})
 e = config.resolve(given)
 kept = tempfile.TemporaryDirectory()
 folder = Path(kept.name)
@@ -60,7 +61,7 @@ print(scores)
 # %%
 uar = scores.uar.sel(split="speaker_disjoint", n_speakers=8, frozen=0, step=50)
 figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.8), layout="constrained")
-for name in e.losses:
+for name in e.protocol.losses:
     colour, _, dashes, label = STYLES[name]
     values = uar.sel(loss=name).values
     axes[0].ecdf(values, color=colour, linestyle=dashes, linewidth=1.4,
@@ -69,7 +70,7 @@ axes[0].set(xlabel="UAR of a draw (%)", ylabel="share of draws at or below", tit
 axes[0].grid(linewidth=0.3)
 gain = (uar.sel(loss="ratio") - uar.sel(loss="none")).values
 tens = gain[: DRAWS // 10 * 10].reshape(-1, 10)
-interval = intervals.t_interval(tens, e.level, over="draws")
+interval = intervals.t_interval(tens, e.report.level, over="draws")
 order = np.argsort(interval.estimate)
 axes[1].errorbar(np.arange(1, len(tens) + 1), interval.estimate[order],
                  (interval.estimate - interval.low)[order], fmt="o", color="black", markersize=3, linewidth=1,
@@ -149,7 +150,7 @@ cases = (
 )
 figure, axis = plt.subplots(figsize=(5.8, 3.6), layout="constrained")
 for number, (label, chance_of, (method, baseline), paired, colour, marker) in enumerate(cases):
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(e.seed), number), len(gains))
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(e.protocol.seed), number), len(gains))
     chances = [chance_of(method, baseline, n_draws=10, gain=float(g), paired=paired, key=key, n_experiments=4000)
                for g, key in zip(gains, keys)]  # fmt: skip
     axis.plot(gains, [100 * c.probability for c in chances], color=colour, marker=marker, markersize=4, label=label)
@@ -171,8 +172,10 @@ plt.show()
 figure, axis = plt.subplots(figsize=(5.8, 3.6), layout="constrained")
 true_gains = ((0.5, "#0072B2", "-"), (1.0, "#D55E00", "--"), (2.0, "#009E73", "-."))
 for number, (true_gain, colour, dashes) in enumerate(true_gains):
-    key = jax.random.fold_in(jax.random.key(e.seed), 10 + number)
-    needed = power.draws_needed(gain, gain=true_gain, power=0.8, level=e.level, n_max=300, key=key, n_experiments=4000)
+    key = jax.random.fold_in(jax.random.key(e.protocol.seed), 10 + number)
+    needed = power.draws_needed(
+        gain, gain=true_gain, power=0.8, level=e.report.level, n_max=300, key=key, n_experiments=4000
+    )
     label = f"{true_gain:g}: {needed.n_draws or 'more than 300'} draws"
     axis.plot(np.arange(1, 301), 100 * needed.power_by_n, color=colour, linestyle=dashes, label=label)
 axis.axhline(80, color="black", linewidth=0.8, linestyle=":")

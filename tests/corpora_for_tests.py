@@ -43,8 +43,9 @@ def small(places, **changes):
     for stage in (given.pretraining, given.fine_tuning):
         stage.update({name: getattr(CONFIG, name) for name in stage if name != "frozen"})
         stage.epochs = 1
-    given.features.update({"n_seeds": 1, "n_in_domain_seeds": 1, "source_steps": 5, "in_domain_steps": 5})
-    given.features.scalings = ("source",)
+    given.features.protocol.update({"n_seeds": 1, "n_in_domain_seeds": 1})
+    given.features.training.update({"source_steps": 5, "in_domain_steps": 5})
+    given.features.data.scalings = ("source",)
     given.projection = "pca"
     for key, value in changes.items():
         if isinstance(value, dict):

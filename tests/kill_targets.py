@@ -69,9 +69,7 @@ def _settings(folder, **changes):
     from configs import smoke
     from siamese_jax.protocols import config
 
-    given = smoke.get_config()
-    given.update({**SMALL, **tables(folder), **changes})
-    return config.resolve(given)
+    return config.resolve(smoke.get_config()).replace(**SMALL, **tables(folder), **changes)
 
 
 def tables(folder):
@@ -112,12 +110,12 @@ def _stages(folder, output):
     source, target = reproduce.load(e)
     plan = Plan.make(e, source, target)
     with WorkDir(output, e, reproduce.digests(source, target), "stages") as work, interrupt.threads(2) as executor:
-        tuning = stages.FineTuning(plan, "abs_difference", e.n_speakers, executor)
+        tuning = stages.FineTuning(plan, "abs_difference", e.protocol.n_speakers, executor)
         trained = work.arrays(
             "source", lambda: stages.source_training(plan, "abs_difference", "corpus", lambda _: None)
         )
         params = stages.params_from_arrays(trained)
-        for k in e.n_speakers:
+        for k in e.protocol.n_speakers:
             work.arrays(f"tuned_{k}", lambda k=k: tuning.run(plan, k, "corpus", params, lambda _: None))
 
 

@@ -62,7 +62,9 @@ def from_table(full_table: FeatureTable, emotions: tuple[str, ...], where: str) 
     for emotion in emotions:
         if not counts[emotion]:
             found = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
-            raise InputError(f"{where}: no clip of {emotion!r}; it holds {found}. Change config.emotions or the table")
+            raise InputError(
+                f"{where}: no clip of {emotion!r}; it holds {found}. Change config.data.emotions or the table"
+            )
     rows = np.flatnonzero(np.isin(full_table.emotion, emotions))
     speakers = sorted(set(full_table.speaker[rows].tolist()))
     number_of = {name: i for i, name in enumerate(speakers)}
@@ -93,7 +95,7 @@ def check_protocol(dataset: Dataset, emotions: tuple[str, ...], most_drawn: int,
         lacking = [s for s, row in zip(dataset.speakers, has_SxC) if not row.all()]
         raise InputError(
             f"{where}: {complete} of {len(dataset.speakers)} speakers have a clip of every emotion; drawing "
-            f"{most_drawn} needs at least {most_drawn + 1}, one being left to test on. Lower config.n_speakers"
+            f"{most_drawn} needs at least {most_drawn + 1}, one being left to test on. Lower config.protocol.n_speakers"
             + (f" or add clips for {', '.join(lacking[:5])}" if lacking else "")
         )
     for emotion, n_speakers in zip(emotions, has_SxC.sum(axis=0)):

@@ -96,6 +96,6 @@ def evaluation_masks(target: Dataset, support: np.ndarray) -> dict[str, np.ndarr
             if not mask[:, target.label == label].any(axis=1).all():
                 raise InputError(
                     f"{target.name}: a draw of {support.shape[1]} clips leaves no test clip of class {label} in the "
-                    f"{split} split; lower config.n_speakers"
+                    f"{split} split; lower config.protocol.n_speakers"
                 )
     return masks

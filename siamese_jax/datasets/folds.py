@@ -129,7 +129,7 @@ def check_folds(
         if not (label[tested] == c).any():
             raise InputError(
                 f"{where}: no clip of {emotion!r} is tested in any fold; add clips of it, or leave the emotion out of "
-                "config.emotions"
+                "config.data.emotions"
             )
         for i, fold in enumerate(folds):
             rows = fold.train[label[fold.train] == c]
@@ -138,7 +138,7 @@ def check_folds(
                 raise InputError(
                     f"{where}, fold {i} of {len(folds)}: {len(rows)} training clip(s) of {emotion!r} by {people} "
                     "speaker(s); two clips and two speakers or more are expected, or the network learns a voice. Take "
-                    "other folds, add clips, or leave the emotion out of config.emotions"
+                    "other folds, add clips, or leave the emotion out of config.data.emotions"
                 )
 
 

@@ -96,13 +96,13 @@ def examine(
     gains = []
     for pair in _between_losses(plan, grid.scored[SPLIT].uar, counts[SPLIT]):
         plan_key = jax.random.fold_in(_key(e), 2)
-        gains.append({**_gain(e, pair), **_plan_draws(pair.uar[0], pair.uar[1], e.level, plan_key)})
+        gains.append({**_gain(e, pair), **_plan_draws(pair.uar[0], pair.uar[1], e.report.level, plan_key)})
     against = [] if beside is None else [_gain(e, pair) for pair in _against(plan, grid, beside)]
     for family in (gains, against):
         _correct(family)
     return {
         "source": plan.source.name, "target": plan.target.name, "head": head, "scaling": scope, "split": SPLIT,
-        "n_draws": e.n_draws, "n_seeds": e.n_seeds, "gains": gains,
+        "n_draws": e.protocol.n_draws, "n_seeds": e.protocol.n_seeds, "gains": gains,
         "n_alternative_draws": 0 if beside is None else beside.n_draws, "against_alternatives": against,
         "best_cell": _best_cell(e, grid.scored[SPLIT].uar),
         "trade_off": _trade_off(plan, grid), "beyond_the_pole": _beyond_the_pole(plan, start_ratio),
@@ -110,14 +110,14 @@ def examine(
 
 
 def _key(e: Experiment) -> jax.Array:
-    return jax.random.fold_in(jax.random.key(e.seed), 3)
+    return jax.random.fold_in(jax.random.key(e.protocol.seed), 3)
 
 
 def _cells(e: Experiment) -> Iterator[tuple[tuple[int, int, int], dict[str, int]]]:
     """(index, names) of every number of speakers, depth of freezing and readout after a step."""
-    for k, n_speakers in enumerate(e.n_speakers):
-        for f, frozen in enumerate(e.frozen):
-            for r, steps in enumerate(e.steps):
+    for k, n_speakers in enumerate(e.protocol.n_speakers):
+        for f, frozen in enumerate(e.protocol.frozen):
+            for r, steps in enumerate(e.protocol.steps):
                 if steps > 0:
                     yield (k, f, r), {"n_speakers": n_speakers, "frozen": frozen, "steps": steps}
 
@@ -125,8 +125,8 @@ def _cells(e: Experiment) -> Iterator[tuple[tuple[int, int, int], dict[str, int]
 def _between_losses(plan: Plan, uar: np.ndarray, counts: np.ndarray) -> Iterator[_Paired]:
     e = plan.experiment
     for method, minus in COMPARISONS:
-        if method in e.losses and minus in e.losses:
-            both = [e.losses.index(method), e.losses.index(minus)]
+        if method in e.protocol.losses and minus in e.protocol.losses:
+            both = [e.protocol.losses.index(method), e.protocol.losses.index(minus)]
             for (k, f, r), names in _cells(e):
                 what = {"method": method, "minus": minus, **names}
                 yield _Paired(what, uar[k, both, f, r], counts[k, both, f, r])
@@ -138,7 +138,7 @@ def _against(plan: Plan, grid: Grid, beside: Beside) -> Iterator[_Paired]:
     uar, tuned = grid.scored[SPLIT].uar[..., : beside.n_draws], beside.tuned_counts[SPLIT]
     for m, minus in enumerate(beside.methods):
         other_uar, other = beside.scored[SPLIT].uar[m, data], beside.counts[SPLIT][m]
-        for a, method in enumerate(e.losses):
+        for a, method in enumerate(e.protocol.losses):
             for (k, f, r), names in _cells(e):
                 what = {"method": method, "minus": minus, **names}
                 yield _Paired(what, np.stack([uar[k, a, f, r], other_uar[k]]), np.stack([tuned[k, a, f, r], other[k]]))
@@ -161,16 +161,18 @@ def _gain(e: Experiment, pair: _Paired) -> dict[str, Any]:
     sums_JxSx2 = sums_JxSx2[sums_JxSx2.sum(axis=(1, 2, 3, 4)) > 0]
     speakers_Sx2 = sums_JxSx2.sum(axis=0)
     draw_key, speaker_key = (jax.random.fold_in(_key(e), i) for i in range(2))
-    over_draws = intervals.t_interval(difference_G, e.level, over="draws")
-    over_speakers = intervals.jackknife_interval(speakers_Sx2, estimands.uar_difference, e.level, over="speakers")
-    both = plain(two_way.crossed_interval(sums_JxSx2, estimands.uar_difference, e.level), 100.0)
+    over_draws = intervals.t_interval(difference_G, e.report.level, over="draws")
+    over_speakers = intervals.jackknife_interval(
+        speakers_Sx2, estimands.uar_difference, e.report.level, over="speakers"
+    )
+    both = plain(two_way.crossed_interval(sums_JxSx2, estimands.uar_difference, e.report.level), 100.0)
     if (sums_JxSx2.sum(axis=(2, 3, 4)) == 0).any():
         # The two-way interval is of a full crossing: a speaker whom a seed's draws always drew leaves a gap in it.
         both |= {"low": None, "high": None, "note": "not computable: some seeds never test some speakers; draw more"}
     per_speaker_S = np.asarray(jax.vmap(estimands.uar_difference)(speakers_Sx2))
     flips = hypothesis_tests.sign_flip_test(difference_G, over="draws", key=draw_key, n_resamples=N_RESAMPLES)
     ranks = hypothesis_tests.wilcoxon_test(difference_G, over="draws")
-    size = effect_sizes.standardised_difference(difference_G, e.level, over="draws", hedges=True)
+    size = effect_sizes.standardised_difference(difference_G, e.report.level, over="draws", hedges=True)
     of_speakers = hypothesis_tests.sign_flip_test(
         per_speaker_S, over="speakers", key=speaker_key, n_resamples=N_RESAMPLES
     )
@@ -217,14 +219,14 @@ def _best_cell(e: Experiment, uar: np.ndarray) -> list[dict[str, Any]]:
     A best cell is the best over frozen layers and numbers of speakers at one readout, chosen on the test clips.
     """
     found: list[dict[str, Any]] = []
-    n_cells = len(e.n_speakers) * len(e.frozen)
+    n_cells = len(e.protocol.n_speakers) * len(e.protocol.frozen)
     for method, minus in COMPARISONS:
-        if n_cells < 2 or method not in e.losses or minus not in e.losses:
+        if n_cells < 2 or method not in e.protocol.losses or minus not in e.protocol.losses:
             continue
-        for r, steps in enumerate(e.steps):
+        for r, steps in enumerate(e.protocol.steps):
             if steps == 0:
                 continue
-            a, b = (uar[:, e.losses.index(name), :, r].reshape(n_cells, -1) for name in (method, minus))
+            a, b = (uar[:, e.protocol.losses.index(name), :, r].reshape(n_cells, -1) for name in (method, minus))
             one: dict[str, Any] = {"method": method, "minus": minus, "steps": steps, "n_cells": n_cells, "note": ""}
             for i, gain in enumerate(GAINS):
                 key = jax.random.fold_in(jax.random.fold_in(_key(e), 4), i)
@@ -242,15 +244,15 @@ def _best_cell(e: Experiment, uar: np.ndarray) -> list[dict[str, Any]]:
 def _trade_off(plan: Plan, grid: Grid) -> list[dict[str, Any]]:
     """UAR gained per added speaker between neighbouring numbers of speakers, at every readout; draws are nested."""
     e, found = plan.experiment, []
-    if len(e.n_speakers) < 2:
+    if len(e.protocol.n_speakers) < 2:
         return []
-    order = np.argsort(e.n_speakers)
-    numbers = [e.n_speakers[i] for i in order]
-    for m, loss in enumerate(e.losses):
-        for f, frozen in enumerate(e.frozen):
-            for r, steps in enumerate(e.steps):
+    order = np.argsort(e.protocol.n_speakers)
+    numbers = [e.protocol.n_speakers[i] for i in order]
+    for m, loss in enumerate(e.protocol.losses):
+        for f, frozen in enumerate(e.protocol.frozen):
+            for r, steps in enumerate(e.protocol.steps):
                 values = grid.scored[SPLIT].uar[order][:, m, f, r]
-                gain = tradeoff.gain_per_speaker(values, numbers, e.level, paired=True, over="draws")
+                gain = tradeoff.gain_per_speaker(values, numbers, e.report.level, paired=True, over="draws")
                 for i, (first, second) in enumerate(itertools.pairwise(numbers)):
                     one = jax.tree.map(lambda x, i=i: x[i], gain)
                     found.append({"loss": loss, "frozen": frozen, "steps": steps, "from": first, "to": second,
@@ -263,10 +265,10 @@ def _beyond_the_pole(plan: Plan, start_ratio: np.ndarray) -> list[dict[str, Any]
     e = plan.experiment
     if not np.isfinite(start_ratio).all():
         return []
-    shares = intervals.share_interval(jnp.asarray(start_ratio >= 1), e.level, over="draws")
+    shares = intervals.share_interval(jnp.asarray(start_ratio >= 1), e.report.level, over="draws")
     return [
         {"n_speakers": k, "share": plain(jax.tree.map(lambda x, i=i: x[i], shares), 1.0)}
-        for i, k in enumerate(e.n_speakers)
+        for i, k in enumerate(e.protocol.n_speakers)
     ]
 
 

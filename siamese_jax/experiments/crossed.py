@@ -47,11 +47,12 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
       InputError: a factor has one level only, or as `experiment.run`.
     """
     for name in ("frozen", "n_speakers"):
-        if len(getattr(e, name)) < 2:
+        if len(getattr(e.protocol, name)) < 2:
             raise InputError(
-                f"config.{name} is {getattr(e, name)}; a crossing needs at least two levels of each factor"
+                f"config.protocol.{name} is {getattr(e.protocol, name)}; a crossing needs at least two levels of "
+                "each factor"
             )
-    if min(e.n_draws, e.n_seeds) < 2 or "train" in e.scalings:
+    if min(e.protocol.n_draws, e.protocol.n_seeds) < 2 or "train" in e.data.scalings:
         raise InputError("a crossing needs at least two draws and two seeds, and a scaling scope other than 'train'")
     start = time.perf_counter()
     source, target = reproduce.load(e)
@@ -59,12 +60,18 @@ def run(e: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
     plan = Plan.make(e, source, target)
     found = []
     with work, bars() as shown, interrupt.threads(available_cores()) as executor:
-        for head in e.heads:
-            each = [(scope, seed) for scope in e.scalings for seed in range(e.n_seeds)]
-            missing = [k for k in e.n_speakers if not all(work.has(_stage(head, c, k, s)) for c, s in each)]
+        for head in e.network.heads:
+            each = [(scope, seed) for scope in e.data.scalings for seed in range(e.protocol.n_seeds)]
+            missing = [k for k in e.protocol.n_speakers if not all(work.has(_stage(head, c, k, s)) for c, s in each)]
             tuning = stages.FineTuning(plan, head, missing, executor)
-            for scope in e.scalings:
-                total = len(e.n_speakers) * e.n_seeds * e.n_draws * len(e.losses) * len(e.frozen)
+            for scope in e.data.scalings:
+                total = (
+                    len(e.protocol.n_speakers)
+                    * e.protocol.n_seeds
+                    * e.protocol.n_draws
+                    * len(e.protocol.losses)
+                    * len(e.protocol.frozen)
+                )
                 uar = _scores(work, plan, tuning, head, scope, shown.start(f"{head}, {scope}", total))
                 found.extend(_shares(plan, head, scope, uar))
         if distributed.is_writer():
@@ -85,10 +92,10 @@ def _scores(
     trained = work.arrays(f"{head}/{scope}/source", lambda: stages.source_training(plan, head, scope, lambda _: None))
     params = stages.params_from_arrays(trained)
     by_speakers = []
-    for k in e.n_speakers:
+    for k in e.protocol.n_speakers:
         mask = evaluation_masks(plan.target, plan.draws.support(k))[SPLIT]
         by_seed = []
-        for seed in range(e.n_seeds):
+        for seed in range(e.protocol.n_seeds):
             one = dataclasses.replace(plan, only_seed=seed)
 
             def make(one: Plan = one, k: int = k) -> xr.Dataset:
@@ -103,9 +110,14 @@ def _scores(
 
 def _shares(plan: Plan, head: str, scope: str, uar: np.ndarray) -> list[dict[str, Any]]:
     e, found = plan.experiment, []
-    levels = {"frozen": len(e.frozen), "speakers": len(e.n_speakers), "draw": e.n_draws, "seed": e.n_seeds}
-    for m, loss in enumerate(e.losses):
-        for r, steps in enumerate(e.steps):
+    levels = {
+        "frozen": len(e.protocol.frozen),
+        "speakers": len(e.protocol.n_speakers),
+        "draw": e.protocol.n_draws,
+        "seed": e.protocol.n_seeds,
+    }
+    for m, loss in enumerate(e.protocol.losses):
+        for r, steps in enumerate(e.protocol.steps):
             parts = variance_components(uar[m, r], FACTORS)
             named = {" x ".join(effect): value for effect, value in zip(parts.effects, parts.components.tolist())}
             shares = {" x ".join(effect): 100 * value for effect, value in zip(parts.effects, parts.shares.tolist())}
@@ -113,7 +125,7 @@ def _shares(plan: Plan, head: str, scope: str, uar: np.ndarray) -> list[dict[str
             found.append({
                 "source": plan.source.name, "target": plan.target.name, "head": head, "scaling": scope,
                 "split": SPLIT, "loss": loss, "steps": steps,
-                "n_draws": e.n_draws, "n_seeds": e.n_seeds, "levels": levels, "components": named,
+                "n_draws": e.protocol.n_draws, "n_seeds": e.protocol.n_seeds, "levels": levels, "components": named,
                 "shares": shares if computable else None, "note": parts.note,
             })  # fmt: skip
     return found

@@ -52,11 +52,11 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
     plan = Plan.make(experiment, source, target)
     results = Results()
     with work, bars() as shown, interrupt.threads(available_cores()) as executor:
-        for head in experiment.heads:
+        for head in experiment.network.heads:
             tuning = stages.FineTuning(plan, head, _to_run(work, experiment, head), executor)
-            for scope in experiment.scalings:
+            for scope in experiment.data.scalings:
                 _run_setting(plan, work, shown, head, scope, tuning, results)
-        for scope in experiment.scalings:
+        for scope in experiment.data.scalings:
             arrays = _alternatives(plan, work, shown, scope)
             results.rows.extend(summary.alternative_rows(plan, scope, arrays))
         if distributed.is_writer():
@@ -70,8 +70,8 @@ def _stage_name(head: str, scope: str, n_speakers: int) -> str:
 
 def _to_run(work: WorkDir, e: Experiment, head: str) -> list[int]:
     """The numbers of speakers whose fine-tuning is not in the work directory yet, under some scope."""
-    scopes = [scope for scope in e.scalings if scope != "train"]
-    return [k for k in e.n_speakers if not all(work.has(_stage_name(head, scope, k)) for scope in scopes)]
+    scopes = [scope for scope in e.data.scalings if scope != "train"]
+    return [k for k in e.protocol.n_speakers if not all(work.has(_stage_name(head, scope, k)) for scope in scopes)]
 
 
 def scores(experiment: Experiment, workdir: str | Path, head: str, scope: str) -> xr.Dataset:
@@ -92,18 +92,18 @@ def scores(experiment: Experiment, workdir: str | Path, head: str, scope: str) -
         return work.arrays(name, xr.Dataset)
 
     plan = Plan.make(experiment, source, target)
-    grid = summary.score_grid(plan, {k: kept(k) for k in experiment.n_speakers})
+    grid = summary.score_grid(plan, {k: kept(k) for k in experiment.protocol.n_speakers})
     return summary.labelled(experiment, grid).assign_attrs(head=head, scaling=scope)
 
 
 def load(experiment: Experiment) -> tuple[Dataset, Dataset]:
     """Source and target, checked. Raises InputError where they cannot serve the protocol, or do not fit each other."""
     e = experiment
-    source = datasets.load(e.source, e.source_corpus, e.source_companion, e.emotions)
-    target = datasets.load(e.target, e.target_corpus, e.target_companion, e.emotions)
-    datasets.check_protocol(target, e.emotions, max(e.n_speakers), e.target)
+    source = datasets.load(e.data.source, e.data.source_corpus, e.data.source_companion, e.data.emotions)
+    target = datasets.load(e.data.target, e.data.target_corpus, e.data.target_companion, e.data.emotions)
+    datasets.check_protocol(target, e.data.emotions, max(e.protocol.n_speakers), e.data.target)
     datasets.check_same_features(source, target)
-    for scope in e.scalings:
+    for scope in e.data.scalings:
         scaling_scopes.check_scope(source, target, scope)
     logging.info("source %s: %d clips, %d speakers", source.name, len(source), len(source.speakers))
     logging.info("target %s: %d clips, %d speakers", target.name, len(target), len(target.speakers))
@@ -137,19 +137,19 @@ def _run_setting(
         return work.arrays(f"{folder}/{name}", labelled)
 
     splits = leave_one_speaker_out(plan.target)
-    trials = e.n_in_domain_seeds * len(splits)
+    trials = e.protocol.n_in_domain_seeds * len(splits)
     idt = stage("in_domain", trials, lambda on: stages.in_domain(plan, head, scope, splits, on))
     if scope == "train":
         results.rows.extend(summary.siamese_rows(plan, head, scope, None, idt, None))
         return
-    trained = stage("source", e.n_seeds, lambda on: stages.source_training(plan, head, scope, on))
+    trained = stage("source", e.protocol.n_seeds, lambda on: stages.source_training(plan, head, scope, on))
     params = stages.params_from_arrays(trained)
     ood_scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, scope)
-    ood = stage("out_of_domain", e.n_seeds, lambda on: stages.out_of_domain(plan, head, ood_scope, params, on))
-    total = len(e.losses) * len(e.frozen) * e.n_draws
+    ood = stage("out_of_domain", e.protocol.n_seeds, lambda on: stages.out_of_domain(plan, head, ood_scope, params, on))
+    total = len(e.protocol.losses) * len(e.protocol.frozen) * e.protocol.n_draws
     tuned = {
         k: stage(f"fine_tuning_{k:02d}", total, lambda on, k=k: tuning.run(plan, k, scope, params, on))
-        for k in e.n_speakers
+        for k in e.protocol.n_speakers
     }
     if distributed.is_writer():
         tensorboard.write(work.path / "tensorboard" / folder, trained, tuned)
@@ -170,11 +170,11 @@ def label(plan: Plan, arrays: xr.Dataset) -> xr.Dataset:
     for dim in ("seed", "draw"):
         if dim in arrays.dims:
             coords[dim] = np.arange(arrays.sizes[dim])
-    return arrays.assign_coords(coords).assign_attrs(emotions=list(plan.experiment.emotions))
+    return arrays.assign_coords(coords).assign_attrs(emotions=list(plan.experiment.data.emotions))
 
 
 def _few_shot_predictions(plan: Plan, arrays: xr.Dataset) -> dict[str, np.ndarray]:
-    return {name: arrays.few_shot.values[i, 1] for i, name in enumerate(plan.experiment.alternatives)}
+    return {name: arrays.few_shot.values[i, 1] for i, name in enumerate(plan.experiment.protocol.baselines)}
 
 
 def _alternatives(plan: Plan, work: WorkDir, shown: Bars, scope: str) -> xr.Dataset:

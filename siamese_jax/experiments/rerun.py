@@ -76,26 +76,32 @@ def run(e: Experiment, workdir: str | Path, n_draws: int, n_alternative_draws: i
     Raises:
       InputError: as `experiment.run`; also for the scope "train", which has nothing to draw, and for no draws.
     """
-    if n_draws < 1 or n_alternative_draws < 0 or "train" in e.scalings:
+    if n_draws < 1 or n_alternative_draws < 0 or "train" in e.data.scalings:
         raise InputError(
             f"{n_draws} draws, {n_alternative_draws} of them for the classifiers, with scaling by "
-            f"{', '.join(e.scalings)}; expected 1 or more, 0 or more, and not 'train'"
+            f"{', '.join(e.data.scalings)}; expected 1 or more, 0 or more, and not 'train'"
         )
     start = time.perf_counter()
     source, target = reproduce.load(e)
     work = WorkDir(workdir, e, reproduce.digests(source, target), KIND)
-    n_blocks = -(-n_draws // e.n_draws)
-    plans = [Plan.make(e, source, target, block * e.n_draws) for block in range(n_blocks)]
-    n_beside = min(n_blocks, -(-n_alternative_draws // e.n_draws)) if e.alternatives else 0
+    n_blocks = -(-n_draws // e.protocol.n_draws)
+    plans = [Plan.make(e, source, target, block * e.protocol.n_draws) for block in range(n_blocks)]
+    n_beside = min(n_blocks, -(-n_alternative_draws // e.protocol.n_draws)) if e.protocol.baselines else 0
     found = []
     with work, bars() as shown, interrupt.threads(available_cores()) as executor:
-        beside = {scope: _classifiers(work, plans[:n_beside], scope, shown) for scope in e.scalings}
-        for head in e.heads:
-            blocks = [(scope, block) for scope in e.scalings for block in range(n_blocks)]
-            missing = [k for k in e.n_speakers if not all(work.has(_block(head, s, k, b)) for s, b in blocks)]
+        beside = {scope: _classifiers(work, plans[:n_beside], scope, shown) for scope in e.data.scalings}
+        for head in e.network.heads:
+            blocks = [(scope, block) for scope in e.data.scalings for block in range(n_blocks)]
+            missing = [k for k in e.protocol.n_speakers if not all(work.has(_block(head, s, k, b)) for s, b in blocks)]
             tuning = stages.FineTuning(plans[0], head, missing, executor)
-            for scope in e.scalings:
-                total = len(e.n_speakers) * n_blocks * e.n_draws * len(e.losses) * len(e.frozen)
+            for scope in e.data.scalings:
+                total = (
+                    len(e.protocol.n_speakers)
+                    * n_blocks
+                    * e.protocol.n_draws
+                    * len(e.protocol.losses)
+                    * len(e.protocol.frozen)
+                )
                 on_done = shown.start(f"{head}, {scope}", total)
                 found.append(_setting(work, plans, tuning, head, scope, beside[scope], on_done))
         if distributed.is_writer():
@@ -117,15 +123,15 @@ def _setting(
     on_done: Callable[[int], None],
 ) -> Reruns:
     e = plans[0].experiment
-    logging.info("source training: %d seeds", e.n_seeds)
+    logging.info("source training: %d seeds", e.protocol.n_seeds)
     trained = work.arrays(
         f"{head}/{scope}/source", lambda: stages.source_training(plans[0], head, scope, lambda _: None)
     )
     params = stages.params_from_arrays(trained)
     n_beside = 0 if classifiers is None else classifiers.n_blocks
     kept, first = [], []
-    for k in e.n_speakers:
-        logging.info("fine-tuning on %d speakers: %d draws", k, len(plans) * e.n_draws)
+    for k in e.protocol.n_speakers:
+        logging.info("fine-tuning on %d speakers: %d draws", k, len(plans) * e.protocol.n_draws)
         blocks = []
         for b, plan in enumerate(plans):
 
@@ -137,12 +143,12 @@ def _setting(
         first.append(_pooled(blocks[:n_beside]) if n_beside else {})
     scored = {split: stacked([k.scored[split] for k in kept]) for split in rows.SPLITS}
     counts = {split: np.stack([k.counts[split] for k in kept]) for split in rows.SPLITS}
-    whole = dataclasses.replace(plans[0], experiment=dataclasses.replace(e, n_draws=len(plans) * e.n_draws))
+    whole = dataclasses.replace(plans[0], experiment=e.replace(n_draws=len(plans) * e.protocol.n_draws))
     grid = Grid(scored, np.array([k.seconds for k in kept]))
     beside = None
     if classifiers is not None:
         tuned = {split: np.stack([f[split] for f in first]) for split in rows.SPLITS}
-        beside = Beside(e.alternatives, classifiers.scored, classifiers.counts, tuned, classifiers.seconds)
+        beside = Beside(e.protocol.baselines, classifiers.scored, classifiers.counts, tuned, classifiers.seconds)
     return Reruns(whole, head, scope, grid, counts, np.stack([k.start_ratio for k in kept]), beside)
 
 
@@ -170,11 +176,13 @@ def _read_block(plan: Plan, n_speakers: int, arrays: xr.Dataset) -> _Kept:
 
 def _counted(plan: Plan, predictions: np.ndarray, mask: np.ndarray) -> tuple[Scored, np.ndarray]:
     """Scores [..., draw] of predictions [..., draw, clip], and counts [..., seed, S, C, C] pooled by source seed."""
-    target, n_classes = plan.target, len(plan.experiment.emotions)
+    target, n_classes = plan.target, len(plan.experiment.data.emotions)
     each = np.asarray(
         metrics.confusion_by_group(predictions, target.label, mask, target.speaker, len(target.speakers), n_classes)
     )
-    of_seed_JxG = (np.arange(plan.experiment.n_seeds)[:, None] == plan.seed_of_draw[None, :]).astype(np.float32)
+    of_seed_JxG = (np.arange(plan.experiment.protocol.n_seeds)[:, None] == plan.seed_of_draw[None, :]).astype(
+        np.float32
+    )
     by_seed = np.einsum("jg,...gscd->...jscd", of_seed_JxG, each.astype(np.float32), optimize=True)
     return score_counts(each.sum(axis=-3)), by_seed
 
@@ -229,7 +237,7 @@ def _read_classifiers(plan: Plan, arrays: xr.Dataset) -> tuple[dict[str, Scored]
     predictions = arrays.few_shot.transpose("method", "data", "n_speakers", "draw", "clip").values
     both = FEW_SHOT_DATA.index("source+target")
     scored, counts = {}, {}
-    masks = [evaluation_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.n_speakers]
+    masks = [evaluation_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.protocol.n_speakers]
     for split in rows.SPLITS:
         each = [_counted(plan, predictions[:, :, k], mask[split]) for k, mask in enumerate(masks)]
         scored[split] = stacked([one for one, _ in each], axis=2)

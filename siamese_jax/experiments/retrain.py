@@ -50,23 +50,23 @@ def run(e: Experiment, workdir: str | Path, protocol: str, n_trainings: int) -> 
         raise InputError(
             f"{n_trainings} trainings of {protocol!r}; expected 1 or more of {' or '.join(map(repr, PROTOCOLS))}"
         )
-    if protocol == "out_of_domain" and "train" in e.scalings:
-        raise InputError("config.scalings holds 'train', which has no source to train on; leave it out")
+    if protocol == "out_of_domain" and "train" in e.data.scalings:
+        raise InputError("config.data.scalings holds 'train', which has no source to train on; leave it out")
     start = time.perf_counter()
     source, target = reproduce.load(e)
     work = WorkDir(workdir, e, reproduce.digests(source, target), f"rerun of {protocol}")
-    n_blocks = -(-n_trainings // e.n_draws)
-    blocks = dataclasses.replace(e, n_seeds=e.n_draws, n_in_domain_seeds=e.n_draws)
+    n_blocks = -(-n_trainings // e.protocol.n_draws)
+    blocks = e.replace(n_seeds=e.protocol.n_draws, n_in_domain_seeds=e.protocol.n_draws)
     plans = [
-        dataclasses.replace(Plan.make(blocks, source, target), first_seed=block * e.n_draws)
+        dataclasses.replace(Plan.make(blocks, source, target), first_seed=block * e.protocol.n_draws)
         for block in range(n_blocks)
     ]
     found: list[dict[str, Any]] = []
     results: list[rows.Row] = []
     with work, bars() as shown:
-        for scope in e.scalings:
+        for scope in e.data.scalings:
             beside = _classifiers(work, plans[0], protocol, scope, shown)
-            for head in e.heads:
+            for head in e.network.heads:
                 merged = _trainings(work, plans, protocol, head, scope, shown)
                 found.append(examine(plans[0], protocol, head, scope, merged, beside))
                 results.extend(_rows(plans[0], protocol, head, scope, merged))
@@ -80,7 +80,7 @@ def run(e: Experiment, workdir: str | Path, protocol: str, n_trainings: int) -> 
 
 
 def _classifiers(work: WorkDir, plan: Plan, protocol: str, scope: str, shown: Bars) -> xr.Dataset | None:
-    if not plan.experiment.alternatives:
+    if not plan.experiment.protocol.baselines:
         return None
     parts = (PROTOCOLS[protocol],)
     on_done = shown.start(f"alternatives ({scope})", baselines.n_fits(plan, scope, parts))
@@ -91,7 +91,7 @@ def _trainings(work: WorkDir, plans: list[Plan], protocol: str, head: str, scope
     """`predictions` (seed, clip) of all blocks, `tested` (clip), and the attribute `seconds`; a byte a prediction."""
     e = plans[0].experiment
     folds = len(plans[0].target.speakers) if protocol == "in_domain" else 2
-    on_done = shown.start(f"{head}, {scope}", len(plans) * e.n_draws * folds)
+    on_done = shown.start(f"{head}, {scope}", len(plans) * e.protocol.n_draws * folds)
     kept = []
     for block, plan in enumerate(plans):
 
@@ -116,7 +116,7 @@ def _block(plan: Plan, protocol: str, head: str, scope: str, on_done: OnDone) ->
 def _rows(plan: Plan, protocol: str, head: str, scope: str, merged: xr.Dataset) -> list[rows.Row]:
     """Rows of one setting, as `launch.reproduce` writes them."""
     n = merged.sizes["seed"]
-    whole = dataclasses.replace(plan, experiment=dataclasses.replace(plan.experiment, n_seeds=n, n_in_domain_seeds=n))
+    whole = dataclasses.replace(plan, experiment=plan.experiment.replace(n_seeds=n, n_in_domain_seeds=n))
     given = {"ood": merged, "idt": None} if protocol == "out_of_domain" else {"ood": None, "idt": merged}
     return list(summary.siamese_rows(whole, head, scope, grid=None, **given))
 
@@ -134,25 +134,25 @@ def examine(
 
     def counted(predictions: np.ndarray) -> np.ndarray:
         return np.asarray(metrics.confusion_by_group(
-            predictions, target.label, merged.tested.values, target.speaker, len(target.speakers), len(e.emotions)
+            predictions, target.label, merged.tested.values, target.speaker, len(target.speakers), len(e.data.emotions)
         ), np.float32)  # fmt: skip
 
     counts_JxS = counted(merged.predictions.values)
     uar_J = score_counts(counts_JxS.sum(axis=1)).uar
     against = []
-    others = [] if beside is None else list(zip(e.alternatives, beside[PROTOCOLS[protocol]].values))
+    others = [] if beside is None else list(zip(e.protocol.baselines, beside[PROTOCOLS[protocol]].values))
     for name, predictions in others:
         other_S = counted(predictions)
         sums_JxSx2 = np.stack([counts_JxS, np.broadcast_to(other_S, counts_JxS.shape)], axis=2)
         against.append({
             "minus": name, "minus_uar": float(score_counts(other_S.sum(axis=0)).uar),
-            **_over_people(sums_JxSx2, estimands.uar_difference, e.level),
+            **_over_people(sums_JxSx2, estimands.uar_difference, e.report.level),
         })  # fmt: skip
-    over_seeds = claims.plain(intervals.t_interval(uar_J, e.level, over="seeds"), 1.0)
+    over_seeds = claims.plain(intervals.t_interval(uar_J, e.report.level, over="seeds"), 1.0)
     return {
         "protocol": protocol, "source": plan.source.name, "target": target.name, "head": head, "scaling": scope,
         "n_trainings": len(uar_J), "sd": float(uar_J.std(ddof=1)) if len(uar_J) > 1 else None,
-        "uar": {"over_seeds": over_seeds, **_over_people(counts_JxS, estimands.uar, e.level)},
+        "uar": {"over_seeds": over_seeds, **_over_people(counts_JxS, estimands.uar, e.report.level)},
         "against_alternatives": against,
     }  # fmt: skip
 

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +26,7 @@ from siamese_jax.errors import InputError
 from siamese_jax.runtime import distributed, partial_results
 from siamese_jax.runtime.files import UNFINISHED, atomic_path, remove_unfinished, writable, write_json
 from siamese_jax.runtime.lock import Lock
-from siamese_jax.runtime.provenance import VERSION, provenance
+from siamese_jax.runtime.provenance import VERSION, check_version, provenance
 
 LOCK, CHECKPOINTS = ".lock", "checkpoints"
 
@@ -120,10 +120,11 @@ class WorkDir:
             found = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{file}: not readable as JSON ({error}); give another folder") from error
-        compared = {*config, *found} - self._may_change
-        differing = sorted(key for key in compared if config.get(key) != found.get(key))
+        check_version(self.path, found.get("version"))
+        there, now = _flat(found, self._may_change), _flat(config, self._may_change)
+        differing = sorted(key for key in {*there, *now} if there.get(key) != now.get(key))
         if differing:
-            shown = "; ".join(f"{key}: {found.get(key)!r} there, {config.get(key)!r} now" for key in differing[:4])
+            shown = "; ".join(f"{key}: {there.get(key)!r} there, {now.get(key)!r} now" for key in differing[:4])
             raise InputError(
                 f"{self.path}: holds the results of another configuration ({shown}). Give another folder, or remove it"
             )
@@ -183,6 +184,19 @@ class WorkDir:
         """Writes where the numbers come from: versions, revision, processes, devices, command and time."""
         self.check()
         write_json(self.path / "provenance.json", {**provenance(), "seconds": seconds})
+
+
+def _flat(config: dict[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
+    """The values of nested groups by dotted names, as a user gives them."""
+    values: dict[str, Any] = {}
+    for key, value in config.items():
+        if key in without:
+            continue
+        if isinstance(value, dict):
+            values |= {f"{key}.{name}": inside for name, inside in _flat(value).items()}
+        else:
+            values[key] = value
+    return values
 
 
 def _read(file: Path) -> bytes:

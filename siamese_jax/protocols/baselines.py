@@ -99,7 +99,7 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
     source_only = [source_task(plan, scope)] if "source_only" in wanted else []
     out: dict[str, list[np.ndarray]] = {part: [] for part in wanted}
     seconds = []
-    for name in e.alternatives:
+    for name in e.protocol.baselines:
         start = perf_counter()
         found = fit_all(name, [task for _, task in loso] + source_only + few_shot, on_done, n_jobs)
         if loso:
@@ -111,13 +111,13 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
             out["source_only"].append(found[len(loso)])
         if few_shot:
             of_draws = np.stack(found[len(loso) + len(source_only) :])
-            out["few_shot"].append(of_draws.reshape(2, len(e.n_speakers), e.n_draws, -1))
+            out["few_shot"].append(of_draws.reshape(2, len(e.protocol.n_speakers), e.protocol.n_draws, -1))
         seconds.append(perf_counter() - start)
     dims = {"few_shot": ("method", "data", "n_speakers", "draw", "clip")}
     arrays = {key: (dims.get(key, ("method", "clip")), np.stack(value)) for key, value in out.items() if value}
-    coords: dict[str, Any] = {"method": list(e.alternatives)}
+    coords: dict[str, Any] = {"method": list(e.protocol.baselines)}
     if few_shot:
-        coords |= {"n_speakers": list(e.n_speakers), "data": ["target", "source+target"]}
+        coords |= {"n_speakers": list(e.protocol.n_speakers), "data": ["target", "source+target"]}
     found_arrays = xr.Dataset(arrays, coords=coords).assign(fit_seconds=("method", seconds))
     return found_arrays if tested is None else found_arrays.assign(tested=("clip", tested))
 
@@ -125,8 +125,12 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
 def n_fits(plan: Plan, scope: str, parts: Sequence[str]) -> int:
     """Fits of all classifiers in `run`, for progress."""
     e = plan.experiment
-    each = {"loso": len(plan.target.speakers), "source_only": 1, "few_shot": 2 * len(e.n_speakers) * e.n_draws}
-    return len(e.alternatives) * sum(each[part] for part in parts if part == "loso" or scope != "train")
+    each = {
+        "loso": len(plan.target.speakers),
+        "source_only": 1,
+        "few_shot": 2 * len(e.protocol.n_speakers) * e.protocol.n_draws,
+    }
+    return len(e.protocol.baselines) * sum(each[part] for part in parts if part == "loso" or scope != "train")
 
 
 def in_domain_tasks(
@@ -139,7 +143,7 @@ def in_domain_tasks(
         if len(test):
             x = clips.x
             if scaling_scopes.IN_DOMAIN_SCOPE[scope] == "train":
-                one = over_rows(x, [train], plan.experiment.scale_floor)
+                one = over_rows(x, [train], plan.experiment.data.scale_floor)
                 x = (x - one.shift) / one.scale
             tasks.append((test, plain(x[train], clips.label[train], x[test])))
             tested[test] = True
@@ -157,7 +161,7 @@ def _few_shot_tasks(plan: Plan, scope: str) -> list[Task]:
     """Tasks by data (target, source+target), number of speakers and draw, in that order."""
     source, target = plan.source_clips(scope), plan.target_clips(scope)
     on_target, on_both = [], []
-    for n_speakers in plan.experiment.n_speakers:
+    for n_speakers in plan.experiment.protocol.n_speakers:
         scalings = plan.support_scaling(target, scope, n_speakers)
         for rows, shift, scale in zip(plan.draws.support(n_speakers), scalings.shift, scalings.scale):
             x, label = (target.x - shift) / scale, target.label

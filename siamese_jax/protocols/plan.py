@@ -36,47 +36,51 @@ class Plan:
     @classmethod
     def make(cls, experiment: Experiment, source: Dataset, target: Dataset, first_draw: int = 0) -> "Plan":
         """The plan of n_draws draws from `first_draw` on; a draw is the same in every plan that holds it."""
-        key = jax.random.fold_in(jax.random.key(experiment.seed), 2)
-        n_classes = len(experiment.emotions)
-        draws = few_shot_draws(key, target.label, target.speaker, n_classes, experiment.n_draws, first_draw)
+        key = jax.random.fold_in(jax.random.key(experiment.protocol.seed), 2)
+        n_classes = len(experiment.data.emotions)
+        draws = few_shot_draws(key, target.label, target.speaker, n_classes, experiment.protocol.n_draws, first_draw)
         return cls(experiment, source, target, draws, first_draw)
 
     def keys(self, purpose: int, n_seeds: int) -> jax.Array:
         """One key a seed [n_seeds], from the first seed on; a seed's key does not depend on how many there are."""
-        key = jax.random.fold_in(jax.random.key(self.experiment.seed), purpose)
+        key = jax.random.fold_in(jax.random.key(self.experiment.protocol.seed), purpose)
         return jax.random.split(key, self.first_seed + n_seeds)[self.first_seed :]
 
     @property
     def seed_of_draw(self) -> np.ndarray:
         """The source seed [draws] that each draw starts from."""
         if self.only_seed is not None:
-            return np.full(self.experiment.n_draws, self.only_seed)
-        return (self.first_draw + np.arange(self.experiment.n_draws)) % self.experiment.n_seeds
+            return np.full(self.experiment.protocol.n_draws, self.only_seed)
+        return (self.first_draw + np.arange(self.experiment.protocol.n_draws)) % self.experiment.protocol.n_seeds
 
     def spec(self, head: str) -> ProtocolSpec:
         """What the trials of one setting share."""
         e = self.experiment
         return ProtocolSpec(
-            network=SiameseSpec(e.encoder_widths, head, e.head_width),
+            network=SiameseSpec(e.network.encoder_widths, head, e.network.head_width),
             training=TrainingSpec(
-                e.learning_rate, e.second_learning_rate, e.clip_norm, e.pair_weighting, e.pairs_within
+                e.training.learning_rate,
+                e.training.second_learning_rate,
+                e.training.clip_norm,
+                e.training.pair_weighting,
+                e.training.pairs_within,
             ),
-            n_classes=len(e.emotions),
-            batch_size=e.batch_size,
-            pooling=e.pooling,
+            n_classes=len(e.data.emotions),
+            batch_size=e.training.batch_size,
+            pooling=e.protocol.pooling,
         )
 
     def source_clips(self, scope: str) -> Clips:
-        x = scaling_scopes.source_features(self.source, scope, self.experiment.scale_floor)
+        x = scaling_scopes.source_features(self.source, scope, self.experiment.data.scale_floor)
         return Clips(x, self.source.label, self.source.speaker)
 
     def target_clips(self, scope: str) -> Clips:
-        x = scaling_scopes.target_features(self.source, self.target, scope, self.experiment.scale_floor)
+        x = scaling_scopes.target_features(self.source, self.target, scope, self.experiment.data.scale_floor)
         return Clips(x, self.target.label, self.target.speaker)
 
     def support_scaling(self, target: Clips, scope: str, n_speakers: int) -> Scaling:
         """The scaling of each draw's target clips [draws, F]: by its labelled clips, or none beyond the table's."""
         support = self.draws.support(n_speakers)
         if scope == "support":
-            return over_rows(target.x, list(support), self.experiment.scale_floor)
+            return over_rows(target.x, list(support), self.experiment.data.scale_floor)
         return identity(len(support), target.x.shape[1])

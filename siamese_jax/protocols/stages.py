@@ -30,12 +30,12 @@ SOURCE_LOOKS = 5
 def source_training(plan: Plan, head: str, scope: str, on_done: OnDone) -> xr.Dataset:
     """Pre-trains one network a seed on the source; parameters and losses, dims (seed, ...)."""
     e = plan.experiment
-    looks = tuple(sorted({max(1, e.source_steps * (i + 1) // SOURCE_LOOKS) for i in range(SOURCE_LOOKS)}))
+    looks = tuple(sorted({max(1, e.training.source_steps * (i + 1) // SOURCE_LOOKS) for i in range(SOURCE_LOOKS)}))
     clips = plan.source_clips(scope)
-    by_class = class_index(plan.source.label, len(e.emotions), np.ones(len(plan.source), bool))
-    chunk = vectorize.chunk_size(e.n_seeds, _batch_floats(e))
+    by_class = class_index(plan.source.label, len(e.data.emotions), np.ones(len(plan.source), bool))
+    chunk = vectorize.chunk_size(e.protocol.n_seeds, _batch_floats(e))
     program = vectorize.TrialProgram(trials.make_source_trial(plan.spec(head), looks), (0, None, None), chunk)
-    params, log = program(plan.keys(0, e.n_seeds), clips, by_class, on_chunk=on_done)
+    params, log = program(plan.keys(0, e.protocol.n_seeds), clips, by_class, on_chunk=on_done)
     arrays: dict[str, Any] = {name: (("seed", "source_step"), value) for name, value in log._asdict().items()}
     return xr.Dataset({**arrays, **params_to_arrays(params)}, coords={"source_step": list(looks)})
 
@@ -48,7 +48,7 @@ def out_of_domain(plan: Plan, head: str, scope: str, params: Params, on_done: On
     program = vectorize.TrialProgram(
         trials.make_out_of_domain_trial(plan.spec(head)),
         (0, None, None),
-        vectorize.chunk_size(plan.experiment.n_seeds, floats),
+        vectorize.chunk_size(plan.experiment.protocol.n_seeds, floats),
     )
     predictions = program(params, source, target, on_chunk=on_done)
     return xr.Dataset({"predictions": (("seed", "clip"), predictions)})
@@ -60,7 +60,7 @@ def in_domain(plan: Plan, head: str, scope: str, splits: Sequence[Split], on_don
     The splits, such as those of `leave_one_speaker_out`, must test no clip twice; empty tests are passed over. Features
     are scaled as `scaling.IN_DOMAIN_SCOPE` has it for an experiment's scope.
     """
-    n_seeds, target = plan.experiment.n_in_domain_seeds, plan.target
+    n_seeds, target = plan.experiment.protocol.n_in_domain_seeds, plan.target
     scope = scaling_scopes.IN_DOMAIN_SCOPE[scope]
     e, clips = plan.experiment, plan.target_clips("corpus" if scope == "train" else scope)
     folds, tests = _folds(plan, clips, scope, [(train, test) for train, test in splits if len(test)])
@@ -71,7 +71,7 @@ def in_domain(plan: Plan, head: str, scope: str, splits: Sequence[Split], on_don
     every = jax.tree.map(lambda leaf: np.tile(leaf, (n_seeds,) + (1,) * (leaf.ndim - 1)), folds)
     chunk = vectorize.chunk_size(n_seeds * n_folds, _batch_floats(e) + 4 * every.test.shape[1] * every.train.shape[1])
     program = vectorize.TrialProgram(
-        trials.make_in_domain_trial(plan.spec(head), e.in_domain_steps), (0, 0, None), chunk
+        trials.make_in_domain_trial(plan.spec(head), e.training.in_domain_steps), (0, 0, None), chunk
     )
     classes = program(keys.reshape(-1), every, clips, on_chunk=on_done).reshape(n_seeds, n_folds, -1)
     predictions, tested = np.zeros((n_seeds, len(target)), np.int8), np.zeros(len(target), bool)
@@ -85,10 +85,10 @@ def _folds(plan: Plan, clips: Clips, scope: str, splits: Sequence[Split]) -> tup
     e, target = plan.experiment, plan.target
     widest = int(np.bincount(target.label).max())
     used = [np.isin(np.arange(len(target)), train) for train, _ in splits]
-    indices = [class_index(target.label, len(e.emotions), use, widest) for use in used]
+    indices = [class_index(target.label, len(e.data.emotions), use, widest) for use in used]
     longest, most = max(len(train) for train, _ in splits), max(len(test) for _, test in splits)
     if scope == "train":
-        scalings = over_rows(clips.x, [train for train, _ in splits], e.scale_floor)
+        scalings = over_rows(clips.x, [train for train, _ in splits], e.data.scale_floor)
     else:
         scalings = identity(len(splits), clips.x.shape[1])
     fold = Fold(
@@ -113,7 +113,7 @@ class FineTuning:
         self.plan, self.head = plan, head
         e = plan.experiment
         self._probe = emotion_distances.probe_rows(plan.target.label, plan.target.speaker)
-        self.trial = trials.make_fine_tuning_trial(plan.spec(head), e.losses, e.steps)
+        self.trial = trials.make_fine_tuning_trial(plan.spec(head), e.protocol.losses, e.protocol.steps)
         params = jax.tree.map(
             lambda leaf: leaf[None], siamese.init(plan.spec(head).network, plan.keys(0, 1)[0], self._width)
         )
@@ -122,7 +122,7 @@ class FineTuning:
         for size in map(self._padded, n_speakers):
             if size not in self._programs:
                 few_shot = self._few_shot(np.zeros((1, size), np.int32), 0, identity(1, self._width))
-                chunk = vectorize.chunk_size(len(e.frozen) * e.n_draws, self._floats(size))
+                chunk = vectorize.chunk_size(len(e.protocol.frozen) * e.protocol.n_draws, self._floats(size))
                 program = vectorize.TrialProgram(self.trial, (0, 0, None, None, None), chunk)
                 self._programs[size] = executor.submit(
                     program.prepare, params, few_shot, target, self._probe, np.int32(0)
@@ -133,12 +133,12 @@ class FineTuning:
         return self.plan.target.full_table.features.shape[1]
 
     def _padded(self, n_speakers: int) -> int:
-        step = self.plan.experiment.pad_speakers
-        return -(-n_speakers // step) * step * len(self.plan.experiment.emotions)
+        step = self.plan.experiment.protocol.pad_speakers
+        return -(-n_speakers // step) * step * len(self.plan.experiment.data.emotions)
 
     def _floats(self, size: int) -> float:
         return 8.0 * size * size + len(self.plan.target) * (
-            2 * size + 2 * self._width + sum(self.plan.experiment.encoder_widths)
+            2 * size + 2 * self._width + sum(self.plan.experiment.network.encoder_widths)
         )
 
     @staticmethod
@@ -155,9 +155,9 @@ class FineTuning:
         support = plan.draws.support(n_speakers)
         padding = self._padded(n_speakers) - support.shape[1]
         few_shot = self._few_shot(support, padding, plan.support_scaling(target, scope, n_speakers))
-        every = jax.tree.map(lambda leaf: np.tile(leaf, (len(e.frozen),) + (1,) * (leaf.ndim - 1)), few_shot)
-        every = every._replace(frozen=np.repeat(np.array(e.frozen, np.int32), e.n_draws))
-        starts = jax.tree.map(lambda leaf: leaf[np.tile(plan.seed_of_draw, len(e.frozen))], params)
+        every = jax.tree.map(lambda leaf: np.tile(leaf, (len(e.protocol.frozen),) + (1,) * (leaf.ndim - 1)), few_shot)
+        every = every._replace(frozen=np.repeat(np.array(e.protocol.frozen, np.int32), e.protocol.n_draws))
+        starts = jax.tree.map(lambda leaf: leaf[np.tile(plan.seed_of_draw, len(e.protocol.frozen))], params)
         return starts, every, target, self._probe
 
     def run(self, plan: Plan, n_speakers: int, scope: str, params: Params, on_done: OnDone) -> xr.Dataset:
@@ -169,9 +169,9 @@ class FineTuning:
         """
         e = plan.experiment
         arguments = self.arguments(plan, n_speakers, scope, params)
-        shape = (len(e.frozen), e.n_draws)
+        shape = (len(e.protocol.frozen), e.protocol.n_draws)
         program = interrupt.result(self._programs[self._padded(n_speakers)])
-        results = [program(*arguments, np.int32(i), on_chunk=on_done) for i in range(len(e.losses))]
+        results = [program(*arguments, np.int32(i), on_chunk=on_done) for i in range(len(e.protocol.losses))]
         stacked = jax.tree.map(lambda *leaves: np.stack([x.reshape(shape + x.shape[1:]) for x in leaves]), *results)
         dims = ("loss", "frozen", "draw")
         arrays: dict[str, Any] = {"predictions": ((*dims, "step", "clip"), stacked.predictions)}
@@ -182,13 +182,13 @@ class FineTuning:
             "support": (("draw", "labelled"), plan.draws.support(n_speakers).astype(np.int32)),
         }
         arrays |= {"seed_of_draw": ("draw", plan.seed_of_draw.astype(np.int32))}
-        coords = {"loss": list(e.losses), "frozen": list(e.frozen), "step": list(e.steps)}
-        coords |= {"class": list(e.emotions), "other_class": list(e.emotions)}
+        coords = {"loss": list(e.protocol.losses), "frozen": list(e.protocol.frozen), "step": list(e.protocol.steps)}
+        coords |= {"class": list(e.data.emotions), "other_class": list(e.data.emotions)}
         return xr.Dataset(arrays, coords=coords)
 
 
 def _batch_floats(e: Experiment) -> float:
-    return 8.0 * e.batch_size**2 + 4 * sum(e.encoder_widths) * max(e.encoder_widths)
+    return 8.0 * e.training.batch_size**2 + 4 * sum(e.network.encoder_widths) * max(e.network.encoder_widths)
 
 
 def params_to_arrays(params: Params) -> dict[str, Any]:

@@ -9,10 +9,21 @@ from typing import Any
 
 import jax
 
+from siamese_jax.errors import InputError
 from siamese_jax.runtime import distributed
 
 VERSION = importlib.metadata.version("siamese_jax")
 """Of this package, as its metadata says."""
+
+
+def check_version(place: Path, found: Any) -> None:
+    """Raises InputError where `found`, the version that made a work directory, lays out its files otherwise."""
+    if str(found).split(".")[:2] != VERSION.split(".")[:2]:
+        raise InputError(
+            f"{place}: made by siamese_jax {found}, and this is {VERSION}, which keeps other files there; give a new "
+            "folder and run the experiment again, or use the version that made it"
+        )
+
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", "xarray")
 

@@ -16,8 +16,11 @@ from siamese_jax.report.paper import results
 @pytest.fixture(scope="module")
 def settings():
     given = rerun_config.get_config()
-    given.update({"n_draws": 3, "n_seeds": 2, "n_speakers": (2, 3), "frozen": (0, 2), "fixed_n_speakers": 2})
-    given.update({"steps": (0, 4), "fixed_steps": 4, "source_steps": 20, "losses": ("none",), "pad_speakers": 4})
+    given.protocol.update({"n_draws": 3, "n_seeds": 2, "n_speakers": (2, 3), "frozen": (0, 2)})
+    given.report.update({"fixed_n_speakers": 2})
+    given.protocol.update({"steps": (0, 4), "losses": ("none",), "pad_speakers": 4})
+    given.report.update({"fixed_steps": 4})
+    given.training.update({"source_steps": 20})
     return config.resolve(given)
 
 
@@ -45,4 +48,4 @@ def test_every_draw_of_a_seeds_plan_starts_from_that_seed(settings):
 @pytest.mark.parametrize("change", [{"frozen": (0,)}, {"n_speakers": (2,)}, {"n_draws": 1}, {"n_seeds": 1}])
 def test_a_factor_of_one_level_is_refused(settings, change, tmp_path):
     with pytest.raises(InputError, match="at least two"):
-        crossed.run(dataclasses.replace(settings, **change), tmp_path / "x")
+        crossed.run(settings.replace(**change), tmp_path / "x")

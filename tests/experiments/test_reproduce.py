@@ -23,7 +23,9 @@ from siamese_jax.stats.scoring import score
 @pytest.fixture(scope="module")
 def settings():
     given = smoke.get_config()
-    given.update({"source_steps": 20, "in_domain_steps": 10, "steps": (0, 4), "fixed_steps": 4})
+    given.training.update({"source_steps": 20, "in_domain_steps": 10})
+    given.protocol.update({"steps": (0, 4)})
+    given.report.update({"fixed_steps": 4})
     return config.resolve(given)
 
 
@@ -72,7 +74,7 @@ def test_rows_carry_every_field_and_cover_the_grid(settings, summary):
 
 
 def test_best_is_the_largest_cell_and_fixed_is_the_named_one(settings, summary):
-    for loss in settings.losses:
+    for loss in settings.protocol.losses:
         mine = [
             r for r in summary if (r["loss"], r["method"], r["split"], r["steps"]) == (loss, "fine_tuning", "paper", 4)
         ]
@@ -90,7 +92,7 @@ def test_scores_can_be_computed_again_from_the_labelled_arrays(folder, settings,
         speaker, support = arrays.speaker.values, arrays.support.values
         chosen = arrays.predictions.sel(loss="ratio", frozen=1, step=4)
         scores = {"paper": [], "speaker_disjoint": []}
-        for draw in range(settings.n_draws):
+        for draw in range(settings.protocol.n_draws):
             drawn = np.isin(np.arange(len(truth)), support[draw])
             tested = {"paper": ~drawn, "speaker_disjoint": ~np.isin(speaker, speaker[support[draw]])}
             for split, mask in tested.items():
@@ -122,7 +124,7 @@ def test_labelled_scores_are_those_of_the_rows(folder, settings, summary, tmp_pa
 def test_figure_2_has_a_panel_for_each_depth(settings, summary):
     figure = figure2.draw(settings, [rows.Row(**row) for row in summary])
     assert [axis.get_title() for axis in figure.axes] == ["0 frozen layers", "1 frozen layer"]
-    assert figure2.draw(dataclasses.replace(settings, scalings=("train",)), []) is None
+    assert figure2.draw(settings.replace(scalings=("train",)), []) is None
 
 
 def test_before_the_first_step_every_loss_and_depth_is_the_same(folder):
@@ -170,7 +172,7 @@ def test_a_second_run_gives_the_same_bits_and_an_interrupted_one_goes_on(setting
 
 def test_another_configuration_or_a_strange_folder_is_refused(settings, folder, tmp_path):
     with pytest.raises(InputError, match=r"another configuration \(n_draws: 3 there, 2 now\)"):
-        reproduce.run(dataclasses.replace(settings, n_draws=2), folder)
+        reproduce.run(settings.replace(n_draws=2), folder)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"holds files but no config\.json"):
         reproduce.run(settings, tmp_path)
@@ -204,7 +206,7 @@ def test_the_paper_stands_only_under_its_own_source(folder, settings):
 
 def test_too_many_speakers_is_an_error_before_anything_is_computed(settings, tmp_path):
     with pytest.raises(InputError, match="drawing 24 needs at least 25"):
-        reproduce.run(dataclasses.replace(settings, n_speakers=(4, 24)), tmp_path / "x")
+        reproduce.run(settings.replace(n_speakers=(4, 24)), tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
@@ -224,14 +226,16 @@ def test_a_table_of_ones_own_runs_with_every_scaling_and_both_heads(tmp_path):
             writer.writerow(["clip", "emotion", "speaker", "corpus"])
             writer.writerows(zip(table.clip, table.emotion, table.speaker, table.corpus))
         given[role], given[f"{role}_companion"] = str(tmp_path / f"{role}.csv"), str(tmp_path / f"{role}_labels.csv")
-    given.update({"n_speakers": (2,), "frozen": (0,), "steps": (3,), "fixed_steps": 3, "fixed_n_speakers": 2})
-    given.update({"scalings": ("speaker", "support", "source"), "heads": ("abs_difference", "extra_layer")})
-    given.update(
-        {"source_steps": 5, "in_domain_steps": 5, "encoder_widths": (8, 6, 4), "n_draws": 2, "pooling": "sum_log"}
-    )
+    given.protocol.update({"n_speakers": (2,), "frozen": (0,), "steps": (3,)})
+    given.report.update({"fixed_steps": 3, "fixed_n_speakers": 2})
+    given.data.update({"scalings": ("speaker", "support", "source")})
+    given.network.update({"heads": ("abs_difference", "extra_layer")})
+    given.training.update({"source_steps": 5, "in_domain_steps": 5})
+    given.network.update({"encoder_widths": (8, 6, 4)})
+    given.protocol.update({"n_draws": 2, "pooling": "sum_log"})
     found = reproduce.run(config.resolve(given), tmp_path / "run")
     tuned = {(r.head, r.scaling) for r in found.rows if r.method == "fine_tuning"}
-    assert tuned == {(head, scope) for head in given.heads for scope in given.scalings}
+    assert tuned == {(head, scope) for head in given.network.heads for scope in given.data.scalings}
     assert {r.scaling for r in found.rows if r.method == "idt"} == {"speaker", "train"}
     assert {r.scaling for r in found.rows if r.method == "oodt"} == {"speaker", "source"}
     # Without a source and a support set, either scope means the training speakers, in deed as in name.

@@ -1,6 +1,5 @@
 """Reruns: blocks that append, agree with a plain run, and keep the two kinds of uncertainty apart."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -18,8 +17,11 @@ from siamese_jax.report.paper import results
 @pytest.fixture(scope="module")
 def settings():
     given = rerun_config.get_config()
-    given.update({"n_draws": 4, "n_seeds": 3, "n_speakers": (2, 3), "fixed_n_speakers": 2, "source_steps": 20})
-    given.update({"steps": (0, 4), "fixed_steps": 4, "pad_speakers": 4, "alternatives": ("logistic_regression", "svm")})
+    given.protocol.update({"n_draws": 4, "n_seeds": 3, "n_speakers": (2, 3)})
+    given.report.update({"fixed_n_speakers": 2})
+    given.training.update({"source_steps": 20})
+    given.protocol.update({"steps": (0, 4), "pad_speakers": 4, "baselines": ("logistic_regression", "svm")})
+    given.report.update({"fixed_steps": 4})
     return config.resolve(given)
 
 
@@ -48,7 +50,7 @@ def test_asking_for_more_adds_blocks_and_changes_none(settings, ran):
 
 def test_draws_are_those_of_one_long_plan(settings, ran):
     source, target = reproduce.load(settings)
-    whole = Plan.make(dataclasses.replace(settings, n_draws=8), source, target)
+    whole = Plan.make(settings.replace(n_draws=8), source, target)
     with xr.open_dataset(blocks(ran)[1]) as second:
         np.testing.assert_array_equal(second.support.values, whole.draws.support(2)[4:])
         np.testing.assert_array_equal(second.seed_of_draw.values, [1, 2, 0, 1])
@@ -58,7 +60,7 @@ def test_counts_pooled_over_seeds_add_up_to_the_tested_clips(settings, ran):
     found = rerun.run(settings, ran, 8, 3)[0]
     counts = found.counts["paper"]
     assert counts.shape == (2, 3, 1, 2, 3, 24, 4, 4)
-    n_draws = found.plan.experiment.n_draws
+    n_draws = found.plan.experiment.protocol.n_draws
     tested = counts.sum(axis=(4, 5, 6, 7))
     # At 2 speakers 8 of 768 clips are drawn; the duplicate of a drawn clip is not tested either.
     assert (tested[0] <= n_draws * 760).all()
@@ -122,7 +124,7 @@ def test_what_does_not_hold_its_error_rate_is_not_offered(ran):
 
 
 def test_one_draw_is_honestly_not_computable(settings, tmp_path):
-    one = dataclasses.replace(settings, n_draws=1, n_seeds=1)
+    one = settings.replace(n_draws=1, n_seeds=1)
     rerun.run(one, tmp_path / "one", 1, 1)
     gain = json.loads((tmp_path / "one" / "claims.json").read_text())[0]["gains"][0]
     assert gain["over_draws"]["low"] is None
@@ -140,4 +142,4 @@ def test_bad_requests(settings, tmp_path):
     with pytest.raises(InputError, match="expected 1 or more"):
         rerun.run(settings, tmp_path / "x", 0, 0)
     with pytest.raises(InputError, match="not 'train'"):
-        rerun.run(dataclasses.replace(settings, scalings=("train",)), tmp_path / "x", 5, 0)
+        rerun.run(settings.replace(scalings=("train",)), tmp_path / "x", 5, 0)

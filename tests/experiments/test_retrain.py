@@ -17,7 +17,8 @@ from siamese_jax.report.paper import results
 @pytest.fixture(scope="module")
 def settings():
     given = rerun_config.get_config()
-    given.update({"n_draws": 2, "source_steps": 20, "in_domain_steps": 6})
+    given.protocol.update({"n_draws": 2})
+    given.training.update({"source_steps": 20, "in_domain_steps": 6})
     return config.resolve(given)
 
 
@@ -61,7 +62,7 @@ def test_trainings_are_those_of_a_plain_run_whatever_the_block(settings, tmp_pat
 
 
 def test_one_training_is_honestly_not_computable(settings, tmp_path):
-    one = dataclasses.replace(settings, n_draws=1)
+    one = settings.replace(n_draws=1)
     found = retrain.run(one, tmp_path / "one", "out_of_domain", 1)[0]
     assert found["sd"] is None
     assert found["uar"]["over_seeds"]["low"] is None
@@ -75,4 +76,4 @@ def test_bad_requests(settings, tmp_path):
     with pytest.raises(InputError, match="0 trainings"):
         retrain.run(settings, tmp_path / "x", "in_domain", 0)
     with pytest.raises(InputError, match="no source to train on"):
-        retrain.run(dataclasses.replace(settings, scalings=("train",)), tmp_path / "x", "out_of_domain", 2)
+        retrain.run(settings.replace(scalings=("train",)), tmp_path / "x", "out_of_domain", 2)

@@ -1,6 +1,5 @@
 """A work directory: one run at a time, finished trials kept, and clear words where the disk will not do."""
 
-import dataclasses
 import os
 import resource
 import shutil
@@ -105,7 +104,7 @@ def test_a_second_run_is_refused_and_a_reader_is_not(tmp_path):
 def test_a_refused_configuration_leaves_the_folder_unlocked(tmp_path):
     with opened(tmp_path):
         pass
-    other = dataclasses.replace(EXPERIMENT, n_draws=2)
+    other = EXPERIMENT.replace(n_draws=2)
     with pytest.raises(InputError, match="another configuration"):
         opened(tmp_path, other)
     assert names(tmp_path) == ["config.json"]
@@ -113,7 +112,7 @@ def test_a_refused_configuration_leaves_the_folder_unlocked(tmp_path):
 
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
     stop(tmp_path / "one")
-    other = dataclasses.replace(EXPERIMENT, n_draws=2)
+    other = EXPERIMENT.replace(n_draws=2)
     with opened(tmp_path / "two", other):
         shutil.copytree(tmp_path / "one" / "checkpoints", tmp_path / "two" / "checkpoints")
     with opened(tmp_path / "two", other) as work:

@@ -25,25 +25,30 @@ def test_every_shipped_configuration_resolves_and_says_its_command(name):
 
 
 def changed(**values):
-    return ConfigDict({**reproduce.get_config().to_dict(), **values})
+    given = reproduce.get_config().to_dict()
+    for name, value in values.items():
+        given[config.GROUP_OF[name]][name] = value
+    return ConfigDict(given)
 
 
 def test_an_unknown_key_is_an_error_that_suggests_the_nearest():
     with pytest.raises(InputError, match="'n_draw' is unknown; did you mean 'n_draws'"):
-        config.resolve(changed(n_draw=3))
+        config.resolve(ConfigDict({**changed().to_dict(), "protocol": {**changed().protocol.to_dict(), "n_draw": 3}}))
+    with pytest.raises(InputError, match="config key 'protocols' is unknown; did you mean 'protocol'"):
+        config.resolve(ConfigDict({**changed().to_dict(), "protocols": {}}))
 
 
 def test_a_missing_key_is_named():
     given = reproduce.get_config()
-    del given["pooling"]
-    with pytest.raises(InputError, match="lacks pooling"):
+    del given.protocol["pooling"]
+    with pytest.raises(InputError, match=r"config\.protocol lacks pooling"):
         config.resolve(given)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"n_draws": 0}, "config.n_draws is 0"),
+        ({"n_draws": 0}, "config.protocol.n_draws is 0"),
         ({"n_draws": 1.5}, "expected int"),
         ({"n_draws": True}, "expected int"),
         ({"heads": ("cosine",)}, "expected one of abs_difference, extra_layer"),
@@ -53,8 +58,8 @@ def test_a_missing_key_is_named():
         ({"steps": (0,)}, "the last at least 1"),
         ({"frozen": (0, 4)}, "0 to 3 encoder layers"),
         ({"batch_size": 30}, "multiple of the 4 emotions"),
-        ({"fixed_steps": 30}, "config.fixed_steps holds 30"),
-        ({"emotions": ("anger", "joy")}, "config.emotions holds 'joy'"),
+        ({"fixed_steps": 30}, "config.report.fixed_steps holds 30"),
+        ({"emotions": ("anger", "joy")}, "config.data.emotions holds 'joy'"),
         ({"level": 95.0}, "share between 0 and 1"),
         ({"learning_rate": -1.0}, "positive"),
         ({"n_speakers": (0, 2)}, "at least 1"),
@@ -67,4 +72,18 @@ def test_bad_values_are_named_with_what_was_expected(values, message):
 
 
 def test_whole_numbers_serve_as_rates():
-    assert config.resolve(changed(clip_norm=2)).clip_norm == 2.0
+    assert config.resolve(changed(clip_norm=2)).training.clip_norm == 2.0
+
+
+def test_a_changed_experiment_is_checked_too():
+    experiment = config.resolve(changed())
+    other = experiment.replace(n_draws=3, source="mine.npz")
+    assert (other.protocol.n_draws, other.data.source, other.network) == (3, "mine.npz", experiment.network)
+    with pytest.raises(InputError, match=r"config\.protocol\.n_draws is 0"):
+        experiment.replace(n_draws=0)
+
+
+def test_the_new_place_of_a_flat_field_is_known():
+    assert config.new_place("n_draws") == "protocol.n_draws"
+    assert config.new_place("alternatives") == "protocol.baselines"
+    assert config.new_place("colour") is None

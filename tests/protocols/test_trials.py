@@ -235,8 +235,11 @@ def test_chunks_fit_the_budget_and_are_of_nearly_equal_size():
 def test_the_fast_form_has_the_mean_uar_of_the_plain_one_over_200_draws():
     """In float32 single trials drift apart (Adam amplifies rounding), their mean does not."""
     given = rerun_config.get_config()
-    given.update({"n_draws": 200, "n_seeds": 10, "n_speakers": (2,), "fixed_n_speakers": 2, "losses": ("ratio",)})
-    given.update({"steps": (100,), "fixed_steps": 100, "source_steps": 300})
+    given.protocol.update({"n_draws": 200, "n_seeds": 10, "n_speakers": (2,), "losses": ("ratio",)})
+    given.report.update({"fixed_n_speakers": 2})
+    given.protocol.update({"steps": (100,)})
+    given.report.update({"fixed_steps": 100})
+    given.training.update({"source_steps": 300})
     settings = config.resolve(given)
     plan = Plan.make(settings, *reproduce.load(settings))
     spec = plan.spec("abs_difference")

@@ -37,10 +37,13 @@ def hostile_table(role, seed, sex):
 
 def settings_for(folder, **changes):
     given = smoke.get_config()
-    given.update({"source": str(folder / "source.npz"), "target": str(folder / "target.npz")})
-    given.update({"steps": (0, 2, 4), "fixed_steps": 4, "source_steps": 20, "in_domain_steps": 5})
-    given.update({"encoder_widths": (8, 6, 4), "n_draws": 4, "n_seeds": 2, **changes})
-    return config.resolve(given)
+    given.data.update({"source": str(folder / "source.npz"), "target": str(folder / "target.npz")})
+    given.protocol.update({"steps": (0, 2, 4)})
+    given.report.update({"fixed_steps": 4})
+    given.training.update({"source_steps": 20, "in_domain_steps": 5})
+    given.network.update({"encoder_widths": (8, 6, 4)})
+    given.protocol.update({"n_draws": 4, "n_seeds": 2})
+    return config.resolve(given).replace(**changes)
 
 
 @pytest.fixture(scope="session")

@@ -192,7 +192,7 @@ def test_the_example_is_the_run_s_own_first_draw_and_is_kept(run, setting, repor
     assert (example.agreement.values[1:] >= 0.98).all()
     # D_s of the labelled clips, from the kept embeddings, is what the run logged.
     rows, label = arrays.support.values[0], run.target.label
-    for loss in run.experiment.losses:
+    for loss in run.experiment.protocol.losses:
         x = example.embedding.sel(state=loss).values[rows].astype(np.float64)
         gap = np.sqrt(((x[:, None] - x[None]) ** 2).sum(axis=-1))
         same = (label[rows][:, None] == label[rows][None]) & ~np.eye(len(rows), dtype=bool)

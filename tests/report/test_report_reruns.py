@@ -1,6 +1,5 @@
 """Reruns, repeated trainings, crossings and several sources on one page."""
 
-import dataclasses
 import json
 import shutil
 
@@ -19,12 +18,12 @@ from siamese_jax.report.sections import reruns
 @pytest.fixture(scope="module")
 def folders(table_folder):
     """One folder of each kind, small."""
-    e = settings_for(table_folder, n_draws=4, n_seeds=2, alternatives=("logistic_regression",))
+    e = settings_for(table_folder, n_draws=4, n_seeds=2, baselines=("logistic_regression",))
     kept = table_folder / "reruns"
     rerun.run(e, kept / "draws", 8, 4)
     crossed.run(e, kept / "crossed")
     for protocol in retrain.PROTOCOLS:
-        retrain.run(dataclasses.replace(e, n_draws=2), kept / protocol, protocol, 2)
+        retrain.run(e.replace(n_draws=2), kept / protocol, protocol, 2)
     return [kept / name for name in ("draws", "crossed", *retrain.PROTOCOLS)]
 
 
@@ -87,7 +86,7 @@ def test_a_damaged_or_unfinished_rerun_is_named(folders, tmp_path):
 def test_two_sources_are_compared_with_the_frozen_layers(workdir, table_folder, tmp_path):
     e = settings_for(table_folder, n_draws=4, n_seeds=2)
     # The target serves as a second source: what counts here is that the tables differ.
-    other = dataclasses.replace(e, source=e.target)
+    other = e.replace(source=e.data.target)
     reproduce.run(other, table_folder / "second_source")
     document = page.write([workdir, table_folder / "second_source"], tmp_path / "both.html", [])
     section = next(s for s in document.sections if s.title.startswith("The source, or"))

@@ -31,7 +31,7 @@ def test_a_finished_folder_is_read_whole(workdir):
     run = reproduction.load(workdir, "run")
     assert run.missing == run.missing_source == ""
     assert run.notes == ()
-    assert run.experiment.n_draws == 4
+    assert run.experiment.protocol.n_draws == 4
     assert reproduction.settings(run.experiment) == [reproduction.Setting("abs_difference", "corpus")]
     with run.fine_tuning("abs_difference", "corpus", 4) as arrays:
         first = arrays.predictions.values
@@ -82,10 +82,11 @@ def test_files_that_are_not_what_they_should_be(copy):
         with pytest.raises(InputError, match=message):
             reproduction.load(copy, "copy")
     (copy / "summary.json").write_text(good)
-    change(copy / "config.json", n_draws="many")
-    with pytest.raises(InputError, match=r"config\.json: config\.n_draws holds 'many'"):
+    protocol = json.loads((copy / "config.json").read_text())["protocol"]
+    change(copy / "config.json", protocol={**protocol, "n_draws": "many"})
+    with pytest.raises(InputError, match=r"config\.json: config\.protocol\.n_draws holds 'many'"):
         reproduction.load(copy, "copy")
-    change(copy / "config.json", n_draws=4, colour="red")
+    change(copy / "config.json", protocol=protocol, colour="red")
     with pytest.raises(InputError, match=r"holds colour, unknown to siamese_jax"):
         reproduction.load(copy, "copy")
 
@@ -96,23 +97,21 @@ def test_another_kind_of_run_is_refused(copy):
         reproduction.load(copy, "copy")
 
 
-def test_an_older_configuration_is_completed_from_its_arrays_and_says_so(copy):
-    found = json.loads((copy / "config.json").read_text())
-    kept = found.pop("n_in_domain_seeds")
-    (copy / "config.json").write_text(json.dumps(found))
-    run = reproduction.load(copy, "copy")
-    assert run.experiment.n_in_domain_seeds == kept
-    assert "lacks n_in_domain_seeds" in run.notes[0]
+@pytest.mark.parametrize("version", ["0.1.0", "9.0.0", None])
+def test_the_work_directory_of_another_version_is_refused_by_its_version(copy, version):
+    change(copy / "config.json", version=version)
+    with pytest.raises(InputError, match=rf"made by siamese_jax {version}, .* run the experiment again"):
+        reproduction.load(copy, "copy")
 
 
 def test_mixed_versions_are_flagged(copy, workdir):
-    change(copy / "config.json", version="0.0.9")
+    change(copy / "config.json", version="0.2.99")
     assert "results of two versions are mixed" in reproduction.load(copy, "copy").notes[0]
-    change(copy / "provenance.json", siamese_jax="0.0.9", packages={"jax": "0.1"})
+    change(copy / "provenance.json", siamese_jax="0.2.99", packages={"jax": "0.1"})
     other = reproduction.load(copy, "copy")
     assert f"reported by {VERSION}" in other.notes[0]
     alerts = [block.text for block in compare.warnings([reproduction.load(workdir, "run"), other])]
-    assert any("Mixed versions (siamese_jax)" in text and "copy: 0.0.9" in text for text in alerts)
+    assert any("Mixed versions (siamese_jax)" in text and "copy: 0.2.99" in text for text in alerts)
     assert any("Mixed versions (jax): " in text for text in alerts)
     assert list(compare.warnings([other, other])) == []
 
@@ -120,7 +119,8 @@ def test_mixed_versions_are_flagged(copy, workdir):
 def test_without_its_tables_a_report_leaves_out_what_needs_them_and_says_so(copy, tmp_path):
     change(copy / "config.json", tables={"source": "0", "target": "0"})
     assert "target.npz is not the one that the run read" in reproduction.load(copy, "copy").missing
-    change(copy / "config.json", target=str(tmp_path / "gone.npz"))
+    data = json.loads((copy / "config.json").read_text())["data"]
+    change(copy / "config.json", data={**data, "target": str(tmp_path / "gone.npz")})
     document = page.write([copy], tmp_path / "report.html", [])
     assert "cannot be read any more" in reproduction.load(copy, "copy").missing
     alerts = [b.text for section in document.sections for b in section.blocks if isinstance(b, Alert)]

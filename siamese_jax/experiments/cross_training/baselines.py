@@ -59,12 +59,13 @@ class System:
 
 def every(e: CrossTraining, corpora: Sequence[str]) -> list[System]:
     """All systems on features: in domain, and source only from each other corpus."""
-    methods = [("siamese", head) for head in e.features.heads] + [(name, "") for name in e.features.alternatives]  # type: ignore[attr-defined]
+    methods = [("siamese", head) for head in e.features.network.heads]
+    methods += [(name, "") for name in e.features.protocol.baselines]
     return [
         System(target, method, source, scope, head)
         for target in corpora
         for source in [target, *(name for name in corpora if name != target)]
-        for scope in e.features.scalings  # type: ignore[attr-defined]
+        for scope in e.features.data.scalings
         for method, head in methods
         if not (scope == "train" and source != target)
     ]
@@ -114,10 +115,10 @@ def _siamese(plan: Plan, system: System, folds: Sequence[Split], shown: Bars) ->
     e, title = plan.experiment, f"Siamese on {system.target}, from {system.source}"
     start = time.perf_counter()
     if system.in_domain:
-        n_runs, reference = e.n_in_domain_seeds, max(len(train) for train, _ in folds)
+        n_runs, reference = e.protocol.n_in_domain_seeds, max(len(train) for train, _ in folds)
         found = stages.in_domain(plan, system.head, system.scope, folds, shown.start(title, n_runs * len(folds)))
     else:
-        n_runs, reference = e.n_seeds, len(plan.source)
+        n_runs, reference = e.protocol.n_seeds, len(plan.source)
         trained = stages.source_training(plan, system.head, system.scope, shown.start(title, n_runs))
         scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, system.scope)
         params = stages.params_from_arrays(trained)

@@ -18,34 +18,17 @@ from siamese_jax.features.images import VIEWS, ImageConfig
 from siamese_jax.features.segments import SegmentConfig
 from siamese_jax.models.embedding_classifiers import DECISIONS
 from siamese_jax.models.facenet import FaceNetConfig
-from siamese_jax.protocols import config
-from siamese_jax.protocols.config import Experiment
+from siamese_jax.protocols.config import Experiment, check
 from siamese_jax.runtime.config_dict import record
-from siamese_jax.training.facenet.config import TrainConfig
+from siamese_jax.training.facenet.config import Learning, TrainConfig
 
 EXAMPLE = "configs/facenet.py"
 PROJECTIONS = ("tsne", "pca")
 CORPUS_NAME = re.compile(r"[A-Za-z0-9_]+")
 """What a corpus may be called: its name is a part of file names."""
 
-_FEATURES = (
-    "scalings", "scale_floor", "encoder_widths", "heads", "head_width", "n_seeds", "n_in_domain_seeds", "source_steps",
-    "in_domain_steps", "batch_size", "learning_rate", "pair_weighting", "pairs_within", "pooling", "alternatives",
-)  # fmt: skip
-FeatureSystems = dataclasses.make_dataclass(
-    "FeatureSystems", [(f.name, f.type) for f in dataclasses.fields(Experiment) if f.name in _FEATURES], frozen=True
-)
-"""What the systems on 64 features need of `config.Experiment`: all but its few-shot draws."""
-
-_NO_FEW_SHOT = {
-    "losses": ("none",), "frozen": (0,), "n_speakers": (1,), "steps": (1,), "n_draws": 1, "second_learning_rate": 1.0,
-    "clip_norm": 1.0, "pad_speakers": 1, "fixed_frozen": 0, "fixed_n_speakers": 1, "fixed_steps": 1,
-}  # fmt: skip
-
-_SHARED = ("view", "segments", "images", "network", "augment")
-_LEARNING = [(field.name, field.type) for field in dataclasses.fields(TrainConfig) if field.name not in _SHARED]
-Learning = dataclasses.make_dataclass("Learning", _LEARNING, frozen=True)
-"""What pre-training and fine-tuning may do differently: the fields of `TrainConfig` that are not shared by both."""
+SHARED = ("segments", "images", "network", "augment")
+"""The groups that pre-training and fine-tuning share."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +67,8 @@ class CrossTraining:
       decision: of an utterance, see `decision`; the others are kept beside it. `neighbours`: of that decision.
       keep_weights: whether each fold's network is written to weights/.
       projection: of the embeddings, "tsne" or "pca".
-      features: the Siamese network and the classifiers on 64 features, on the same folds, see `Experiment`.
+      features: the Siamese network and the classifiers on 64 features, on the same folds. Of this experiment the
+        corpora, the emotions, the level and the seed are those of the cross-training, and nothing is fine-tuned.
       level: of the intervals.
       seed: of all random numbers.
     """
@@ -101,13 +85,13 @@ class CrossTraining:
     images: ImageConfig
     network: FaceNetConfig
     augment: AugmentConfig
-    pretraining: Learning  # type: ignore[valid-type]
-    fine_tuning: Learning  # type: ignore[valid-type]
+    pretraining: Learning
+    fine_tuning: Learning
     decision: str
     neighbours: int
     keep_weights: bool
     projection: str
-    features: FeatureSystems  # type: ignore[valid-type]
+    features: Experiment
     level: float
     seed: int
 
@@ -127,16 +111,14 @@ class CrossTraining:
 
     def train_config(self, stage: str, view: str) -> TrainConfig:
         """The training of a stage, "pretraining" or "fine_tuning", on one view."""
-        shared = {name: getattr(self, name) for name in _SHARED if name != "view"}
-        learning = getattr(self, stage)
-        return TrainConfig(view=view, **shared, **{name: getattr(learning, name) for name, _ in _LEARNING})
+        shared = {name: getattr(self, name) for name in SHARED}
+        return TrainConfig(view=view, **shared, **vars(getattr(self, stage)))
 
     def feature_experiment(self, source: str, target: str, emotions: Sequence[str]) -> Experiment:
-        """The experiment on 64 features from one corpus to another; its few-shot part is empty."""
-        own = {name: getattr(self.features, name) for name in _FEATURES}
-        tables = {f"{role}_{what}": "" for role in ("source", "target") for what in ("corpus", "companion")}
-        own |= {"source": source, "target": target, "emotions": tuple(emotions), "level": self.level, "seed": self.seed}
-        return config.resolve(ConfigDict({**own, **tables, **_NO_FEW_SHOT}))
+        """The experiment on 64 features from one corpus to another."""
+        return self.features.replace(
+            source=source, target=target, emotions=tuple(emotions), level=self.level, seed=self.seed
+        )
 
 
 def with_audio(given: ConfigDict, places: Sequence[str]) -> ConfigDict:
@@ -200,6 +182,7 @@ def _check(e: CrossTraining) -> None:
     for stage in ("pretraining", "fine_tuning"):
         for view in e.views:
             e.train_config(stage, view)
+    check(e.features, "config.features")
     e.feature_experiment("source", "target", e.emotions or EMOTIONS[:2])
 
 

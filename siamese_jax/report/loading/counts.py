@@ -79,7 +79,7 @@ def tuned(
 def fixed_cell(loaded: Loaded, setting: Setting, split: str) -> list[Counted]:
     """The cell that the configuration names, one entry a loss."""
     e = loaded.experiment
-    counts, _ = tuned(loaded, setting, e.fixed_n_speakers, e.fixed_frozen, e.fixed_steps, split)
+    counts, _ = tuned(loaded, setting, e.report.fixed_n_speakers, e.report.fixed_frozen, e.report.fixed_steps, split)
     return [Counted(loss, SHORT_NAMES[loss], found, "draws") for loss, found in counts.items()]
 
 
@@ -100,10 +100,10 @@ def references(loaded: Loaded, setting: Setting) -> list[Counted]:
 def few_shot(loaded: Loaded, setting: Setting, split: str) -> dict[str, np.ndarray]:
     """Counts [D, S, C, C] of each classifier on source and target clips, at the fixed number of speakers."""
     e, target = loaded.experiment, _target(loaded)
-    with loaded.fine_tuning(setting.head, setting.scope, e.fixed_n_speakers) as arrays:
+    with loaded.fine_tuning(setting.head, setting.scope, e.report.fixed_n_speakers) as arrays:
         mask = masks(target, arrays, split)
     with loaded.arrays(f"alternatives/{setting.scope}") as arrays:
-        found = arrays.few_shot.sel(data="source+target", n_speakers=e.fixed_n_speakers)
+        found = arrays.few_shot.sel(data="source+target", n_speakers=e.report.fixed_n_speakers)
         return {
             CLASSIFIER_NAMES[method]: by_speaker(target, found.sel({"method": method}).values, mask)
             for method in found.method.values.tolist()
@@ -119,5 +119,5 @@ def _target(loaded: Loaded) -> Dataset:
 def cell_name(loaded: Loaded) -> str:
     """The fixed cell in words."""
     e = loaded.experiment
-    layers = "no frozen layer" if e.fixed_frozen == 0 else f"{e.fixed_frozen} frozen layers"
-    return f"{layers}, {e.fixed_n_speakers} target speakers, {e.fixed_steps} steps"
+    layers = "no frozen layer" if e.report.fixed_frozen == 0 else f"{e.report.fixed_frozen} frozen layers"
+    return f"{layers}, {e.report.fixed_n_speakers} target speakers, {e.report.fixed_steps} steps"

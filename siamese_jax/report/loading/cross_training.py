@@ -10,7 +10,7 @@ from siamese_jax.errors import InputError
 from siamese_jax.experiments.cross_training.config import CORPUS_NAME
 from siamese_jax.experiments.cross_training.records import Difference, Row
 from siamese_jax.report.loading.workdir import NOT_FINISHED, read_json
-from siamese_jax.runtime.provenance import VERSION
+from siamese_jax.runtime.provenance import VERSION, check_version
 
 KIND = "facenet"
 """The kind of run, as config.json names it."""
@@ -65,6 +65,7 @@ def load(path: str | Path, label: str) -> Matrix:
     """Reads a work directory. Raises InputError where a file is missing or damaged, or nothing has finished yet."""
     path = Path(path)
     config = read_json(path / "config.json", dict)
+    check_version(path, config.get("version"))
     described = read_json(path / "corpora.json", dict)
     rows = _records(path / "summary.json", Row)
     if not rows:

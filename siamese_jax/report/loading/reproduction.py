@@ -52,7 +52,7 @@ class Setting:
 
 def settings(e: Experiment) -> list[Setting]:
     """The settings of an experiment in which something was fine-tuned."""
-    return [Setting(head, scope) for head in e.heads for scope in e.scalings if scope != "train"]
+    return [Setting(head, scope) for head in e.network.heads for scope in e.data.scalings if scope != "train"]
 
 
 def load(path: str | Path, label: str) -> Loaded:

@@ -15,7 +15,7 @@ from siamese_jax.errors import InputError
 from siamese_jax.experiments.reproduce import digests
 from siamese_jax.protocols import config
 from siamese_jax.protocols.config import Experiment
-from siamese_jax.runtime.provenance import VERSION
+from siamese_jax.runtime.provenance import VERSION, check_version
 
 NOT_FINISHED = "the run has not finished. Run the command that made this folder again; it goes on where it stopped"
 
@@ -84,7 +84,7 @@ def fields(path: str | Path, label: str) -> dict[str, Any]:
     kind = kind_of(path)
     notes: list[str] = []
     raw = read_json(path / "config.json", dict)
-    experiment = _experiment(path, dict(raw), notes)
+    experiment = _experiment(path, raw)
     if not (path / "arrays").is_dir():
         raise InputError(f"{path / 'arrays'}: not there; {NOT_FINISHED}")
     provenance = read_json(path / "provenance.json", dict)
@@ -120,17 +120,12 @@ def read_json(file: Path, expected: type) -> Any:
 
 def experiment_of(path: Path) -> Experiment:
     """The configuration of a work directory. Raises InputError where it does not fit this version."""
-    return _experiment(path, dict(read_json(path / "config.json", dict)), [])
+    return _experiment(path, read_json(path / "config.json", dict))
 
 
-def _experiment(path: Path, raw: dict[str, Any], notes: list[str]) -> Experiment:
-    """The configuration; adds a note where an older version left out what the arrays still tell."""
-    if "n_in_domain_seeds" not in raw and "heads" in raw and "scalings" in raw:
-        file = path / "arrays" / str(raw["heads"][0]) / str(raw["scalings"][0]) / "in_domain.nc"
-        if file.exists():
-            with xr.open_dataset(file, engine="h5netcdf") as arrays:
-                raw["n_in_domain_seeds"] = int(arrays.sizes["seed"])
-            notes.append("Its config.json, of an older version, lacks n_in_domain_seeds; read from the arrays instead.")
+def _experiment(path: Path, raw: dict[str, Any]) -> Experiment:
+    """The configuration of config.json."""
+    check_version(path, raw.get("version"))
     known = typing.get_type_hints(Experiment)
     settings = {key: value for key, value in raw.items() if key not in ("tables", "version", "kind")}
     unknown = sorted(set(settings) - set(known))
@@ -140,13 +135,9 @@ def _experiment(path: Path, raw: dict[str, Any], notes: list[str]) -> Experiment
             "report it with the version that made it, or run the experiment again"
         )
     try:
-        return config.resolve(ConfigDict({key: _frozen(value) for key, value in settings.items()}))
+        return config.resolve(ConfigDict(settings))
     except InputError as error:
         raise InputError(f"{path / 'config.json'}: {error}; run the experiment again with this version") from error
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _tables(e: Experiment, kept: dict[str, str]) -> tuple[Dataset | None, Dataset | None, dict[str, str]]:
@@ -154,11 +145,11 @@ def _tables(e: Experiment, kept: dict[str, str]) -> tuple[Dataset | None, Datase
     found: dict[str, Dataset] = {}
     missing = {"source": "", "target": ""}
     for role, table, corpus, companion in (
-        ("source", e.source, e.source_corpus, e.source_companion),
-        ("target", e.target, e.target_corpus, e.target_companion),
+        ("source", e.data.source, e.data.source_corpus, e.data.source_companion),
+        ("target", e.data.target, e.data.target_corpus, e.data.target_companion),
     ):
         try:
-            dataset = datasets.load(table, corpus, companion, e.emotions)
+            dataset = datasets.load(table, corpus, companion, e.data.emotions)
         except (InputError, OSError) as error:
             missing[role] = f"the {role} table cannot be read any more ({error})"
             continue

@@ -34,13 +34,13 @@ def write(e: Experiment, rows: list[Row], folder: Path) -> None:
 
 def draw(e: Experiment, rows: list[Row]) -> Figure | None:
     """The figure: a row of panels for each head and scaling scope; None where nothing was fine-tuned."""
-    settings = [(head, scope) for head in e.heads for scope in e.scalings if scope != "train"]
+    settings = [(head, scope) for head in e.network.heads for scope in e.data.scalings if scope != "train"]
     if not settings:
         return None
-    figure = Figure(figsize=(3.3 * len(e.frozen), 3.2 * len(settings) + 1.0), layout="constrained")
-    axes = figure.subplots(len(settings), len(e.frozen), sharex=True, sharey=True, squeeze=False)
+    figure = Figure(figsize=(3.3 * len(e.protocol.frozen), 3.2 * len(settings) + 1.0), layout="constrained")
+    axes = figure.subplots(len(settings), len(e.protocol.frozen), sharex=True, sharey=True, squeeze=False)
     for i, (head, scope) in enumerate(settings):
-        for j, frozen in enumerate(e.frozen):
+        for j, frozen in enumerate(e.protocol.frozen):
             _panel(axes[i][j], e, rows, head, scope, frozen)
             axes[i][j].set_title(
                 f"{frozen} frozen {'layer' if frozen == 1 else 'layers'}"
@@ -79,7 +79,7 @@ def panel(e: Experiment, rows: list[Row], head: str, scope: str, frozen: int) ->
 def _drawn(row: Row, head: str, scope: str, e: Experiment) -> bool:
     """Whether a cell of the paper's split stands in some panel of a setting."""
     if row.method == "fine_tuning":
-        return (row.head, row.scaling, row.steps) == (head, scope, e.fixed_steps)
+        return (row.head, row.scaling, row.steps) == (head, scope, e.report.fixed_steps)
     if row.method in ("oodt", "idt"):
         return row.head == head
     return (row.data, row.scaling) == ("source+target", scope)
@@ -90,20 +90,20 @@ def _title(e: Experiment, rows: list[Row], settings: list[tuple[str, str]]) -> s
     # A corpus may have any name; a dollar sign would start mathematics.
     corpora = f"{rows[0].source} to {rows[0].target}".replace("$", r"\$")
     return (
-        f"{corpora}{what}: mean of {e.n_draws} draws at {e.fixed_steps} steps, "
-        f"bars {100 * e.level:g} % t interval over draws"
+        f"{corpora}{what}: mean of {e.protocol.n_draws} draws at {e.report.fixed_steps} steps, "
+        f"bars {100 * e.report.level:g} % t interval over draws"
     )
 
 
 def _panel(axis: Any, e: Experiment, rows: list[Row], head: str, scope: str, frozen: int) -> None:
     cells = [r for r in rows if r.selection == "cell" and r.split == "paper" and r.uar_mean is not None]
     lines = []
-    for loss in e.losses:
+    for loss in e.protocol.losses:
         color, marker, dashes, label = STYLES[loss]
         found = [r for r in cells if r.method == "fine_tuning" and (r.head, r.scaling, r.loss) == (head, scope, loss)
-                 and (r.frozen, r.steps) == (frozen, e.fixed_steps)]  # fmt: skip
+                 and (r.frozen, r.steps) == (frozen, e.report.fixed_steps)]  # fmt: skip
         lines.append((found, color, marker, dashes, label))
-    for method in e.alternatives:
+    for method in e.protocol.baselines:
         color, marker, dashes = CLASSIFIER_STYLES[method]
         found = [r for r in cells if (r.method, r.data, r.scaling) == (method, "source+target", scope)]
         lines.append((found, color, marker, dashes, f"{CLASSIFIER_NAMES[method]}, source + target"))
@@ -114,7 +114,7 @@ def _panel(axis: Any, e: Experiment, rows: list[Row], head: str, scope: str, fro
         level = [r for r in cells if r.method == method and r.head == head]
         if level:
             axis.axhline(level[0].uar_mean, color="black", linewidth=0.8, linestyle=style, label=text)
-    axis.set_xticks(e.n_speakers)
+    axis.set_xticks(e.protocol.n_speakers)
     axis.grid(axis="y", linewidth=0.3)
     axis.tick_params(labelsize=8)
 

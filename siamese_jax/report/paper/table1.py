@@ -48,8 +48,8 @@ def markdown(e: Experiment, rows: list[Row], optimism: list[dict[str, Any]]) -> 
     source, target = rows[0].source, rows[0].target
     parts = [f"# {source} to {target}\n\n{preamble(e)}"]
     header = f"| {' | '.join(COLUMNS)} |\n" + "|---" * len(COLUMNS) + "|\n"
-    for scope in e.scalings:
-        for head in e.heads:
+    for scope in e.data.scalings:
+        for head in e.network.heads:
             found = lines(e, rows, optimism, head, scope)
             parts.append(
                 f"## head {head}, features scaled by {scope}\n\n{header}"
@@ -61,11 +61,15 @@ def markdown(e: Experiment, rows: list[Row], optimism: list[dict[str, Any]]) -> 
 def preamble(e: Experiment) -> str:
     """What the numbers of Table 1 are."""
     return (
-        f"Emotions: {', '.join(e.emotions)}. Means over {e.n_draws} draws of labelled clips, each starting from one "
-        f"of {e.n_seeds} source trainings; OODT over those, IDT over {e.n_in_domain_seeds} seeds. In brackets "
-        f"the {100 * e.level:g} % t interval over draws or seeds (Monte Carlo error on these speakers, not what other "
+        f"Emotions: {', '.join(e.data.emotions)}. Means over {e.protocol.n_draws} draws of labelled clips, each "
+        "starting from one "
+        f"of {e.protocol.n_seeds} source trainings; OODT over those, IDT over {e.protocol.n_in_domain_seeds} seeds. "
+        "In brackets "
+        f"the {100 * e.report.level:g} % t interval over draws or seeds (Monte Carlo error on these speakers, not "
+        "what other "
         "speakers would give); where a classifier gives one set of predictions, the jackknife t interval over the "
-        f'target\'s speakers. Fine-tuning is read at {e.fixed_steps} steps. "Best" is the best cell of the grid, '
+        f'target\'s speakers. Fine-tuning is read at {e.report.fixed_steps} steps. "Best" is the best cell of the '
+        "grid, "
         "chosen on the test clips as in the paper; the column after it chooses the cell on the other draws. Scaling by "
         "corpus or by speaker sees the unlabelled test clips (transductive).\n"
     )
@@ -85,16 +89,16 @@ def lines(
         found = [r for r in mine if r.method == method]
         if found:
             yield _line(name, DATA_NAMES[data], _scaled(found, scope), found, "", reference(method))
-    for loss in e.losses:
+    for loss in e.protocol.losses:
         for selection in ("best", "fixed"):
             found = [r for r in mine if r.method == "fine_tuning" and r.loss == loss and r.selection == selection
-                     and r.steps == e.fixed_steps]  # fmt: skip
+                     and r.steps == e.report.fixed_steps]  # fmt: skip
             if found:
                 best = selection == "best"
-                other = _chosen_elsewhere(optimism, head, scope, loss, e.fixed_steps) if best else ""
+                other = _chosen_elsewhere(optimism, head, scope, loss, e.report.fixed_steps) if best else ""
                 value = reference(loss) if best else ""
                 yield _line(LOSS_NAMES[loss], DATA_NAMES["source+target"], selection, found, other, value)
-    for method in e.alternatives:
+    for method in e.protocol.baselines:
         for data in DATA_NAMES:
             for selection in ("cell",) if data in ("source", "loso") else ("best", "fixed"):
                 matching = [r for r in rows if (r.method, r.data, r.selection) == (method, data, selection)]

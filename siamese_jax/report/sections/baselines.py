@@ -20,7 +20,7 @@ def section(runs: list[Loaded]) -> Section:
     for run in runs:
         if run.missing:
             blocks.append(Alert(f"{run.label}: no tests, since {run.missing}."))
-        elif not run.experiment.alternatives:
+        elif not run.experiment.protocol.baselines:
             blocks.append(Paragraph(f"{run.label}: no classifier was run."))
         else:
             for setting in settings(run.experiment):
@@ -33,7 +33,9 @@ def section(runs: list[Loaded]) -> Section:
 def _tables(run: Loaded, setting: Setting) -> Iterator[Block]:
     e = run.experiment
     for split, words in paired.SPLIT_NAMES.items():
-        losses, seeds = counts.tuned(run, setting, e.fixed_n_speakers, e.fixed_frozen, e.fixed_steps, split)
+        losses, seeds = counts.tuned(
+            run, setting, e.report.fixed_n_speakers, e.report.fixed_frozen, e.report.fixed_steps, split
+        )
         pairs = [
             paired.Pair(f"{counts.SHORT_NAMES[loss].removeprefix('+ ')} − {name}", ours, theirs, seeds)
             for name, theirs in counts.few_shot(run, setting, split).items()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from siamese_jax.protocols.config import flat
 from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, settings
 from siamese_jax.report.paper import table1
@@ -40,8 +41,8 @@ def warnings(runs: list[Loaded]) -> Iterator[Block]:
 def differing_table(runs: list[Loaded]) -> Table:
     """The settings and tables that are not the same everywhere."""
     rows = []
-    for key in vars(runs[0].experiment):
-        values = [getattr(run.experiment, key) for run in runs]
+    for key in flat(runs[0].experiment):
+        values = [flat(run.experiment)[key] for run in runs]
         if any(value != values[0] for value in values):
             rows.append((key, *map(show, values)))
     for role in ("source", "target"):
@@ -62,8 +63,8 @@ def _scores(runs: list[Loaded], column: int) -> Table:
     """Table 1's lines as rows and the work directories' settings as columns."""
     header, columns = [], []
     for run in runs:
-        for scope in run.experiment.scalings:
-            for head in run.experiment.heads:
+        for scope in run.experiment.data.scalings:
+            for head in run.experiment.network.heads:
                 lines = list(table1.lines(run.experiment, run.rows, run.optimism, head, scope))
                 columns.append({_key(line): _cell(line, column) for line in lines})
                 header.append(f"{run.label}: {run.corpora}, {head}, {scope}")
@@ -92,7 +93,7 @@ def _contrasts(runs: list[Loaded]) -> Iterator[Block]:
     first, comparable = runs[0], []
     for run in runs[1:]:
         same = run.digests.get("target") == first.digests.get("target")
-        same &= run.experiment.emotions == first.experiment.emotions
+        same &= run.experiment.data.emotions == first.experiment.data.emotions
         if same and not run.missing and not first.missing and settings(run.experiment) and settings(first.experiment):
             comparable.append(run)
     if not comparable:
@@ -101,7 +102,7 @@ def _contrasts(runs: list[Loaded]) -> Iterator[Block]:
             "the tables are not at hand."
         )
         return
-    base, level = _pooled(first), first.experiment.level
+    base, level = _pooled(first), first.experiment.report.level
     for run in comparable:
         other = _pooled(run)
         rows = []

@@ -33,7 +33,7 @@ def recall_table(run: Loaded, found: list[Counted], setting: Setting) -> Table:
     """Recall of each emotion, all repetitions pooled, with jackknife t intervals over the target's speakers."""
     e = run.experiment
     pooled = np.stack([one.pooled for one in found]).astype(np.float32)
-    by_emotion = [_recall(pooled, label, e.level) for label in range(len(e.emotions))]
+    by_emotion = [_recall(pooled, label, e.report.level) for label in range(len(e.data.emotions))]
     rows = [
         (one.name, *(words.estimate(interval, (i,), 100) for interval in by_emotion)) for i, one in enumerate(found)
     ]
@@ -41,7 +41,7 @@ def recall_table(run: Loaded, found: list[Counted], setting: Setting) -> Table:
     return Table(
         f"Recall in per cent, {setting.name}; fine-tuning: {counts.cell_name(run)}; in brackets the "
         f"{by_emotion[0].label} interval, n = {words.plural(n, 'speaker')}; all repetitions pooled.",
-        ("method", *e.emotions),
+        ("method", *e.data.emotions),
         rows,
     )
 
@@ -61,7 +61,7 @@ def shares(counted: Counted) -> np.ndarray:
 def _picture(run: Loaded, one: Counted, name: str) -> Picture:
     unit = one.over.removesuffix("s")
     return matrix_picture(
-        name, one.name, run.experiment.emotions, shares(one),
+        name, one.name, run.experiment.data.emotions, shares(one),
         f"n = {int(one.pooled.sum()):,} classified clips, {words.plural(len(one.per_run), unit)} pooled",
     )  # fmt: skip
 

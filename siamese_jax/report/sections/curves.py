@@ -43,28 +43,29 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     yield Gallery([
         _picture(
             f"source_{q}_{number}", "source training", x, "source training steps", title,
-            [(intervals.t_interval(log[q], e.level, over="seeds"), ("#0072B2", "o", "-", "source training"))],
-            e.n_seeds,
+            [(intervals.t_interval(log[q], e.report.level, over="seeds"), ("#0072B2", "o", "-", "source training"))],
+            e.protocol.n_seeds,
         )
         for q, title in QUANTITIES
     ])  # fmt: skip
     yield Paragraph(f"Fine-tuning, on the labelled target clips ({counts.cell_name(run)}; every readout shown):")
-    with run.fine_tuning(setting.head, setting.scope, e.fixed_n_speakers) as arrays:
-        cell = arrays.sel(frozen=e.fixed_frozen)
+    with run.fine_tuning(setting.head, setting.scope, e.report.fixed_n_speakers) as arrays:
+        cell = arrays.sel(frozen=e.report.fixed_frozen)
         tuned = {q: quantity(cell, q).transpose("loss", "step", "draw").values for q, _ in QUANTITIES}
-        skipped = arrays.skipped.sel(frozen=e.fixed_frozen).transpose("loss", "draw").values
+        skipped = arrays.skipped.sel(frozen=e.report.fixed_frozen).transpose("loss", "draw").values
     yield Gallery([
         _picture(
-            f"fine_tuning_{q}_{number}", "fine-tuning", list(e.steps), "fine-tuning steps (not to scale)", title,
+            f"fine_tuning_{q}_{number}", "fine-tuning", list(e.protocol.steps), "fine-tuning steps (not to scale)",
+            title,
             [
-                (intervals.t_interval(tuned[q][m], e.level, over="draws"), STYLES[loss])
-                for m, loss in enumerate(e.losses)
+                (intervals.t_interval(tuned[q][m], e.report.level, over="draws"), STYLES[loss])
+                for m, loss in enumerate(e.protocol.losses)
             ],
-            e.n_draws,
+            e.protocol.n_draws,
         )
         for q, title in QUANTITIES
     ])  # fmt: skip
-    yield Paragraph(_skipped(e.losses, skipped))
+    yield Paragraph(_skipped(e.protocol.losses, skipped))
     yield from _pole(run, setting)
 
 
@@ -120,18 +121,19 @@ def _picture(
 def _pole(run: Loaded, setting: Setting) -> Iterator[Block]:
     """How many draws start beyond the pole, by number of target speakers."""
     e = run.experiment
-    if 0 not in e.steps:
+    if 0 not in e.protocol.steps:
         yield Paragraph("The ratio before the first step is not known: 0 is not among the numbers of steps read.")
         return
     rows = []
-    for k in e.n_speakers:
+    for k in e.protocol.n_speakers:
         with run.fine_tuning(setting.head, setting.scope, k) as arrays:
             # Nothing has been learnt yet, so every loss and every depth stands at the same ratio.
             r = quantity(arrays.isel(loss=0, frozen=0).sel(step=0), "ratio").values
-        rows.append((str(k), *pole_cells(r, e.level)))
+        rows.append((str(k), *pole_cells(r, e.report.level)))
     yield Table(
         "r = D_s / D_d of the labelled clips before the first step; the ratio loss has its pole at r = 1. "
-        f"n = {text.plural(e.n_draws, 'draw')}; mean r with its {100 * e.level:g} % t interval over draws (Monte "
+        f"n = {text.plural(e.protocol.n_draws, 'draw')}; mean r with its {100 * e.report.level:g} % t interval over "
+        "draws (Monte "
         "Carlo error), number of draws, as a share with its Wilson interval where there are 50 draws or more.",
         ("target speakers", "mean r", "draws with r ≥ 1", f"draws with |r − 1| < {NEAR_POLE}"),
         rows,

@@ -23,7 +23,7 @@ def section(runs: list[Loaded]) -> Section | None:
 
 
 def _kept_blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
-    with run.fine_tuning(setting.head, setting.scope, run.experiment.fixed_n_speakers) as arrays:
+    with run.fine_tuning(setting.head, setting.scope, run.experiment.report.fixed_n_speakers) as arrays:
         values = cell(run, arrays) if NAME in arrays else None
     if values is not None:
         yield from _blocks(run, setting, values, number)
@@ -31,19 +31,23 @@ def _kept_blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
 
 def cell(run: Loaded, arrays: xr.Dataset) -> xr.DataArray:
     """The fixed cell's distances (loss, step, draw, class, other class), in memory."""
-    found = arrays[NAME].sel(frozen=run.experiment.fixed_frozen)
+    found = arrays[NAME].sel(frozen=run.experiment.report.fixed_frozen)
     known = ("loss", "step", "draw")
     return found.transpose(*known, *(dim for dim in found.dims if dim not in known)).load()
 
 
 def _blocks(run: Loaded, setting: Setting, values: xr.DataArray, number: str) -> Iterator[Block]:
     e = run.experiment
-    first = e.steps[0]
+    first = e.protocol.steps[0]
     before = values.isel(loss=0).sel(step=first).values
     states = [("before", f"before ({words.plural(first, 'step')})", before)]
     states += [
-        (loss, f"after {counts.SHORT_NAMES[loss].removeprefix('+ ')}", values.sel(loss=loss, step=e.fixed_steps).values)
-        for loss in e.losses
+        (
+            loss,
+            f"after {counts.SHORT_NAMES[loss].removeprefix('+ ')}",
+            values.sel(loss=loss, step=e.report.fixed_steps).values,
+        )
+        for loss in e.protocol.losses
     ]
     yield Paragraph(
         "Mean Euclidean distance between the embeddings of target clips that were not labelled, of two emotions or "
@@ -51,16 +55,18 @@ def _blocks(run: Loaded, setting: Setting, values: xr.DataArray, number: str) ->
         "line, the mean between emotions over the mean within, is free of that."
     )
     yield Gallery([_picture(run, name, d, f"distances_{number}_{key}") for key, name, d in states])
-    pairs = [(i, j) for i in range(len(e.emotions)) for j in range(i, len(e.emotions))]
+    pairs = [(i, j) for i in range(len(e.data.emotions)) for j in range(i, len(e.data.emotions))]
     columns = [
-        [words.estimate(intervals.t_interval(d[:, i, j], e.level, over="draws"), digits=2) for i, j in pairs]
-        + [words.estimate(intervals.t_interval(separation(d), e.level, over="draws"), digits=2)]
+        [words.estimate(intervals.t_interval(d[:, i, j], e.report.level, over="draws"), digits=2) for i, j in pairs]
+        + [words.estimate(intervals.t_interval(separation(d), e.report.level, over="draws"), digits=2)]
         for _, _, d in states
     ]
-    names = [f"{e.emotions[i]} – {e.emotions[j]}" if i != j else f"within {e.emotions[i]}" for i, j in pairs]
+    names = [
+        f"{e.data.emotions[i]} – {e.data.emotions[j]}" if i != j else f"within {e.data.emotions[i]}" for i, j in pairs
+    ]
     yield Table(
-        f"Distances (embedding units), {setting.name}, {counts.cell_name(run)}; mean and {100 * e.level:g} % t "
-        f"interval over draws (Monte Carlo error), n = {words.plural(e.n_draws, 'draw')}.",
+        f"Distances (embedding units), {setting.name}, {counts.cell_name(run)}; mean and {100 * e.report.level:g} % t "
+        f"interval over draws (Monte Carlo error), n = {words.plural(e.protocol.n_draws, 'draw')}.",
         ("emotions", *(name for _, name, _ in states)),
         [(name, *cells) for name, *cells in zip([*names, "between ÷ within"], *columns)],
     )
@@ -75,7 +81,7 @@ def separation(distances_DxCxC: np.ndarray) -> np.ndarray:
 
 def _picture(run: Loaded, state: str, distances_DxCxC: np.ndarray, name: str) -> Picture:
     e = run.experiment
-    interval = intervals.t_interval(np.moveaxis(distances_DxCxC, 0, -1), e.level, over="draws")
+    interval = intervals.t_interval(np.moveaxis(distances_DxCxC, 0, -1), e.report.level, over="draws")
     mean, low, high = (np.asarray(v, float) for v in (interval.estimate, interval.low, interval.high))
     finite = mean[np.isfinite(mean)]
     top = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
@@ -89,20 +95,21 @@ def _picture(run: Loaded, state: str, distances_DxCxC: np.ndarray, name: str) ->
                 text += f"\n±{(high[i, j] - low[i, j]) / 2:.2f}"
             color = "black" if mean[i, j] > 0.55 * top else "white"
             axis.text(j, i, text, ha="center", va="center", color=color, size=7.5)
-        axis.set_xticks(range(len(e.emotions)), e.emotions, rotation=30, ha="right")
-        axis.set_yticks(range(len(e.emotions)), e.emotions)
+        axis.set_xticks(range(len(e.data.emotions)), e.data.emotions, rotation=30, ha="right")
+        axis.set_yticks(range(len(e.data.emotions)), e.data.emotions)
         axis.set_title(state)
         axis.spines[:].set_visible(False)
         return figure
 
     alt = "; ".join(
-        f"{e.emotions[i]} and {e.emotions[j]} {words.number(mean[i, j], 2)}"
-        for i in range(len(e.emotions)) for j in range(i, len(e.emotions))
+        f"{e.data.emotions[i]} and {e.data.emotions[j]} {words.number(mean[i, j], 2)}"
+        for i in range(len(e.data.emotions)) for j in range(i, len(e.data.emotions))
     )  # fmt: skip
     return Picture(
         name,
         figures.png(draw),
         f"Mean distance between emotions {state}: {alt}.",
         f"{state}: mean distance (embedding units) ± half the {interval.label} interval, "
-        f"n = {words.plural(e.n_draws, 'draw')}{words.gaps(interval)}; each figure has its own colour scale from 0.",
+        f"n = {words.plural(e.protocol.n_draws, 'draw')}{words.gaps(interval)}; each figure has its own colour scale "
+        "from 0.",
     )

@@ -73,17 +73,17 @@ def _compute(run: Loaded, setting: Setting) -> xr.Dataset:
     with run.arrays(f"{setting.head}/{setting.scope}/source") as trained:
         start: Params = jax.tree.map(lambda leaf: leaf[seed], stages.params_from_arrays(trained))
     spec, target = plan.spec(setting.head), plan.target_clips(setting.scope)
-    support = plan.draws.support(e.fixed_n_speakers)[DRAW]
-    by_draw = plan.support_scaling(target, setting.scope, e.fixed_n_speakers)
+    support = plan.draws.support(e.report.fixed_n_speakers)[DRAW]
+    by_draw = plan.support_scaling(target, setting.scope, e.report.fixed_n_speakers)
     x_NxF = (target.x - by_draw.shift[DRAW]) / by_draw.scale[DRAW]
     label_M, speaker_M = target.label[support], target.speaker[support]
-    with run.fine_tuning(setting.head, setting.scope, e.fixed_n_speakers) as arrays:
-        found = arrays.predictions.sel(frozen=e.fixed_frozen, step=e.fixed_steps, draw=DRAW)
-        kept = {loss: found.sel(loss=loss).values for loss in e.losses}
+    with run.fine_tuning(setting.head, setting.scope, e.report.fixed_n_speakers) as arrays:
+        found = arrays.predictions.sel(frozen=e.report.fixed_frozen, step=e.report.fixed_steps, draw=DRAW)
+        kept = {loss: found.sel(loss=loss).values for loss in e.protocol.losses}
     states, embeddings, agreement = ["before"], [_encode(spec, start, x_NxF)], [np.nan]
-    for loss in e.losses:
+    for loss in e.protocol.losses:
         params = fine_tune(
-            spec, loss, start, x_NxF[support], label_M, support, speaker_M, e.fixed_frozen, e.fixed_steps
+            spec, loss, start, x_NxF[support], label_M, support, speaker_M, e.report.fixed_frozen, e.report.fixed_steps
         )
         valid = jnp.ones(len(support), bool)
         classes = similarity.classify(
@@ -147,7 +147,7 @@ def _picture(run: Loaded, arrays: xr.Dataset, state: str, name: str) -> Picture:
 
     def draw() -> figures.Figure:
         figure, axis = figures.panel(3.7)
-        for c, (emotion, (color, marker)) in enumerate(zip(e.emotions, figures.EMOTION_STYLES)):
+        for c, (emotion, (color, marker)) in enumerate(zip(e.data.emotions, figures.EMOTION_STYLES)):
             for rows, size, edge, width, text in (
                 (~labelled & (label == c), 9, "none", 0.0, emotion),
                 (labelled & (label == c), 42, "black", 1.1, None),

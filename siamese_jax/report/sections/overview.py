@@ -35,12 +35,13 @@ def _scores(run: Loaded) -> Iterator[str]:
     e = run.experiment
     for setting in settings(e)[:1]:
         mine = [r for r in run.rows if r.split == "paper"]
-        tuned = [r for r in mine if r.method == "fine_tuning" and r.selection == "fixed" and r.steps == e.fixed_steps
-                 and (r.head, r.scaling) == (setting.head, setting.scope)]  # fmt: skip
+        key = ("fine_tuning", "fixed", e.report.fixed_steps, setting.head, setting.scope)
+        tuned = [r for r in mine if (r.method, r.selection, r.steps, r.head, r.scaling) == key]
         parts = [f"{counts.SHORT_NAMES[str(r.loss)].removeprefix('+ ')} {_row(r)}" for r in tuned]
         yield (
-            f"{run.corpora}, {', '.join(e.emotions)} ({setting.name}; {counts.cell_name(run)}): UAR of "
-            f"{words.listed(parts)} (per cent, {100 * e.level:g} % t interval over {words.plural(e.n_draws, 'draw')})."
+            f"{run.corpora}, {', '.join(e.data.emotions)} ({setting.name}; {counts.cell_name(run)}): UAR of "
+            f"{words.listed(parts)} (per cent, {100 * e.report.level:g} % t interval over "
+            f"{words.plural(e.protocol.n_draws, 'draw')})."
         )
         others = [r for r in mine if r.method in CLASSIFIER_NAMES and r.selection == "fixed"
                   and r.data == "source+target" and r.scaling == setting.scope]  # fmt: skip
@@ -63,12 +64,14 @@ def _claims(run: Loaded, start: str) -> Iterator[Block]:
         return
     e = run.experiment
     for setting in settings(e)[:1]:
-        cell = counts.tuned(run, setting, e.fixed_n_speakers, e.fixed_frozen, e.fixed_steps, "paper")
+        cell = counts.tuned(
+            run, setting, e.report.fixed_n_speakers, e.report.fixed_frozen, e.report.fixed_steps, "paper"
+        )
         for pair in paired.loss_pairs(*cell):
-            interval = two_way.crossed_interval(pair.by_seed_and_speaker, estimands.uar_difference, e.level)
+            interval = two_way.crossed_interval(pair.by_seed_and_speaker, estimands.uar_difference, e.report.level)
             n = int(interval.n_units)
             if n < 2 or interval.kind not in coverage.offered_methods(n, "speakers+seeds"):
-                interval = paired.over_speakers(pair, e.level)
+                interval = paired.over_speakers(pair, e.report.level)
             value = words.estimate(interval, factor=100, signed=True)
             low, high = float(interval.low), float(interval.high)
             if not np.isfinite(low + high):

@@ -99,15 +99,17 @@ def section(runs: list[Loaded]) -> Section:
 
 def _setting_blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     e = run.experiment
-    if not any(a in e.losses and b in e.losses for a, b in COMPARISONS):
+    if not any(a in e.protocol.losses and b in e.protocol.losses for a, b in COMPARISONS):
         yield Paragraph("One loss only: nothing to compare.")
         return
     for split in SPLIT_NAMES:
         found: list[Pair] = []
-        for steps in (s for s in e.steps if s > 0):
-            cell = counts.tuned(run, setting, e.fixed_n_speakers, e.fixed_frozen, steps, split)
+        for steps in (s for s in e.protocol.steps if s > 0):
+            cell = counts.tuned(run, setting, e.report.fixed_n_speakers, e.report.fixed_frozen, steps, split)
             found += [dataclasses.replace(p, name=f"{p.name}, {steps} steps") for p in loss_pairs(*cell)]
-        where = f"{e.fixed_n_speakers} target speakers, {e.fixed_frozen} frozen layers, {SPLIT_NAMES[split]}"
+        where = (
+            f"{e.report.fixed_n_speakers} target speakers, {e.report.fixed_frozen} frozen layers, {SPLIT_NAMES[split]}"
+        )
         tables = tested(e, found, where, split)
         if split == "paper":
             yield from tables
@@ -119,8 +121,8 @@ def _setting_blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Bloc
 def tested(e: Experiment, pairs: list[Pair], where: str, split: str) -> Iterator[Table]:
     """Two tables of a family of differences: over draws, and over people."""
     values = np.stack([pair.by_draw for pair in pairs])
-    interval = t_interval(values, e.level, over="draws")
-    flips, wilcoxon = over_draws(values, jax.random.fold_in(jax.random.key(e.seed), 3))
+    interval = t_interval(values, e.report.level, over="draws")
+    flips, wilcoxon = over_draws(values, jax.random.fold_in(jax.random.key(e.protocol.seed), 3))
     columns = [[text.estimate(interval, (i,), signed=True) for i in range(len(pairs))]]
     columns += [_tests(t, values.shape[1]) for t in (flips, wilcoxon)]
     family = f"Holm's correction over the {text.plural(len(pairs), 'test')} of a column"
@@ -152,12 +154,15 @@ def over_speakers(pair: Pair, level: float) -> Interval:
 
 
 def _claims(e: Experiment, pairs: list[Pair], where: str, split: str, family: str) -> Table:
-    one = [over_speakers(pair, e.level) for pair in pairs]
+    one = [over_speakers(pair, e.report.level) for pair in pairs]
     columns = [_claim_column(one)]
     header = ["difference", one[0].label, "its t test"]
     note = ""
     if split == "paper":
-        two = [two_way.crossed_interval(pair.by_seed_and_speaker, estimands.uar_difference, e.level) for pair in pairs]
+        two = [
+            two_way.crossed_interval(pair.by_seed_and_speaker, estimands.uar_difference, e.report.level)
+            for pair in pairs
+        ]
         columns.append(_claim_column(two))
         header += [two[0].label, "its t test"]
     else:
@@ -189,11 +194,14 @@ def _claim_column(intervals: list[Interval]) -> list[tuple[str, str]]:
 def _by_speakers(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     """How the differences change with the number of target speakers, under either kind of uncertainty."""
     e = run.experiment
-    cells = [loss_pairs(*counts.tuned(run, setting, k, e.fixed_frozen, e.fixed_steps, "paper")) for k in e.n_speakers]
+    cells = [
+        loss_pairs(*counts.tuned(run, setting, k, e.report.fixed_frozen, e.report.fixed_steps, "paper"))
+        for k in e.protocol.n_speakers
+    ]
     names = [pair.name for pair in cells[0]]
-    draws = [t_interval(np.stack([cell[i].by_draw for cell in cells]), e.level, over="draws")
+    draws = [t_interval(np.stack([cell[i].by_draw for cell in cells]), e.report.level, over="draws")
              for i in range(len(names))]  # fmt: skip
-    people = [_stack([over_speakers(cell[i], e.level) for cell in cells]) for i in range(len(names))]
+    people = [_stack([over_speakers(cell[i], e.report.level) for cell in cells]) for i in range(len(names))]
     # One scale for both, so that the two kinds of uncertainty can be compared by eye.
     drawn = [f * np.asarray(v, float) for each, f in ((draws, 1.0), (people, 100.0)) for i in each
              for v in (i.estimate, i.low, i.high)]  # fmt: skip
@@ -206,9 +214,10 @@ def _by_speakers(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     for kind, each, factor in (("over draws", draws, 1.0), ("over speakers", people, 100.0)):
         rows = [
             (str(k), *(text.estimate(interval, (i,), factor, signed=True) for interval in each))
-            for i, k in enumerate(e.n_speakers)
+            for i, k in enumerate(e.protocol.n_speakers)
         ]
-        table = Table(f"Points of UAR at {e.fixed_steps} steps, {e.fixed_frozen} frozen layers; {each[0].label}.",
+        table = Table(f"Points of UAR at {e.report.fixed_steps} steps, {e.report.fixed_frozen} frozen layers; "
+                      f"{each[0].label}.",
                       ("target speakers", *names), rows)  # fmt: skip
         yield Fold(f"The same by number of target speakers, {kind}, as a table", [table])
 
@@ -224,10 +233,10 @@ def _figure(
     def draw() -> figures.Figure:
         figure, axis = figures.panel(3.3)
         for i, (label, interval, (color, marker, dashes)) in enumerate(zip(names, each, LINE_STYLES)):
-            x = np.array(e.n_speakers) + 0.18 * (i - (len(names) - 1) / 2)
+            x = np.array(e.protocol.n_speakers) + 0.18 * (i - (len(names) - 1) / 2)
             figures.line(axis, x, interval, (color, marker, dashes, label), factor)
         axis.axhline(0, color="black", linewidth=0.8)
-        axis.set_xticks(e.n_speakers)
+        axis.set_xticks(e.protocol.n_speakers)
         axis.set_xlabel("target speakers drawn")
         axis.set_ylabel("difference of UAR (points)")
         axis.set_title(kind)
@@ -236,8 +245,9 @@ def _figure(
         return figure
 
     ends = "; ".join(
-        f"{label}: {text.estimate(interval, (0,), factor, signed=True)} at {e.n_speakers[0]} speakers, "
-        f"{text.estimate(interval, (len(e.n_speakers) - 1,), factor, signed=True)} at {e.n_speakers[-1]}"
+        f"{label}: {text.estimate(interval, (0,), factor, signed=True)} at {e.protocol.n_speakers[0]} speakers, "
+        f"{text.estimate(interval, (len(e.protocol.n_speakers) - 1,), factor, signed=True)} at "
+        f"{e.protocol.n_speakers[-1]}"
         for label, interval in zip(names, each)
     )
     n = int(np.asarray(each[0].n_units).min())
@@ -246,6 +256,7 @@ def _figure(
         name,
         figures.png(draw),
         f"Paired differences against the number of target speakers, bars {kind}. {ends}.",
-        f"Paired differences of UAR (points) at {e.fixed_steps} steps, {e.fixed_frozen} frozen layers, all clips not "
+        f"Paired differences of UAR (points) at {e.report.fixed_steps} steps, {e.report.fixed_frozen} frozen layers, "
+        "all clips not "
         f"drawn; bars {each[0].label}, n = {text.plural(n, unit)}: {kind}{text.gaps(*each)}.",
     )

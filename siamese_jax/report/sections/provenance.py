@@ -1,11 +1,11 @@
 """Where the numbers come from: configuration, tables with their cards, versions, machine, time and commands."""
 
-import dataclasses
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from siamese_jax.datasets import shipped as data
+from siamese_jax.protocols.config import flat
 from siamese_jax.report.loading.workdir import Folder
 from siamese_jax.report.render import text as words
 from siamese_jax.report.render.document import Alert, Block, Code, Fold, Heading, Paragraph, Section, Table
@@ -20,7 +20,10 @@ def section(runs: list[Folder], command: list[str]) -> Section:
         blocks.extend(_run_blocks(run))
     blocks += [Heading("This report"), Code(shlex.join(["python", "-m", *command]))]
     cards = dict.fromkeys(
-        name for run in runs for name in (run.experiment.source, run.experiment.target) if name in data.SHIPPED
+        name
+        for run in runs
+        for name in (run.experiment.data.source, run.experiment.data.target)
+        if name in data.SHIPPED
     )
     for name in cards:
         blocks.extend(card(data.shipped(name).with_suffix(".md").read_text(encoding="utf-8")))
@@ -33,8 +36,9 @@ def _run_blocks(run: Folder) -> Iterator[Block]:
     rows = [
         *facts(p),
         ("computing time of the stages", _time(_stage_seconds(run))),
-        ("seeds", f"seed {e.seed}; {words.plural(e.n_seeds, 'source seed')}, "
-                  f"{words.plural(e.n_in_domain_seeds, 'in-domain seed')}, {words.plural(e.n_draws, 'draw')}"),
+        ("seeds", f"seed {e.protocol.seed}; {words.plural(e.protocol.n_seeds, 'source seed')}, "
+                  f"{words.plural(e.protocol.n_in_domain_seeds, 'in-domain seed')}, "
+                  f"{words.plural(e.protocol.n_draws, 'draw')}"),
         ("source table", _table(run, "source")),
         ("target table", _table(run, "target")),
     ]  # fmt: skip
@@ -45,7 +49,7 @@ def _run_blocks(run: Folder) -> Iterator[Block]:
         yield Paragraph("The code held changes that its revision does not name.")
     yield Paragraph("To run it again, from the repository at that revision (a run that stopped goes on where it was):")
     yield Code(rerun(p.get("command", [])))
-    values = [(field.name, show(getattr(e, field.name))) for field in dataclasses.fields(e)]
+    values = [(name, show(value)) for name, value in flat(e).items()]
     yield Fold(f"Configuration of {run.label}", [Table("Every setting.", ("setting", "value"), values)])
 
 
@@ -86,7 +90,7 @@ def _stage_seconds(run: Folder) -> float:
 
 
 def _table(run: Folder, role: str) -> str:
-    name = getattr(run.experiment, role)
+    name = getattr(run.experiment.data, role)
     dataset = run.source if role == "source" else run.target
     shipped = "ships with the package; its card stands below" if name in data.SHIPPED else "see its own licence"
     size = "" if dataset is None else f"; {len(dataset)} clips of {len(dataset.speakers)} speakers used"

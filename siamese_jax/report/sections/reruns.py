@@ -83,7 +83,7 @@ def _blocks(run: Rerun, number: int) -> Iterator[Block]:
 def _forest(run: Rerun, one: dict[str, Any], name: str) -> Picture | None:
     """The gains of the fixed depth and readout with both kinds of uncertainty; None where nothing was compared."""
     e = run.experiment
-    gains = [g for g in one["gains"] if (g["frozen"], g["steps"]) == (e.fixed_frozen, e.fixed_steps)]
+    gains = [g for g in one["gains"] if (g["frozen"], g["steps"]) == (e.report.fixed_frozen, e.report.fixed_steps)]
     if not gains:
         return None
 
@@ -111,8 +111,9 @@ def _forest(run: Rerun, one: dict[str, Any], name: str) -> Picture | None:
         name,
         figures.png(draw),
         f"Paired differences with intervals over draws and over speakers and seeds. {ends}.",
-        f"Head {one['head']}, scaled by {one['scaling']}: paired differences of UAR (points), {e.fixed_frozen} frozen "
-        f"layers, {e.fixed_steps} steps, other speakers' clips, {text.plural(one['n_draws'], 'draw')}; "
+        f"Head {one['head']}, scaled by {one['scaling']}: paired differences of UAR (points), "
+        f"{e.report.fixed_frozen} frozen "
+        f"layers, {e.report.fixed_steps} steps, other speakers' clips, {text.plural(one['n_draws'], 'draw')}; "
         f"{gains[0]['over_draws']['kind']} and {gains[0]['over_speakers_and_seeds']['kind']} interval.",
     )
 

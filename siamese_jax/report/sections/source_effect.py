@@ -24,13 +24,15 @@ def section(runs: list[Loaded]) -> Section | None:
     ]
     shared = set.intersection(*({(s.head, s.scope) for s in settings(run.experiment)} for run in runs))
     e = runs[0].experiment
-    losses = [loss for loss in e.losses if all(loss in run.experiment.losses for run in runs)]
+    losses = [loss for loss in e.protocol.losses if all(loss in run.experiment.protocol.losses for run in runs)]
     for head, scope in sorted(shared):
         for loss in losses:
-            blocks.append(Heading(f"Head {head}, scaled by {scope}, {loss}, {text.plural(e.fixed_steps, 'step')}"))
+            blocks.append(
+                Heading(f"Head {head}, scaled by {scope}, {loss}, {text.plural(e.report.fixed_steps, 'step')}")
+            )
             try:
-                read = [source_effect.read(run.path, head, scope, loss, e.fixed_steps) for run in runs]
-                blocks.extend(_tables(source_effect.compare(read, e.level)))
+                read = [source_effect.read(run.path, head, scope, loss, e.report.fixed_steps) for run in runs]
+                blocks.extend(_tables(source_effect.compare(read, e.report.level)))
             except InputError as error:
                 blocks.append(Paragraph(f"Not compared: {error}."))
     if not shared:

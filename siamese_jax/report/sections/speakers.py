@@ -32,12 +32,11 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     found = counts.references(run, setting) + counts.fixed_cell(run, setting, "paper")
     assert run.target is not None
     speakers = run.target.speakers
-    intervals = [by_speaker(one, run.experiment.level) for one in found]
+    intervals = [by_speaker(one, run.experiment.report.level) for one in found]
     yield Gallery(list(_pictures(run, found, intervals, f"speakers_{number}")))
     rows = [(name, *(words.estimate(interval, (s,)) for interval in intervals)) for s, name in enumerate(speakers)]
-    caption = (
-        f"UAR in per cent of each target speaker's clips; mean and {100 * run.experiment.level:g} % t interval over "
-    )
+    level = 100 * run.experiment.report.level
+    caption = f"UAR in per cent of each target speaker's clips; mean and {level:g} % t interval over "
     caption += f"repetitions (Monte Carlo error); {setting.name}; fine-tuning: {counts.cell_name(run)}."
     yield Fold("UAR by target speaker, as a table", [Table(caption, ("speaker", *(c.name for c in found)), rows)])
     yield from sex_blocks(run, found)
@@ -56,7 +55,7 @@ def _pictures(run: Loaded, found: list[Counted], intervals: list[Interval], name
     values = np.stack([np.asarray(v, float) for i in intervals for v in (i.estimate, i.low, i.high)])
     limits = (np.nanmin(values) - 2, np.nanmax(values) + 2) if np.isfinite(values).any() else (0.0, 100.0)
     # By the first loss (plain fine-tuning, mostly), so that hard speakers stand together.
-    means = np.asarray(intervals[-len(run.experiment.losses)].estimate, float)
+    means = np.asarray(intervals[-len(run.experiment.protocol.losses)].estimate, float)
     order = np.argsort(np.where(np.isfinite(means), means, np.inf), kind="stable")
     n_parts = -(-len(order) // AT_ONCE)
     for part, rows in enumerate(np.array_split(order, n_parts)):
@@ -69,7 +68,7 @@ def _picture(
 ) -> Picture:  # fmt: skip
     assert run.target is not None
     names = [run.target.speakers[s] for s in rows]
-    chance = 100 / len(run.experiment.emotions)
+    chance = 100 / len(run.experiment.data.emotions)
 
     def draw() -> figures.Figure:
         figure, axis = figures.panel(1.5 + 0.24 * len(rows) + 0.13 * len(found))
@@ -88,15 +87,17 @@ def _picture(
         figures.legend_below(figure, axis, 1)
         return figure
 
-    plain = np.asarray(intervals[-len(run.experiment.losses)].estimate, float)[rows]
+    plain = np.asarray(intervals[-len(run.experiment.protocol.losses)].estimate, float)[rows]
     said = ", ".join(f"{text} {words.number(value)}" for text, value in zip(names, plain))
     return Picture(
         name,
         figures.png(draw),
-        f"UAR of {len(names)} target speakers by method. {counts.SHORT_NAMES[run.experiment.losses[0]]}, in per cent: "
+        f"UAR of {len(names)} target speakers by method. {counts.SHORT_NAMES[run.experiment.protocol.losses[0]]}, in "
+        "per cent: "
         f"{said}.",
         f"UAR (%) of each target speaker's clips, {len(names)} of n = {len(run.target.speakers)} speakers, sorted by "
-        f"the first loss ({counts.cell_name(run)}); bars {100 * run.experiment.level:g} % t interval over draws or "
+        f"the first loss ({counts.cell_name(run)}); bars {100 * run.experiment.report.level:g} % t interval over "
+        "draws or "
         f"seeds (Monte Carlo error){words.gaps(*intervals)}.",
     )
 
@@ -110,7 +111,7 @@ def sex_blocks(run: Loaded, found: list[Counted]) -> Iterator[Block]:
         yield Paragraph(f"By sex: not computable, since the target table of {run.label} names no speaker's sex.")
         return
     pooled = np.stack([one.pooled for one in found]).astype(np.float32)
-    level = run.experiment.level
+    level = run.experiment.report.level
     columns = []
     for sex in known:
         interval = jax.vmap(lambda sums: jackknife_interval(sums, estimands.uar, level, over="speakers"))(

@@ -13,12 +13,10 @@ SCHEDULES = ("constant", "cosine")
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
-    """One training: what is looked at, by which network, and how it learns.
+class Learning:
+    """How a network learns; pre-training and fine-tuning may differ in it.
 
     Fields:
-      view: "waveform" or "spectrogram".
-      segments, images, network, augment: of the modules that bear these names; rate, size and channels must agree.
       classes_per_batch, segments_per_class: P and K of a batch (`batches`).
       margin, mining: of the triplets (`mining`).
       learning_rate: AdamW's greatest.
@@ -35,11 +33,6 @@ class TrainConfig:
       frozen: beginnings of the names of modules whose parameters stay as they are ("conv2d", "repeat_1").
     """
 
-    view: str
-    segments: SegmentConfig
-    images: ImageConfig
-    network: FaceNetConfig
-    augment: AugmentConfig
     classes_per_batch: int
     segments_per_class: int
     margin: float
@@ -55,6 +48,27 @@ class TrainConfig:
     embed_batch: int
     devices: int
     frozen: tuple[str, ...]
+
+    @property
+    def batch(self) -> int:
+        """Segments of a batch."""
+        return self.classes_per_batch * self.segments_per_class
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(Learning):
+    """One training: the view, the network, and how it learns.
+
+    Fields:
+      view: "waveform" or "spectrogram".
+      segments, images, network, augment: of the modules that bear these names; rate, size and channels must agree.
+    """
+
+    view: str
+    segments: SegmentConfig
+    images: ImageConfig
+    network: FaceNetConfig
+    augment: AugmentConfig
 
     def __post_init__(self) -> None:
         bounds = {
@@ -96,8 +110,3 @@ class TrainConfig:
                     f"TrainConfig: {name} = {batch} cannot be spread evenly over {self.devices} devices; "
                     "take a multiple, or fewer devices"
                 )
-
-    @property
-    def batch(self) -> int:
-        """Segments of a batch."""
-        return self.classes_per_batch * self.segments_per_class
