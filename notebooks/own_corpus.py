@@ -19,27 +19,25 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
-from configs import reproduce
-from siamese_jax.corpora.check import check_manifest, format_report
-from siamese_jax.corpora.manifest import COMMON_ALIASES, PAPER_EMOTIONS, read_manifest, read_rows
-from siamese_jax.datasets import extraction
+import siamese_jax
+from siamese_jax.corpora.check import format_report
+from siamese_jax.corpora.manifest import COMMON_ALIASES, PAPER_EMOTIONS, read_rows
 from siamese_jax.datasets.draws import evaluation_masks
-from siamese_jax.experiments import reproduce as experiment
-from siamese_jax.protocols import config
-from siamese_jax.report.paper import figure2, table1
+from siamese_jax.datasets.extraction import Options
+from siamese_jax.report.paper.figure2 import STYLES
 from siamese_jax.report.render.notebook import Markdown
-from siamese_jax.runtime.devices import available_cores, use_all_cores
-from siamese_jax.stats import intervals, metrics
+from siamese_jax.runtime.devices import available_cores
+from siamese_jax.stats import metrics
 
-use_all_cores()
+siamese_jax.use_all_cores()
 plt.rcParams["font.size"] = 9
 # What the package has to say (a clip left out, say) appears below the cell.
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 
 N_DRAWS = int(os.environ.get("NOTEBOOK_DRAWS", 20))
 
-kept = tempfile.TemporaryDirectory()
-folder = Path(kept.name)
+temporary = tempfile.TemporaryDirectory()
+folder = Path(temporary.name)
 audio = folder / "recordings"
 
 # %% [markdown]
@@ -112,11 +110,11 @@ print("".join((audio / "mine.csv").open().readlines()[:4]))
 # %% [markdown]
 # ## 2. The check
 #
-# Every clip is decoded; the report counts clips by speaker and emotion and names what a run would stumble over.
+# Every clip is decoded; the report counts clips by speaker and emotion and names the problems of a run.
 
 # %%
 manifest, problems = read_rows(audio / "mine.csv")
-report = check_manifest(manifest, PAPER_EMOTIONS, available_cores(), problems)
+report = siamese_jax.check_manifest(manifest, PAPER_EMOTIONS, available_cores(), problems)
 print(format_report(report, shown=5))
 
 # %% [markdown]
@@ -124,8 +122,8 @@ print(format_report(report, shown=5))
 # damaged file can stay in the list; extraction leaves it out, says so, and goes on.
 
 # %%
-manifest = read_manifest(audio / "mine.csv", aliases=COMMON_ALIASES)
-report = check_manifest(manifest, PAPER_EMOTIONS, available_cores())
+manifest = siamese_jax.read_manifest(audio / "mine.csv", aliases=COMMON_ALIASES)
+report = siamese_jax.check_manifest(manifest, PAPER_EMOTIONS, available_cores())
 print(format_report(report, shown=5))
 
 # %% [markdown]
@@ -134,7 +132,7 @@ print(format_report(report, shown=5))
 # 64 numbers a clip: means and standard deviations of the INTERSPEECH 2009 descriptors and their deltas.
 
 # %%
-table = extraction.extract(manifest, folder / "mine.npz", extraction.Options(available_cores(), strict=False))
+table = siamese_jax.extract(manifest, folder / "mine.npz", Options(available_cores(), strict=False))
 print(f"{len(table)} clips, {len(table.feature_names)} features; left out: {table.made['left_out']}")
 
 # %%
@@ -169,29 +167,30 @@ plt.show()
 # included.
 
 # %%
-given = reproduce.get_config()
-given.data.update({"target": str(folder / "mine.npz"), "scalings": ("support",)})
-given.protocol.update({"n_speakers": (2, 4), "frozen": (0,)})
-given.protocol.update({"steps": (0, 10, 50), "n_draws": N_DRAWS, "n_seeds": 5, "n_in_domain_seeds": 2})
-given.training.update({"in_domain_steps": 300})
-given.protocol.baselines = ("logistic_regression",)
-e = config.resolve(given)
-results = experiment.run(e, folder / "results")
-Markdown(table1.markdown(e, results.rows, results.optimism).partition("\n")[2])
+config = siamese_jax.load_config("reproduce")
+config.data.update({"target": str(folder / "mine.npz"), "scalings": ("support",)})
+config.protocol.update({"n_speakers": (2, 4), "frozen": (0,)})
+config.protocol.update({"steps": (0, 10, 50), "n_draws": N_DRAWS, "n_seeds": 5, "n_in_domain_seeds": 2})
+config.training.update({"in_domain_steps": 300})
+config.protocol.baselines = ("logistic_regression",)
+experiment = siamese_jax.resolve_config(config)
+results = siamese_jax.reproduce(experiment, folder / "results")
+Markdown(siamese_jax.table1(experiment, results.rows, results.optimism).partition("\n")[2])
 
 # %%
-uar = experiment.scores(e, folder / "results", e.network.heads[0], "support").uar.sel(
-    split="speaker_disjoint", frozen=0
-)
+head = experiment.network.heads[0]
+scores = siamese_jax.scores(experiment, folder / "results", head, "support")
+uar = scores.uar.sel(split="speaker_disjoint", frozen=0)
 figure, axis = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
 for n_speakers, fill in ((2, "none"), (4, "full")):
-    for i, loss in enumerate(e.protocol.losses):
-        colour, marker, dashes, label = figure2.STYLES[loss]
-        interval = intervals.t_interval(uar.sel(n_speakers=n_speakers, loss=loss).values, e.report.level, over="draws")
+    for i, loss in enumerate(experiment.protocol.losses):
+        colour, marker, dashes, label = STYLES[loss]
+        values = uar.sel(n_speakers=n_speakers, loss=loss).values
+        interval = siamese_jax.t_interval(values, experiment.report.level, over="draws")
         bars = (interval.estimate - interval.low, interval.high - interval.estimate)
         axis.errorbar(np.arange(3) + 0.05 * (i - 1), interval.estimate, bars, label=f"{n_speakers} voices, {label}",
                       color=colour, marker=marker, linestyle=dashes, fillstyle=fill, markersize=5)  # fmt: skip
-axis.set_xticks(range(3), e.protocol.steps)
+axis.set_xticks(range(3), experiment.protocol.steps)
 axis.set(xlabel="fine-tuning steps (0: labelled clips as references only)", ylabel="UAR (%), other voices only")
 axis.set_title(f"Mean of {N_DRAWS} draws, bars {interval.label}", size=9)
 axis.axhline(25, color="black", linewidth=0.8, linestyle=":")
@@ -212,16 +211,16 @@ plt.show()
 # recall by true emotion in per cent, pooled over draws.
 
 # %%
-target = experiment.load(e)[1]
-with xr.open_dataset(folder / "results" / "arrays" / e.network.heads[0] / "support" / "fine_tuning_04.nc") as arrays:
+target = siamese_jax.load_datasets(experiment)[1]
+with xr.open_dataset(folder / "results" / "arrays" / head / "support" / "fine_tuning_04.nc") as arrays:
     runs = arrays.load()
 tested = evaluation_masks(target, runs.support.values)["speaker_disjoint"]
 predicted = runs.predictions.sel(loss="ratio", frozen=0, step=50).values
-counts = np.asarray(metrics.confusion(predicted, target.label, tested, len(e.data.emotions))).sum(axis=0)
+counts = np.asarray(metrics.confusion(predicted, target.label, tested, len(experiment.data.emotions))).sum(axis=0)
 xr.DataArray(
     (100 * counts / counts.sum(axis=1, keepdims=True)).round(1),
     dims=("true", "taken for"),
-    coords={"true": list(e.data.emotions), "taken for": list(e.data.emotions)},
+    coords={"true": list(experiment.data.emotions), "taken for": list(experiment.data.emotions)},
 ).to_pandas()
 
 # %% [markdown]
@@ -229,6 +228,6 @@ xr.DataArray(
 #
 # Replace the cell that makes the tones by the path of your CSV and go on from step 2; or, for RAVDESS, CREMA-D,
 # eNTERFACE'05, EMO-DB, SAVEE, EMOVO, nEMO, TESS, CASIA and IEMOCAP, take
-# `siamese_jax.corpora.adapters.scan(name, root)` as the manifest. Speakers matter: draws, tests and intervals are by
+# `siamese_jax.scan(name, root)` as the manifest. Speakers matter: draws, tests and intervals are by
 # speaker, so give each person one name throughout. A target needs more speakers with all emotions than are drawn, so
 # that one is left to test on.

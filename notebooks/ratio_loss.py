@@ -22,17 +22,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
-from configs import rerun as rerun_config
-from siamese_jax.experiments import rerun
+import siamese_jax
 from siamese_jax.losses import pair_masks
 from siamese_jax.losses import siamese as losses
 from siamese_jax.models import siamese
-from siamese_jax.protocols import config, stages
+from siamese_jax.protocols import stages
 from siamese_jax.report.paper.figure2 import STYLES
-from siamese_jax.runtime.devices import use_all_cores
 from siamese_jax.stats import intervals
 
-use_all_cores()
+siamese_jax.use_all_cores()
 plt.rcParams.update({"font.size": 9, "figure.dpi": 90})
 
 DRAWS = int(os.environ.get("NOTEBOOK_DRAWS", 200))
@@ -41,7 +39,7 @@ LITERAL, BOUNDED = STYLES["ratio"][0], STYLES["ratio_bounded"][0]
 # %% [markdown]
 # ## The shape of the loss
 #
-# Beside the paper's form stands a bounded one, $D_s / (D_s + D_d) = r / (1 + r)$, which rises with $r$ as well.
+# The paper's form is compared with a bounded one, $D_s / (D_s + D_d) = r / (1 + r)$, which rises with $r$ as well.
 
 # %%
 r = np.concatenate([np.linspace(0, 0.999, 500), [np.nan], np.linspace(1.001, 2.5, 700)]).astype(np.float32)
@@ -94,22 +92,23 @@ moves = xr.DataArray(
 # ratio loss in either form, and with a second update of the cross entropy instead (the control).
 
 # %%
-given = rerun_config.get_config()
-given.protocol.update({"n_draws": DRAWS, "n_seeds": 50, "n_speakers": (2, 8), "pad_speakers": 8})
-given.protocol.update({"losses": ("none", "ratio", "ratio_bounded", "cross_entropy_twice")})
-given.protocol.update({"steps": (0, 1, 2, 5, 10, 20, 50, 100, 200)})
-e = config.resolve(given)
-kept = tempfile.TemporaryDirectory()
-folder = Path(kept.name)
-reruns = rerun.run(e, folder, DRAWS)[0]
+config = siamese_jax.load_config("rerun")
+config.protocol.update({"n_draws": DRAWS, "n_seeds": 50, "n_speakers": (2, 8), "pad_speakers": 8})
+config.protocol.update({"losses": ("none", "ratio", "ratio_bounded", "cross_entropy_twice")})
+config.protocol.update({"steps": (0, 1, 2, 5, 10, 20, 50, 100, 200)})
+experiment = siamese_jax.resolve_config(config)
+temporary = tempfile.TemporaryDirectory()
+folder = Path(temporary.name)
+# No baselines: this notebook compares losses.
+reruns = siamese_jax.rerun(experiment, folder, DRAWS, 0)[0]
 scores = reruns.labelled()
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), sharex=True, layout="constrained")
 bins = np.arange(0.5, 1.75, 0.05)
-for axis, n_speakers in zip(axes, e.protocol.n_speakers):
+for axis, n_speakers in zip(axes, experiment.protocol.n_speakers):
     start = scores.start_ratio.sel(n_speakers=n_speakers).values
-    share = intervals.share_interval(start >= 1, e.report.level, over="draws")
+    share = intervals.share_interval(start >= 1, experiment.report.level, over="draws")
     counts, _, bars = axis.hist(start, bins, color="#56B4E9", edgecolor="white")
     for bar, left in zip(bars, bins):
         if left >= 0.999:
@@ -139,7 +138,7 @@ network = plan.spec(reruns.head).network
 
 def loss(encoder, rows, form):
     masks = pair_masks.pair_masks(
-        clips.label[rows], rows, clips.speaker[rows], jnp.ones(rows.shape, bool), e.training.pairs_within
+        clips.label[rows], rows, clips.speaker[rows], jnp.ones(rows.shape, bool), experiment.training.pairs_within
     )
     return losses.ratio_loss(siamese.encode(network, encoder, clips.x[rows]), masks, form)
 
@@ -156,8 +155,8 @@ for form, colour, marker in (("literal", LITERAL, "s"), ("bounded", BOUNDED, "D"
     norms_of = jax.jit(jax.vmap(functools.partial(gradient_norm, form=form)))
     norm = norms_of(starts, jnp.asarray(plan.draws.support(8)))
     axis.semilogy(start, norm, marker, color=colour, markersize=3.5, alpha=0.7, label=form)
-    print(f"{form}: {100 * np.mean(norm > e.training.clip_norm):.0f} % of {DRAWS} starts are clipped")
-axis.axhline(e.training.clip_norm, color="black", linewidth=0.8, linestyle=":")
+    print(f"{form}: {100 * np.mean(norm > experiment.training.clip_norm):.0f} % of {DRAWS} starts are clipped")
+axis.axhline(experiment.training.clip_norm, color="black", linewidth=0.8, linestyle=":")
 axis.axvline(1, color="black", linewidth=0.8, linestyle=":")
 axis.set(xlabel="r before the first step", ylabel="global norm of the gradient", title="8 speakers, one mark a draw")
 axis.legend(frameon=False)
@@ -174,15 +173,15 @@ with xr.open_dataset(next((folder / "arrays" / reruns.head / reruns.scope / "fin
 first = int(np.flatnonzero(start >= 1)[0])
 one = runs.sel(draw=first)
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.4), layout="constrained")
-places = np.arange(len(e.protocol.steps))
-for name in e.protocol.losses:
+places = np.arange(len(experiment.protocol.steps))
+for name in experiment.protocol.losses:
     colour, marker, dashes, label = STYLES[name]
     run = one.sel(loss=name)
     for axis, values in zip(axes, (run.d_same, run.d_different, run.d_same / run.d_different)):
         axis.plot(places, values, color=colour, marker=marker, linestyle=dashes, label=label, markersize=4)
 for axis, title in zip(axes, ("D_s, same emotion", "D_d, different emotions", "r = D_s / D_d")):
     axis.set(title=title, xlabel="fine-tuning steps", ylim=(0, None))
-    axis.set_xticks(places, e.protocol.steps, rotation=45)
+    axis.set_xticks(places, experiment.protocol.steps, rotation=45)
     axis.grid(axis="y", linewidth=0.3)
 axes[0].set_ylabel("mean distance (embedding units)")
 axes[2].set_ylabel("no unit")
@@ -198,29 +197,29 @@ plt.show()
 # distances between emotions over one clip per emotion of every speaker, labelled ones left out.
 
 # %%
-within = np.eye(len(e.data.emotions), dtype=bool)
+within = np.eye(len(experiment.data.emotions), dtype=bool)
 apart = runs.emotion_distances
 unseen = apart.where(within).mean(("class", "other_class")) / apart.where(~within).mean(("class", "other_class"))
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.5), sharey=True, layout="constrained")
 for axis, ratio in zip(axes, (runs.d_same / runs.d_different, unseen)):
-    for name in e.protocol.losses:
+    for name in experiment.protocol.losses:
         colour, marker, dashes, label = STYLES[name]
         low, middle, high = ratio.sel(loss=name).quantile((0.1, 0.5, 0.9), "draw").values
         axis.plot(places, middle, color=colour, marker=marker, linestyle=dashes, label=label, markersize=4)
         axis.fill_between(places, low, high, color=colour, alpha=0.13, linewidth=0)
     axis.axhline(1, color="black", linewidth=0.8, linestyle=":")
-    axis.set_xticks(places, e.protocol.steps)
+    axis.set_xticks(places, experiment.protocol.steps)
     axis.set_xlabel("fine-tuning steps")
     axis.grid(axis="y", linewidth=0.3)
 axes[0].set(title="labelled clips", ylabel="r = D_s / D_d", ylim=(0, None))
 axes[1].set_title("clips that were not labelled")
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
 figure.suptitle(f"8 speakers; median of {DRAWS} draws, bands from the 10th to the 90th percentile of draws", size=9)
-for name in e.protocol.losses:
+for name in experiment.protocol.losses:
     middle = unseen.sel(loss=name).median("draw").values
     print(
         f"{name}: r on clips that were not labelled, from {middle[0]:.2f} to {middle[-1]:.2f} "
-        f"at {e.protocol.steps[-1]} steps"
+        f"at {experiment.protocol.steps[-1]} steps"
     )
 plt.show()
 
@@ -237,11 +236,13 @@ compared = (("ratio", "none"), ("ratio_bounded", "none"), ("cross_entropy_twice"
             ("ratio", "ratio_bounded"), ("ratio", "cross_entropy_twice"))  # fmt: skip
 lines = []
 for method, minus in compared:
-    found = intervals.t_interval((uar.sel(loss=method) - uar.sel(loss=minus)).values[1:], e.report.level, over="draws")
+    found = intervals.t_interval(
+        (uar.sel(loss=method) - uar.sel(loss=minus)).values[1:], experiment.report.level, over="draws"
+    )
     lines.append([f"{m:+.1f} [{a:+.1f}, {b:+.1f}]" for m, a, b in zip(found.estimate, found.low, found.high)])
 names = [f"{method} - {minus}" for method, minus in compared]
 table = xr.DataArray(
-    lines, dims=("difference", "steps"), coords={"difference": names, "steps": list(e.protocol.steps[1:])}
+    lines, dims=("difference", "steps"), coords={"difference": names, "steps": list(experiment.protocol.steps[1:])}
 )
 table.to_pandas()[[10, 20, 50, 100, 200]]
 

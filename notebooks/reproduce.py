@@ -20,34 +20,31 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
-from configs import reproduce
+import siamese_jax
 from siamese_jax.datasets.draws import evaluation_masks
-from siamese_jax.experiments import reproduce as experiment
-from siamese_jax.protocols import config
-from siamese_jax.report.paper import differences, figure2, table1
+from siamese_jax.report.paper import differences
+from siamese_jax.report.paper.figure2 import STYLES
 from siamese_jax.report.render.notebook import Markdown, Picture
-from siamese_jax.runtime.devices import use_all_cores
-from siamese_jax.stats import intervals
 
-use_all_cores()
+siamese_jax.use_all_cores()
 plt.rcParams["font.size"] = 9
 
 N_DRAWS = int(os.environ.get("NOTEBOOK_DRAWS", 10))
 
-given = reproduce.get_config()
-given.protocol.update({"n_speakers": (2, 4, 10, 20), "n_draws": N_DRAWS, "n_in_domain_seeds": 3})
-e = config.resolve(given)
+config = siamese_jax.load_config("reproduce")
+config.protocol.update({"n_speakers": (2, 4, 10, 20), "n_draws": N_DRAWS, "n_in_domain_seeds": 3})
+experiment = siamese_jax.resolve_config(config)
 
 # %% [markdown]
 # ## Run
 #
-# A stage that is in the folder already is not computed again. Give a folder of your own instead of a temporary
+# A stage whose file is in the folder is not computed again. Give a folder of your own instead of a temporary
 # one to keep the results.
 
 # %%
-kept = tempfile.TemporaryDirectory()
-folder = Path(kept.name)
-results = experiment.run(e, folder)
+temporary = tempfile.TemporaryDirectory()
+folder = Path(temporary.name)
+results = siamese_jax.reproduce(experiment, folder)
 print(f"{len(results.rows)} rows, {len(results.differences)} paired differences")
 
 # %% [markdown]
@@ -57,10 +54,10 @@ print(f"{len(results.rows)} rows, {len(results.differences)} paired differences"
 # source alone; *IDT* on the target, leaving one speaker out; *fine-tuning* starts from the source network and
 # trains on the labelled target clips (one per emotion of each drawn speaker). The control replaces the ratio
 # loss's update by a second update of the cross entropy: what any additional update brings. Logistic regression
-# and the SVM learn from the same clips.
+# and the SVM train on the same clips.
 
 # %%
-Markdown(table1.markdown(e, results.rows, results.optimism).partition("\n")[2])
+Markdown(siamese_jax.table1(experiment, results.rows, results.optimism).partition("\n")[2])
 
 # %% [markdown]
 # Two columns deserve a look. The paper tests on *all* clips that were not drawn, other clips of the drawn
@@ -70,7 +67,7 @@ Markdown(table1.markdown(e, results.rows, results.optimism).partition("\n")[2])
 # ## Figure 2
 
 # %%
-Picture(figure2.draw(e, results.rows), dpi=90)
+Picture(siamese_jax.figure2(experiment, results.rows), dpi=90)
 
 # %% [markdown]
 # ## The arrays
@@ -78,21 +75,21 @@ Picture(figure2.draw(e, results.rows), dpi=90)
 # Every repetition is kept with named dimensions. These are the fine-tuning runs with four speakers:
 
 # %%
-head, scope = e.network.heads[0], e.data.scalings[0]
+head, scope = experiment.network.heads[0], experiment.data.scalings[0]
 with xr.open_dataset(folder / "arrays" / head / scope / "fine_tuning_04.nc") as arrays:
     runs = arrays.load()
 print(runs)
 
 # %% [markdown]
 # A number of the table again, from the predictions: the mean UAR over draws of the fixed cell (nothing frozen,
-# four speakers, 50 steps, ratio loss) on the paper's split. `rows.evaluation_masks` says which clips each draw is
+# four speakers, 50 steps, ratio loss) on the paper's split. `evaluation_masks` says which clips each draw is
 # tested on: neither the drawn ones nor clips with the very same samples.
 
 # %%
-source, target = experiment.load(e)
+source, target = siamese_jax.load_datasets(experiment)
 tested = xr.DataArray(evaluation_masks(target, runs.support.values)["paper"], dims=("draw", "clip"))
 predicted = runs.predictions.sel(loss="ratio", frozen=0, step=50)
-emotions = list(e.data.emotions)
+emotions = list(experiment.data.emotions)
 recall = xr.concat(
     [(predicted == i).where(tested & (runs.emotion == name)).mean("clip") for i, name in enumerate(emotions)],
     dim=xr.Variable("emotion", emotions),
@@ -103,21 +100,22 @@ print(f"UAR {100 * recall.mean('emotion').mean('draw').item():.1f} %, mean of {r
 # %% [markdown]
 # ## Training length is an axis
 #
-# The paper does not say how long it fine-tuned, and the answer depends on it. `experiment.scores` gives the UAR
+# The paper does not say how long it fine-tuned, and the answer depends on it. `siamese_jax.scores` gives the UAR
 # of every repetition as one array.
 
 # %%
-uar = experiment.scores(e, folder, head, scope).uar.sel(split="paper", frozen=0)
+uar = siamese_jax.scores(experiment, folder, head, scope).uar.sel(split="paper", frozen=0)
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True, layout="constrained")
-places = np.arange(len(e.protocol.steps))
+places = np.arange(len(experiment.protocol.steps))
 for axis, n_speakers in zip(axes, (4, 20)):
-    for i, loss in enumerate(e.protocol.losses):
-        colour, marker, dashes, label = figure2.STYLES[loss]
-        interval = intervals.t_interval(uar.sel(n_speakers=n_speakers, loss=loss).values, e.report.level, over="draws")
+    for i, loss in enumerate(experiment.protocol.losses):
+        colour, marker, dashes, label = STYLES[loss]
+        values = uar.sel(n_speakers=n_speakers, loss=loss).values
+        interval = siamese_jax.t_interval(values, experiment.report.level, over="draws")
         bars = (interval.estimate - interval.low, interval.high - interval.estimate)
         axis.errorbar(places + 0.12 * (i - 1), interval.estimate, bars, color=colour, marker=marker,
                       linestyle=dashes, label=label, markersize=4, linewidth=1.2)  # fmt: skip
-    axis.set_xticks(places, e.protocol.steps)
+    axis.set_xticks(places, experiment.protocol.steps)
     axis.set(title=f"{n_speakers} speakers ({4 * n_speakers} labelled clips)", xlabel="fine-tuning steps")
     axis.grid(axis="y", linewidth=0.3)
 axes[0].set_ylabel("UAR (%), all clips not drawn")

@@ -2,7 +2,7 @@
 # # Statistical reruns
 #
 # Ten draws of labelled clips, with a standard deviation of several points of UAR, cannot carry a claim of two
-# points. A few hundred draws run in a minute here, thousands in minutes (`python -m launch.rerun`). This
+# points. A few hundred draws run in a minute here, thousands in minutes (`siamese-jax rerun`). This
 # notebook reruns the fine-tuning of Feng & Chaspari (2020), EMO-DB to RAVDESS, and asks: does the ratio loss
 # help, how sure can one be, and about what?
 
@@ -16,15 +16,13 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 
-from configs import rerun as rerun_config
-from siamese_jax.experiments import rerun
-from siamese_jax.protocols import config
+import siamese_jax
+from siamese_jax.report.paper import results
 from siamese_jax.report.paper.figure2 import STYLES
 from siamese_jax.report.render.notebook import Markdown
-from siamese_jax.runtime.devices import use_all_cores
-from siamese_jax.stats import intervals, power
+from siamese_jax.stats import power
 
-use_all_cores()
+siamese_jax.use_all_cores()
 plt.rcParams["font.size"] = 9
 
 DRAWS = int(os.environ.get("NOTEBOOK_DRAWS", 300))
@@ -36,19 +34,19 @@ N_SEEDS = 25
 #
 # Draws are computed in blocks that stay in the folder; asking for more computes only what is missing. Draw i is
 # the same whatever the block it falls in, and starts from source training i mod 25. We ask for more and more
-# draws, and keep what the claims say each time.
+# draws, and keep what the tests of the paper's claims say each time.
 
 # %%
-given = rerun_config.get_config()
-given.protocol.update({"n_draws": BLOCK, "n_seeds": N_SEEDS, "n_speakers": (4, 8)})
-given.report.update({"fixed_n_speakers": 8})
-given.protocol.update({"frozen": (0, 1), "steps": (0, 10, 50), "pad_speakers": 1})
-e = config.resolve(given)
-kept = tempfile.TemporaryDirectory()
-folder = Path(kept.name)
+config = siamese_jax.load_config("rerun")
+config.protocol.update({"n_draws": BLOCK, "n_seeds": N_SEEDS, "n_speakers": (4, 8)})
+config.report.update({"fixed_n_speakers": 8})
+config.protocol.update({"frozen": (0, 1), "steps": (0, 10, 50), "pad_speakers": 1})
+experiment = siamese_jax.resolve_config(config)
+temporary = tempfile.TemporaryDirectory()
+folder = Path(temporary.name)
 claimed = {}
 for n_draws in (BLOCK, 2 * BLOCK, 6 * BLOCK):
-    reruns = rerun.run(e, folder, n_draws, BLOCK)[0]
+    reruns = siamese_jax.rerun(experiment, folder, n_draws, BLOCK)[0]
     claimed[n_draws] = json.loads((folder / "claims.json").read_text())[0]
 scores = reruns.labelled()
 print(scores)
@@ -61,7 +59,7 @@ print(scores)
 # %%
 uar = scores.uar.sel(split="speaker_disjoint", n_speakers=8, frozen=0, step=50)
 figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.8), layout="constrained")
-for name in e.protocol.losses:
+for name in experiment.protocol.losses:
     colour, _, dashes, label = STYLES[name]
     values = uar.sel(loss=name).values
     axes[0].ecdf(values, color=colour, linestyle=dashes, linewidth=1.4,
@@ -70,7 +68,7 @@ axes[0].set(xlabel="UAR of a draw (%)", ylabel="share of draws at or below", tit
 axes[0].grid(linewidth=0.3)
 gain = (uar.sel(loss="ratio") - uar.sel(loss="none")).values
 tens = gain[: DRAWS // 10 * 10].reshape(-1, 10)
-interval = intervals.t_interval(tens, e.report.level, over="draws")
+interval = siamese_jax.t_interval(tens, experiment.report.level, over="draws")
 order = np.argsort(interval.estimate)
 axes[1].errorbar(np.arange(1, len(tens) + 1), interval.estimate[order],
                  (interval.estimate - interval.low)[order], fmt="o", color="black", markersize=3, linewidth=1,
@@ -120,7 +118,7 @@ figure.suptitle(f"{what}; n: units at {DRAWS} draws", size=9)
 plt.show()
 
 # %% [markdown]
-# ## The claims
+# ## Tests of the paper's claims
 #
 # All cells, with both kinds. P values are of sign-flip permutation tests, once over draws and once over
 # speakers, Holm's correction over all rows; with 10,000 sampled flips and 24 rows a corrected one over draws
@@ -128,7 +126,7 @@ plt.show()
 # target clips, over the first draws: it is ahead everywhere.
 
 # %%
-Markdown((folder / "claims.md").read_text().partition("\n")[2])
+Markdown(results.write(folder).partition("\n")[2])
 
 # %% [markdown]
 # ## How often would ten draws show a gain by chance?
@@ -150,7 +148,7 @@ cases = (
 )
 figure, axis = plt.subplots(figsize=(5.8, 3.6), layout="constrained")
 for number, (label, chance_of, (method, baseline), paired, colour, marker) in enumerate(cases):
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(e.protocol.seed), number), len(gains))
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(experiment.protocol.seed), number), len(gains))
     chances = [chance_of(method, baseline, n_draws=10, gain=float(g), paired=paired, key=key, n_experiments=4000)
                for g, key in zip(gains, keys)]  # fmt: skip
     axis.plot(gains, [100 * c.probability for c in chances], color=colour, marker=marker, markersize=4, label=label)
@@ -172,9 +170,9 @@ plt.show()
 figure, axis = plt.subplots(figsize=(5.8, 3.6), layout="constrained")
 true_gains = ((0.5, "#0072B2", "-"), (1.0, "#D55E00", "--"), (2.0, "#009E73", "-."))
 for number, (true_gain, colour, dashes) in enumerate(true_gains):
-    key = jax.random.fold_in(jax.random.key(e.protocol.seed), 10 + number)
+    key = jax.random.fold_in(jax.random.key(experiment.protocol.seed), 10 + number)
     needed = power.draws_needed(
-        gain, gain=true_gain, power=0.8, level=e.report.level, n_max=300, key=key, n_experiments=4000
+        gain, gain=true_gain, power=0.8, level=experiment.report.level, n_max=300, key=key, n_experiments=4000
     )
     label = f"{true_gain:g}: {needed.n_draws or 'more than 300'} draws"
     axis.plot(np.arange(1, 301), 100 * needed.power_by_n, color=colour, linestyle=dashes, label=label)
