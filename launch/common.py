@@ -2,14 +2,16 @@
 
 import contextlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from siamese_jax.errors import InputError, LostError
+from siamese_jax.protocols.config import new_place
 from siamese_jax.runtime import config_files, distributed, interrupt, peers, shares
 from siamese_jax.runtime.devices import use_all_cores
 
@@ -37,6 +39,9 @@ def define_path(name: str, default: str | None, text: str, required: bool = Fals
 def define_config(default: str, text: str) -> flags.FlagHolder:
     """Defines --config, a configuration by name or path, and --config.KEY for each of its values."""
     text += f" One of {', '.join(config_files.names())}, or a file; --config.KEY=VALUE changes a value."
+    with exit_codes():
+        # Flags of a configuration look at the command line when they are defined.
+        _check_overrides(_with_config_files(sys.argv[1:]), default)
     return config_flags.DEFINE_config_file("config", str(config_files.find(default)), text)
 
 
@@ -103,6 +108,28 @@ def _with_config_files(arguments: list[str]) -> list[str]:
             elif i + 1 < len(arguments):
                 changed[i + 1] = str(config_files.find(arguments[i + 1]))
     return changed
+
+
+def _check_overrides(arguments: list[str], default: str) -> None:
+    """Raises InputError for --config.KEY=VALUE with a key that the configuration lacks; names the key to give."""
+    files = [argument.partition("=")[2] for argument in arguments if argument.startswith("--config=")]
+    config = config_files.load(files[-1] if files else default)
+    for argument in arguments:
+        match = re.match(r"--?config\.([\w.]+)", argument)
+        if match is None:
+            continue
+        group = config
+        *parents, last = match[1].split(".")
+        for i, name in enumerate([*parents, last]):
+            if isinstance(group, ConfigDict) and name in group:
+                group = group[name]
+                continue
+            prefix = "".join(f"{parent}." for parent in parents[:i])
+            place = new_place(name)
+            if place and isinstance(group, ConfigDict) and place.partition(".")[0] in group:
+                raise InputError(f"--config.{match[1]}: configurations are nested; give --config.{prefix}{place}")
+            known = ", ".join(group) if isinstance(group, ConfigDict) else "no keys"
+            raise InputError(f"--config.{match[1]}: no key {name!r} there; expected one of {known}")
 
 
 @contextlib.contextmanager

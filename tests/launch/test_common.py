@@ -45,3 +45,25 @@ def test_a_good_end_is_silent(caplog):
     with common.exit_codes():
         pass
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--config.n_draws=3", "configurations are nested; give --config.protocol.n_draws"),
+        ("--config.alternatives=()", "give --config.protocol.baselines"),
+        ("--config.protocol.n_drws=3", "no key 'n_drws' there; expected one of baselines, frozen"),
+        ("--config.protocol.frozen.x=3", "no key 'x' there; expected one of no keys"),
+    ],
+)
+def test_an_override_of_a_missing_key_names_its_new_place_or_the_keys(argument, message, caplog):
+    with pytest.raises(SystemExit) as ended, common.exit_codes():
+        common._check_overrides([argument], "reproduce")
+    assert ended.value.code == 2
+    assert message in caplog.text
+
+
+def test_overrides_of_groups_in_groups_are_found():
+    common._check_overrides(["--config.features.training.batch_size=8", "--config.level=0.9"], "facenet")
+    with pytest.raises(InputError, match=r"give --config\.features\.training\.batch_size"):
+        common._check_overrides(["--config.features.batch_size=8"], "facenet")
