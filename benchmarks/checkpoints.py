@@ -2,7 +2,7 @@
 
     python -m benchmarks.checkpoints --record=checkpoints.json
 
-A trial's results are those of fine-tuning at six readouts on RAVDESS. Both ways end with the data on the disk itself
+A trial's results are those of fine-tuning at six evaluation steps on RAVDESS. Both ways end with the data on the disk
 (fsync) under a name that appears whole; the checkpoint is versioned, named and checked against its digest on reading.
 """
 

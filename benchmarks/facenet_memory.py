@@ -35,8 +35,7 @@ from siamese_jax.models import embedding_classifiers, facenet
 from siamese_jax.runtime import files
 from siamese_jax.training.facenet import validation
 from siamese_jax.training.facenet.config import TrainConfig
-from siamese_jax.training.facenet.embed import embed_all
-from siamese_jax.training.facenet.step import Programs
+from siamese_jax.training.facenet.step import Programs, embed_all
 
 _RECORD = flags.DEFINE_string("record", None, "JSON file for the measurements; none is written without it.")
 _SEGMENTS = flags.DEFINE_list("segments", ["1000", "10000", "100000"], "Numbers of segments, multiples of five.")

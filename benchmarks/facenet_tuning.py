@@ -21,10 +21,10 @@ from siamese_jax.datasets.segments import SegmentSource, load
 from siamese_jax.experiments.cross_training import config as settings
 from siamese_jax.models import embedding_classifiers, facenet
 from siamese_jax.runtime.progress import bars
-from siamese_jax.training.facenet import validation
+from siamese_jax.stats import scoring
 from siamese_jax.training.facenet.config import TrainConfig
-from siamese_jax.training.facenet.embed import embed_all
 from siamese_jax.training.facenet.loop import train
+from siamese_jax.training.facenet.step import embed_all
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/facenet.py", "The cross-training.")
 AUDIO = flags.DEFINE_string("audio", None, "RAVDESS's folder.", required=True)
@@ -55,7 +55,7 @@ def _recalls(
     for kind in embedding_classifiers.DECISIONS:
         by_segment = embedding_classifiers.segment_scores(kind, emb, train_emb, train_label, len(names), neighbours)
         predicted = embedding_classifiers.utterance_scores(by_segment, which, len(clips)).argmax(axis=1)
-        found[kind] = 100 * validation.average_recall(label[first], predicted)
+        found[kind] = 100 * scoring.average_recall(label[first], predicted)
     return found
 
 

@@ -23,8 +23,9 @@ import numpy as np
 import scipy.stats
 from absl import app, flags
 
+from benchmarks import coverage
 from siamese_jax.runtime import files
-from siamese_jax.stats import bootstrap, coverage, estimands, metrics
+from siamese_jax.stats import bootstrap, estimands, metrics
 
 _RECORD = flags.DEFINE_string("record", None, "JSON file for the measurements; none is written without it.")
 _RESAMPLES = flags.DEFINE_integer("resamples", 10_000, "Bootstrap resamples.", lower_bound=1)

@@ -1,7 +1,9 @@
-"""The errors a user can mend.
+"""The errors that the user can fix.
 
 Every message names the file, row or field, says what was expected, and says what to do.
 """
+
+from collections.abc import Mapping
 
 
 class InputError(ValueError):
@@ -19,3 +21,10 @@ class ClipError(InputError):
 
 class LostError(Exception):
     """Another process of a run of several was lost, or failed; nothing here is at fault."""
+
+
+def check_fields(record: object, checks: Mapping[str, tuple[bool, str]]) -> None:
+    """Raises InputError for the first field of `record` that fails its check, a (passed, expected) pair by name."""
+    for name, (passed, expected) in checks.items():
+        if not passed:
+            raise InputError(f"{type(record).__name__}.{name} = {getattr(record, name)!r}: expected {expected}")

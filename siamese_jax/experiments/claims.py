@@ -18,16 +18,8 @@ from siamese_jax.errors import InputError
 from siamese_jax.experiments.summary import COMPARISONS, FEW_SHOT_DATA, Grid
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
-from siamese_jax.stats import (
-    effect_sizes,
-    estimands,
-    hypothesis_tests,
-    intervals,
-    multiplicity,
-    power,
-    tradeoff,
-    two_way,
-)
+from siamese_jax.stats import effect_sizes, intervals, paired_tests, power
+from siamese_jax.stats.paired_tests import PairedDifference
 from siamese_jax.stats.records import Interval
 from siamese_jax.stats.scoring import Scored
 
@@ -148,40 +140,24 @@ def _correct(gains: list[dict[str, Any]]) -> None:
     """Adds Holm's and Benjamini and Hochberg's adjusted p values over a family of gains."""
     for test in ("sign_flip_p", "wilcoxon_p", "speakers_sign_flip_p"):
         values = np.array([math.nan if g[test] is None else g[test] for g in gains], np.float32)
-        for name, adjust in (("holm", multiplicity.holm), ("bh", multiplicity.benjamini_hochberg)):
-            adjusted = np.asarray(adjust(values)) if len(values) else values
+        for name, adjusted in paired_tests.adjusted(values).items():
             for gain, p in zip(gains, adjusted):
                 gain[f"{test}_{name}"] = _number(p)
 
 
 def _gain(e: Experiment, pair: _Paired) -> dict[str, Any]:
     """One paired difference, with intervals over draws, speakers, and speakers and seeds; tests and sizes."""
-    difference_G = pair.uar[0] - pair.uar[1]
-    sums_JxSx2 = np.moveaxis(pair.counts, 0, 2).astype(np.float32)
-    sums_JxSx2 = sums_JxSx2[sums_JxSx2.sum(axis=(1, 2, 3, 4)) > 0]
-    speakers_Sx2 = sums_JxSx2.sum(axis=0)
+    difference = PairedDifference.make(pair.uar[0] - pair.uar[1], np.moveaxis(pair.counts, 0, 2).astype(np.float32))
     draw_key, speaker_key = (jax.random.fold_in(_key(e), i) for i in range(2))
-    over_draws = intervals.t_interval(difference_G, e.report.level, over="draws")
-    over_speakers = intervals.jackknife_interval(
-        speakers_Sx2, estimands.uar_difference, e.report.level, over="speakers"
-    )
-    both = plain(two_way.crossed_interval(sums_JxSx2, estimands.uar_difference, e.report.level), 100.0)
-    if (sums_JxSx2.sum(axis=(2, 3, 4)) == 0).any():
-        # The two-way interval is of a full crossing: a speaker whom a seed's draws always drew leaves a gap in it.
-        both |= {"low": None, "high": None, "note": "not computable: some seeds never test some speakers; draw more"}
-    per_speaker_S = np.asarray(jax.vmap(estimands.uar_difference)(speakers_Sx2))
-    flips = hypothesis_tests.sign_flip_test(difference_G, over="draws", key=draw_key, n_resamples=N_RESAMPLES)
-    ranks = hypothesis_tests.wilcoxon_test(difference_G, over="draws")
-    size = effect_sizes.standardised_difference(difference_G, e.report.level, over="draws", hedges=True)
-    of_speakers = hypothesis_tests.sign_flip_test(
-        per_speaker_S, over="speakers", key=speaker_key, n_resamples=N_RESAMPLES
-    )
+    flips, ranks = paired_tests.over_draws(difference.by_draw, draw_key, N_RESAMPLES)
+    of_speakers = paired_tests.sign_flip_over_speakers(difference, speaker_key, N_RESAMPLES)
+    size = effect_sizes.standardised_difference(difference.by_draw, e.report.level, over="draws", hedges=True)
     return {
         **pair.what,
-        "gain": _number(difference_G.mean()),
-        "over_draws": plain(over_draws, 1.0),
-        "over_speakers": plain(over_speakers, 100.0),
-        "over_speakers_and_seeds": both,
+        "gain": _number(difference.by_draw.mean()),
+        "over_draws": plain(difference.over_draws(e.report.level), 1.0),
+        "over_speakers": plain(difference.over_speakers(e.report.level), 100.0),
+        "over_speakers_and_seeds": plain(difference.over_speakers_and_seeds(e.report.level), 100.0),
         "sign_flip_p": _number(flips.p_value),
         "wilcoxon_p": _number(ranks.p_value),
         "speakers_sign_flip_p": _number(of_speakers.p_value),
@@ -252,7 +228,7 @@ def _trade_off(plan: Plan, grid: Grid) -> list[dict[str, Any]]:
         for f, frozen in enumerate(e.protocol.frozen):
             for r, steps in enumerate(e.protocol.steps):
                 values = grid.scored[SPLIT].uar[order][:, m, f, r]
-                gain = tradeoff.gain_per_speaker(values, numbers, e.report.level, paired=True, over="draws")
+                gain = intervals.gain_per_speaker(values, numbers, e.report.level, paired=True, over="draws")
                 for i, (first, second) in enumerate(itertools.pairwise(numbers)):
                     one = jax.tree.map(lambda x, i=i: x[i], gain)
                     found.append({"loss": loss, "frozen": frozen, "steps": steps, "from": first, "to": second,

@@ -27,8 +27,7 @@ from siamese_jax.runtime import distributed, interrupt
 from siamese_jax.runtime.devices import available_cores
 from siamese_jax.runtime.files import write_json
 from siamese_jax.runtime.progress import Bars, bars
-from siamese_jax.stats import metrics
-from siamese_jax.stats.scoring import Scored, score_counts, stacked
+from siamese_jax.stats.scoring import Scored, counts_by_speaker, score_counts, stacked
 
 KIND = "rerun"
 """The kind of run, as config.json names it."""
@@ -177,9 +176,7 @@ def _read_block(plan: Plan, n_speakers: int, arrays: xr.Dataset) -> _Kept:
 def _counted(plan: Plan, predictions: np.ndarray, mask: np.ndarray) -> tuple[Scored, np.ndarray]:
     """Scores [..., draw] of predictions [..., draw, clip], and counts [..., seed, S, C, C] pooled by source seed."""
     target, n_classes = plan.target, len(plan.experiment.data.emotions)
-    each = np.asarray(
-        metrics.confusion_by_group(predictions, target.label, mask, target.speaker, len(target.speakers), n_classes)
-    )
+    each = counts_by_speaker(predictions, target.label, mask, target.speaker, len(target.speakers), n_classes)
     of_seed_JxG = (np.arange(plan.experiment.protocol.n_seeds)[:, None] == plan.seed_of_draw[None, :]).astype(
         np.float32
     )

@@ -24,8 +24,8 @@ from siamese_jax.protocols.plan import Plan
 from siamese_jax.runtime import distributed
 from siamese_jax.runtime.files import write_json
 from siamese_jax.runtime.progress import Bars, OnDone, bars
-from siamese_jax.stats import estimands, intervals, metrics, two_way
-from siamese_jax.stats.scoring import score_counts
+from siamese_jax.stats import estimands, intervals, two_way
+from siamese_jax.stats.scoring import counts_by_speaker, uar
 
 PROTOCOLS = {"out_of_domain": "source_only", "in_domain": "loso"}
 """The protocols, and what the classifiers beside them learn from, see `alternatives.PARTS`."""
@@ -133,19 +133,19 @@ def examine(
     e, target = plan.experiment, plan.target
 
     def counted(predictions: np.ndarray) -> np.ndarray:
-        return np.asarray(metrics.confusion_by_group(
-            predictions, target.label, merged.tested.values, target.speaker, len(target.speakers), len(e.data.emotions)
-        ), np.float32)  # fmt: skip
+        tested, n_speakers = merged.tested.values, len(target.speakers)
+        counts = counts_by_speaker(predictions, target.label, tested, target.speaker, n_speakers, len(e.data.emotions))
+        return counts.astype(np.float32)
 
     counts_JxS = counted(merged.predictions.values)
-    uar_J = score_counts(counts_JxS.sum(axis=1)).uar
+    uar_J = uar(counts_JxS.sum(axis=1))
     against = []
     others = [] if beside is None else list(zip(e.protocol.baselines, beside[PROTOCOLS[protocol]].values))
     for name, predictions in others:
         other_S = counted(predictions)
         sums_JxSx2 = np.stack([counts_JxS, np.broadcast_to(other_S, counts_JxS.shape)], axis=2)
         against.append({
-            "minus": name, "minus_uar": float(score_counts(other_S.sum(axis=0)).uar),
+            "minus": name, "minus_uar": float(uar(other_S.sum(axis=0))),
             **_over_people(sums_JxSx2, estimands.uar_difference, e.report.level),
         })  # fmt: skip
     over_seeds = claims.plain(intervals.t_interval(uar_J, e.report.level, over="seeds"), 1.0)

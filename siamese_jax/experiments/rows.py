@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from siamese_jax.datasets.dataset import Dataset
-from siamese_jax.stats import intervals, metrics
+from siamese_jax.stats import intervals
 from siamese_jax.stats.records import Interval
-from siamese_jax.stats.scoring import Scored, score
+from siamese_jax.stats.scoring import Scored, counts_by_speaker, score_counts
 
 SPLITS = ("paper", "speaker_disjoint")
 
@@ -113,7 +113,7 @@ def over_runs(scored: Scored, level: float, over: str) -> Callable[..., dict[str
 def over_speakers(predictions: np.ndarray, target: Dataset, mask: np.ndarray, level: float) -> dict[str, Any]:
     """The score fields of one set of predictions [N], with a jackknife t interval over the target's speakers."""
     n_classes, n_speakers = int(target.label.max()) + 1, len(target.speakers)
-    counts = metrics.confusion_by_group(predictions, target.label, mask, target.speaker, n_speakers, n_classes)
-    scored = score(predictions, target.label, mask)
+    counts = counts_by_speaker(predictions, target.label, mask, target.speaker, n_speakers, n_classes)
+    scored = score_counts(counts.sum(axis=0))
     limits = _limits(intervals.jackknife_t_interval(counts, level), (), 100.0)
     return {"uar_mean": _number(scored.uar), "uar_sd": None, "wa_mean": _number(scored.wa), **limits}

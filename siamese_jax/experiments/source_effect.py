@@ -15,7 +15,7 @@ import xarray as xr
 
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import claims
-from siamese_jax.stats import metrics
+from siamese_jax.stats.scoring import counts_by_speaker, uar
 from siamese_jax.stats.variance_components import contrasts, spread_difference
 
 
@@ -72,8 +72,8 @@ def _score(arrays: xr.Dataset, loss: str, steps: int) -> tuple[tuple[str, ...], 
     names, speaker = np.unique(arrays.speaker.values.astype(str), return_inverse=True)
     tested = np.stack([~np.isin(speaker, speaker[rows]) for rows in arrays.support.values])
     predictions = arrays.predictions.sel(loss=loss, step=steps).transpose("frozen", "draw", "clip").values
-    counts = metrics.confusion_by_group(predictions, label, tested, speaker, len(names), len(emotions))
-    return tuple(names.tolist()), 100 * np.asarray(metrics.unweighted_average_recall(counts.sum(axis=1)))
+    counts = counts_by_speaker(predictions, label, tested, speaker, len(names), len(emotions))
+    return tuple(names.tolist()), uar(counts.sum(axis=1)).astype(np.float32)
 
 
 def compare(experiments: list[SpeakerScores], level: float) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamese_jax.errors import InputError
+from siamese_jax.errors import InputError, check_fields
 
 VIEWS = ("waveform", "spectrogram")
 
@@ -64,9 +64,7 @@ class ImageConfig:
             "high_hz": (self.high_hz <= self.rate / 2, f"half the sampling rate, {self.rate / 2}, or less"),
             "floor_db": (self.floor_db < self.ceiling_db, f"below ceiling_db = {self.ceiling_db}"),
         }
-        for name, (good, expected) in checks.items():
-            if not good:
-                raise InputError(f"ImageConfig.{name} = {getattr(self, name)!r}: expected {expected}")
+        check_fields(self, checks)
         empty = int(np.sum(mel_triangles(self).sum(axis=0) == 0))
         if empty:
             raise InputError(

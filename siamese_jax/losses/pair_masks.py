@@ -1,7 +1,4 @@
-"""Which clips meet: same/different masks over a batch, balanced batches, and few-shot draws.
-
-The masks are symmetric over ordered pairs, so a mean over them is a mean over unordered pairs.
-"""
+"""Same/different masks over the pairs of a batch: symmetric, so a mean over them is a mean over unordered pairs."""
 
 from typing import NamedTuple
 

@@ -1,6 +1,6 @@
 """The losses of the Siamese system, as functions of embeddings or logits and of same/different masks.
 
-All are unbatched over trials, differentiable, and 0 with gradient 0 where the masks leave nothing to average.
+All are unbatched over trials, differentiable, and 0 with gradient 0 for empty masks.
 """
 
 import chex
@@ -15,7 +15,7 @@ RATIO_FORMS = ("literal", "bounded")
 
 
 def _share(mask: jax.Array, dtype: jnp.dtype) -> jax.Array:
-    """Weights that average over the mask: each pair's share of 1; 0 everywhere where the mask is empty."""
+    """Weights that average over the mask: each pair's share of 1; 0 for an empty mask."""
     return mask.astype(dtype) / jnp.maximum(jnp.sum(mask), 1).astype(dtype)
 
 
@@ -67,8 +67,5 @@ def ratio_of_batch(d_same: jax.Array, d_different: jax.Array, masks: PairMasks, 
 
 
 def ratio_loss(emb_BxD: jax.Array, masks: PairMasks, form: str) -> jax.Array:
-    """The ratio ("distance") loss of equation 1 over a batch of embeddings [B, D]; see `ratio_of_distances`.
-
-    0, with gradient 0, where the batch has no same pair or no different pair.
-    """
+    """The ratio ("distance") loss of equation 1 over a batch of embeddings [B, D]; see `ratio_of_batch`."""
     return ratio_of_batch(*mean_distances(emb_BxD, masks), masks, form)

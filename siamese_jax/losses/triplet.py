@@ -1,16 +1,16 @@
-"""The triplet loss, and which triplets of a batch it sees (Schroff et al. 2015, section 3.2).
+"""The triplet loss and the mining of a batch's triplets (Schroff et al. 2015, section 3.2).
 
 A triplet is an anchor, a positive of the anchor's class and a negative of another. Its loss is
-max(0, |a - p|^2 - |a - n|^2 + margin). Three ways to choose:
+max(0, |a - p|^2 - |a - n|^2 + margin). Three minings:
 
-- "semi-hard": for every anchor and positive, the nearest negative that is farther than the positive, but by less than
-  the margin; where there is none, the pair gives nothing.
+- "semi-hard": for every anchor and positive, the nearest negative that is farther than the positive, by less than the
+  margin, if any.
 - "hardest": for every anchor, its farthest positive and its nearest negative (Hermans et al. 2017, "batch hard");
-  from a fresh network it can collapse to one point.
+  from a fresh network it can collapse to a point.
 - "all": every triplet.
 
-The loss is the mean over the chosen triplets whose loss is above zero: 0, with gradient 0, where there is none.
-Negatives are sorted by distance once an anchor, so that memory is [B, B] where all triplets would be [B, B, B].
+The loss is the mean over the mined triplets whose loss is above zero; without any, 0 with gradient 0. Negatives are
+sorted by distance for each anchor, so that memory is [B, B], not [B, B, B].
 """
 
 import functools
@@ -44,20 +44,18 @@ def triplet_loss(
     """The triplet loss of a batch by squared Euclidean distance; unbatched.
 
     Args:
-      emb_BxD: embeddings [B, D], on the unit sphere for the margin to mean what it should.
-      class_B: [B] integers, the class of each.
-      valid_B: [B] bool, false for padding, which takes no part.
+      emb_BxD: embeddings [B, D], on the unit sphere for the margin to have its meaning.
+      class_B: [B] integers, the class of each; valid_B [B] bool, false for padding, which is left out.
       margin: 0.2 in the paper.
-      mining: "semi-hard", "hardest" or "all".
-    Raises: InputError for another mining.
+      mining: of MININGS; InputError for another.
     """
     if mining not in MININGS:
         raise InputError(f"mining {mining!r}: expected one of {', '.join(MININGS)}")
     chex.assert_rank([emb_BxD, class_B, valid_B], [2, 1, 1])
-    both_BxB = valid_B[:, None] & valid_B[None, :]
+    valid_BxB = valid_B[:, None] & valid_B[None, :]
     same_BxB = class_B[:, None] == class_B[None, :]
-    positive_BxB = both_BxB & same_BxB & ~jnp.eye(len(class_B), dtype=bool)
-    negative_BxB = both_BxB & ~same_BxB
+    positive_BxB = valid_BxB & same_BxB & ~jnp.eye(len(class_B), dtype=bool)
+    negative_BxB = valid_BxB & ~same_BxB
     distance_BxB = squared_distances(emb_BxD)
     choose = {"semi-hard": _semi_hard, "hardest": _hardest, "all": _all}[mining]
     total, triplets = choose(distance_BxB, positive_BxB, negative_BxB, margin)
@@ -82,9 +80,9 @@ def _semi_hard(
     sorted_BxB = _sorted_negatives(distance_BxB, negative_BxB)
     # The first negative that is farther than the positive.
     place_BxB = jax.vmap(lambda row, at: jnp.searchsorted(row, at, side="right"))(sorted_BxB, distance_BxB)
-    there_BxB = place_BxB < sorted_BxB.shape[1]
-    nearest_BxB = jnp.take_along_axis(sorted_BxB, jnp.where(there_BxB, place_BxB, 0), axis=1)
-    counts_BxB = positive_BxB & there_BxB & (nearest_BxB < distance_BxB + margin)
+    exists_BxB = place_BxB < sorted_BxB.shape[1]
+    nearest_BxB = jnp.take_along_axis(sorted_BxB, jnp.where(exists_BxB, place_BxB, 0), axis=1)
+    counts_BxB = positive_BxB & exists_BxB & (nearest_BxB < distance_BxB + margin)
     loss_BxB = distance_BxB - jnp.where(counts_BxB, nearest_BxB, 0) + margin
     return jnp.sum(jnp.where(counts_BxB, loss_BxB, 0)), jnp.sum(counts_BxB, dtype=jnp.int32)
 
@@ -108,7 +106,6 @@ def _all(
     count_BxB = jax.vmap(lambda row, at: jnp.searchsorted(row, at, side="left"))(sorted_BxB, bound_BxB)
     count_BxB = jnp.where(positive_BxB, count_BxB, 0)
     # Sum of the k nearest negatives, for every k from 0.
-    sums_BxB = jnp.cumsum(jnp.where(jnp.isfinite(sorted_BxB), sorted_BxB, 0), axis=1)
-    sums_BxB = jnp.pad(sums_BxB, ((0, 0), (1, 0)))
+    sums_BxB = jnp.pad(jnp.cumsum(jnp.where(jnp.isfinite(sorted_BxB), sorted_BxB, 0), axis=1), ((0, 0), (1, 0)))
     loss_BxB = count_BxB * bound_BxB - jnp.take_along_axis(sums_BxB, count_BxB, axis=1)
     return jnp.sum(jnp.where(positive_BxB, loss_BxB, 0)), jnp.sum(count_BxB, dtype=jnp.int32)

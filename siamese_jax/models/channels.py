@@ -1,9 +1,9 @@
-"""What a network does to each channel by itself: sums, bias, batch norm, pooling.
+"""Operations on each channel by itself: sums, bias, batch norm, pooling; `sums` chooses their form.
 
-On CPU XLA's own reductions over [B, H, W, C] to [C], and the gradient of its maximum over windows, ran 5 to 20
-times longer than their memory traffic asks for. Sums as a product with a row of ones, and the maximum as elementwise
-maxima of strided slices, come close to it; a training step of Inception-ResNet-v1 halves. `sums` chooses:
-"reduce" (accelerators) or "products" (CPU). Values agree up to rounding.
+"reduce" (accelerators) is XLA's own. On CPU XLA's reductions over [B, H, W, C] to [C], and the gradient of its maximum
+over windows, ran 5 to 20 times longer than their memory traffic asks for. "products" (CPU) takes sums as a product with
+a row of ones, and the maximum as elementwise maxima of strided slices: a training step of Inception-ResNet-v1 halves.
+Values agree up to rounding.
 """
 
 import functools
@@ -30,18 +30,14 @@ def channel_sums(x: jax.Array, sums: str) -> jax.Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def add_bias(x: jax.Array, bias_C: jax.Array, sums: str) -> jax.Array:
     """x [..., C] plus bias [C]; the bias' gradient is a `channel_sums`."""
-    return x + bias_C.reshape((1,) * (x.ndim - 1) + (-1,))
-
-
-def _add_bias_forward(x: jax.Array, bias_C: jax.Array, sums: str) -> tuple[jax.Array, None]:
-    return add_bias(x, bias_C, sums), None
+    return x + _rows(bias_C, x)
 
 
 def _add_bias_backward(sums: str, _: None, grad: jax.Array) -> tuple[jax.Array, jax.Array]:
     return grad, channel_sums(grad, sums).astype(grad.dtype)
 
 
-add_bias.defvjp(_add_bias_forward, _add_bias_backward)
+add_bias.defvjp(lambda x, bias_C, sums: (add_bias(x, bias_C, sums), None), _add_bias_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
@@ -50,8 +46,8 @@ def normalise(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Batch norm of x [..., C] over all axes but the last: (y, mean [C], biased variance [C]).
 
-    The gradient written out (Ioffe & Szegedy 2015, section 3) keeps x and two rows of C for the backward pass; it
-    goes through y alone, mean and variance being for the running statistics.
+    The gradient written out (Ioffe & Szegedy 2015, section 3) keeps x and two rows of C for the backward pass. It goes
+    through y alone: mean and variance are for the running statistics.
     """
     return _normalise_forward(x, scale_C, bias_C, epsilon, sums)[0]
 
@@ -73,8 +69,8 @@ def _normalise_forward(
     return (y.astype(x.dtype), mean_C, variance_C), (x, scale_C, mean_C, inverse_C)
 
 
-def _normalise_backward(epsilon: float, sums: str, kept: Any, grads: Any) -> tuple[jax.Array, ...]:
-    x, scale_C, mean_C, inverse_C = kept
+def _normalise_backward(epsilon: float, sums: str, residuals: Any, grads: Any) -> tuple[jax.Array, ...]:
+    x, scale_C, mean_C, inverse_C = residuals
     grad = grads[0].astype(mean_C.dtype)
     count = x.size // x.shape[-1]
     centred = x.astype(mean_C.dtype) - _rows(mean_C, x)
@@ -91,9 +87,8 @@ normalise.defvjp(_normalise_forward, _normalise_backward)
 class BatchNorm(nn.Module):
     """Batch norm over all axes but the last, variables as in `flax.linen.BatchNorm`, all float32.
 
-    Training normalises by the batch and moves the running statistics: `decay` of the old stays, and the variance
-    counted in is the unbiased one, as PyTorch has it. A batch of one value a channel has no variance of its own:
-    there the biased one, zero, is counted.
+    Training normalises by the batch and updates the running statistics: `decay` of the old stays, and the new variance
+    is unbiased, as in PyTorch (the biased variance, zero, for a batch of a single value in each channel).
     """
 
     decay: float
@@ -124,8 +119,7 @@ class BatchNorm(nn.Module):
 def max_pool(x_BxHxWxC: jax.Array, edge: int, sums: str) -> jax.Array:
     """3 x 3 maximum at stride 2 with `edge` pixels of minus infinity all around.
 
-    Where a window has ties, the first in row-major order has the gradient. "products" takes the maximum along
-    columns, then along rows, which keeps that order.
+    The first of a window's ties in row-major order has the gradient: "products" takes columns first, then rows.
     """
     if sums == "reduce":
         return nn.max_pool(x_BxHxWxC, (3, 3), (2, 2), ((edge, edge), (edge, edge)))
@@ -146,13 +140,9 @@ def _pool_axis(x: jax.Array, axis: int) -> jax.Array:
     return functools.reduce(jnp.maximum, _taps(x, axis))
 
 
-def _pool_axis_forward(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
-    return _pool_axis(x, axis), x
-
-
 def _pool_axis_backward(axis: int, x: jax.Array, grad: jax.Array) -> tuple[jax.Array]:
-    # Even places hear from two windows, odd ones from one. Interleaving the two arrays is many times faster than
-    # the padded additions that differentiating the slices would give.
+    # Even places are in two windows, odd places in one. Interleaving the two arrays is many times faster than the
+    # padded additions that differentiating the slices would give.
     first, second, third = _taps(x, axis)
     top = jnp.maximum(jnp.maximum(first, second), third)
     zero = jnp.zeros_like(grad)
@@ -166,9 +156,9 @@ def _pool_axis_backward(axis: int, x: jax.Array, grad: jax.Array) -> tuple[jax.A
     shape = list(grad.shape)
     shape[axis] = 2 * count
     parts = [pairs.reshape(shape), lax.slice_in_dim(even, count, count + 1, 1, axis)]
-    if x.shape[axis] > 2 * count + 1:  # an even length leaves one place that no window sees
+    if x.shape[axis] > 2 * count + 1:  # an even length leaves a place that no window sees
         parts.append(edge)
     return (jnp.concatenate(parts, axis),)
 
 
-_pool_axis.defvjp(_pool_axis_forward, _pool_axis_backward)
+_pool_axis.defvjp(lambda x, axis: (_pool_axis(x, axis), x), _pool_axis_backward)

@@ -1,19 +1,17 @@
-"""A 2-D convolution whose form can be chosen, since no one form is fast everywhere.
+"""A 2-D convolution in a chosen form, since no form is fast everywhere.
 
-"lax" is the compiler's own convolution, right on accelerators. Two things hold it back on CPU, measured at
-160 x 160 on two cores (`benchmarks/facenet_cpu.py` measures the whole network):
+"lax" is the compiler's own convolution, right on accelerators. On CPU, measured at 160 x 160 on two cores
+(`benchmarks/facenet_cpu.py` measures the whole network), it is slow for two reasons:
 
-- XLA hands convolutions to one of two libraries, by default to the one that ran 1.3 to 5 times slower at the shapes
-  of Inception-ResNet-v1 (jaxlib 0.10.2); `compile_options` asks for the other, Eigen, which keeps up with PyTorch.
-- For the kernel gradient of a 1 x 1 convolution it first transposes images and gradient; as a plain product it
-  does not.
+- XLA hands convolutions to one of two libraries, by default to the slower (1.3 to 5 times at the shapes of
+  Inception-ResNet-v1, jaxlib 0.10.2); `compile_options` asks for the other, Eigen, which keeps up with PyTorch.
+- For the kernel gradient of a 1 x 1 convolution it first transposes images and gradient; a plain product does not.
 
 "mixed" is the form for CPU: products for 1 x 1, "lax" for the rest. "patches" and "shifts" make every convolution a
-product, for versions where `compile_options` has nothing to offer: without it single layers ran up to 2.4 times
-faster forward and back as "patches" than as "lax".
+product, for versions of XLA without that option: there single layers ran up to 2.4 times faster as "patches".
 Hazards on CPU: a convolution inside `lax.scan` loses an order of magnitude, and `vmap` over kernels becomes a grouped
-convolution: call a jitted step from a Python loop. Images that a step holds as constants instead of taking them as
-an argument slowed a training step six times, through the kernel gradient of the first layer.
+convolution: call a jitted step from a Python loop. Images must be an argument of the step: as constants they slowed it
+six times, through the kernel gradient of the first layer.
 """
 
 import functools
@@ -32,29 +30,20 @@ FORMS = ("lax", "patches", "shifts", "mixed")
 
 
 def compile_options(platform: str) -> dict[str, Any]:
-    """Options for `jax.jit(..., compiler_options=...)` of a program with convolutions on `platform`.
-
-    On CPU they keep convolutions and products with Eigen, where this version of XLA knows how; elsewhere there are
-    none.
-    """
+    """Options for `jax.jit(..., compiler_options=...)` of a program with convolutions: on CPU, if this version of XLA
+    can, they keep convolutions and products with Eigen; elsewhere none."""
     return dict(xla.cpu_option(platform, xla.LIBRARY_OPTION, ""))
 
 
 def shifted(x_BxHxWxI: jax.Array, kernel: tuple[int, int], stride: int) -> list[jax.Array]:
-    """What each tap of the kernel sees: kh * kw arrays [B, H', W', I], taps in row-major order, no padding."""
+    """The input of each tap of the kernel: kh * kw arrays [B, H', W', I], taps in row-major order, no padding."""
     batch, height, width, channels = x_BxHxWxI.shape
-    rows = (height - kernel[0]) // stride
-    columns = (width - kernel[1]) // stride
-    return [
-        lax.slice(
-            x_BxHxWxI,
-            (0, i, j, 0),
-            (batch, i + rows * stride + 1, j + columns * stride + 1, channels),
-            (1, stride, stride, 1),
-        )
-        for i in range(kernel[0])
-        for j in range(kernel[1])
-    ]
+    rows, columns = ((size - taps) // stride * stride + 1 for size, taps in zip((height, width), kernel))
+
+    def tap(i: int, j: int) -> jax.Array:
+        return lax.slice(x_BxHxWxI, (0, i, j, 0), (batch, i + rows, j + columns, channels), (1, stride, stride, 1))
+
+    return [tap(i, j) for i in range(kernel[0]) for j in range(kernel[1])]
 
 
 def convolve(
@@ -91,7 +80,7 @@ def convolve(
 
 
 class Convolution(nn.Module):
-    """`convolve` with its own kernel (float32) and, where asked for, a bias."""
+    """`convolve` with its own kernel (float32) and an optional bias."""
 
     features: int
     kernel: tuple[int, int]

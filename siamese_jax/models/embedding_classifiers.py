@@ -1,7 +1,7 @@
-"""From embeddings to emotions: each segment is scored against the training embeddings, an utterance is their mean.
+"""From embeddings to emotions: segments are scored against the training embeddings, an utterance has their mean.
 
 Liu et al. 2021 do not say how an embedding becomes a class; the nearest centroid, the nearest neighbours and a linear
-head are this project's choice. Letters as in `siamese_jax`; K segments to classify, E dimensions of the sphere's space.
+head are this project's choice. K segments to classify, E dimensions of an embedding.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def segment_scores(
     """Scores [K, C] of segments; the largest is the decision.
 
     Args:
-      decision: one of DECISIONS. "centroid": minus the squared distance to each class's mean training embedding;
+      decision: of DECISIONS. "centroid": minus the squared distance to each class's mean training embedding;
         "neighbours": share of each class among the nearest training segments (which favours large classes);
         "linear": the probabilities of a logistic regression on the training embeddings.
       emb_KxE: embeddings to classify.
@@ -51,13 +51,9 @@ def segment_scores(
 
 
 def utterance_scores(score_KxC: np.ndarray, clip_K: np.ndarray, n_clips: int) -> np.ndarray:
-    """Scores [Q, C] of clips, the mean of their segments'.
+    """Scores [Q, C] of clips, the mean of their segments'; `clip_K` holds each segment's clip, 0..Q-1.
 
-    Args:
-      clip_K: the clip, 0..Q-1, that each segment is of.
-
-    Raises:
-      InputError: a clip has no segment, or a segment is of none of the clips.
+    Raises InputError if a clip has no segment or a segment no clip.
     """
     if len(clip_K) != len(score_KxC):
         raise InputError(f"{len(score_KxC)} segments have scores, {len(clip_K)} have a clip; expected as many")

@@ -1,8 +1,8 @@
 """FaceNet's network, Inception-ResNet-v1, in Flax: images to points on the unit sphere.
 
 Layers, strides and paddings are those of the public implementations (davidsandberg/facenet in TensorFlow,
-facenet-pytorch in PyTorch). Modules bear facenet-pytorch's names, so that weights map one to one
-(`facenet_weights`). Everything is pure: `init` makes the variables, `embed` and `embed_train` use them.
+facenet-pytorch in PyTorch). Modules have facenet-pytorch's names, so that weights map directly (`facenet_weights`).
+`init`, `embed` and `embed_train` are pure.
 """
 
 import dataclasses
@@ -17,20 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamese_jax.errors import InputError
+from siamese_jax.errors import InputError, check_fields
+from siamese_jax.models import facenet_blocks as blocks
 from siamese_jax.models.channels import SUMS, max_pool
 from siamese_jax.models.convolution import FORMS
-from siamese_jax.models.facenet_blocks import (
-    Block8,
-    Block17,
-    Block35,
-    Layout,
-    ReductionA,
-    ReductionB,
-    Unit,
-    batch_norm,
-    scaled,
-)
+from siamese_jax.models.facenet_blocks import Layout, Unit, scaled
 
 REPEATS = (5, 10, 5)
 """Block35, Block17 and Block8 at depth 1; a last Block8 without ReLU follows at every depth."""
@@ -54,10 +45,10 @@ class FaceNetConfig:
         that are unpadded there and takes any size.
       stem_stride: stride of the first layer, 2 as published; 1 keeps resolution in small images at four times the
         cost (39 pixels or more a side when "valid").
-      convolution: form of the convolutions, one of `convolution.FORMS`: "lax" on accelerators, "mixed" on CPU.
-      sums: form of the sums over a channel, one of `channels.SUMS`: "reduce" on accelerators, "products" on CPU.
-      dtype: of the activations, "float32" or "bfloat16"; parameters, batch statistics and the embedding's last
-        layers are float32 always.
+      convolution: of `convolution.FORMS`: "lax" on accelerators, "mixed" on CPU.
+      sums: of `channels.SUMS`: "reduce" on accelerators, "products" on CPU.
+      dtype: of the activations, "float32" or "bfloat16"; parameters, batch statistics and the last layers are always
+        float32.
     """
 
     channels: int
@@ -73,7 +64,7 @@ class FaceNetConfig:
     dtype: str
 
     def __post_init__(self) -> None:
-        bounds = {
+        check_fields(self, {
             "channels": (self.channels >= 1, "1 or more"),
             "embedding": (self.embedding >= 1, "1 or more"),
             "width": (self.width > 0, "above 0"),
@@ -85,14 +76,11 @@ class FaceNetConfig:
             "convolution": (self.convolution in FORMS, f"one of {', '.join(FORMS)}"),
             "sums": (self.sums in SUMS, f"one of {', '.join(SUMS)}"),
             "dtype": (self.dtype in DTYPES, f"one of {', '.join(DTYPES)}"),
-        }
-        for name, (good, expected) in bounds.items():
-            if not good:
-                raise InputError(f"FaceNetConfig.{name} = {getattr(self, name)!r}: expected {expected}")
+        })  # fmt: skip
 
     @property
     def repeats(self) -> tuple[int, int, int]:
-        """How many Block35, Block17 and Block8 (with ReLU) there are."""
+        """The numbers of Block35, Block17 and Block8 (with ReLU)."""
         a, b, c = (max(1, round(count * self.depth)) for count in REPEATS)
         return a, b, c
 
@@ -113,14 +101,9 @@ class InceptionResnetV1(nn.Module):
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
         config = self.config
         layout = Layout(
-            width=config.width,
-            decay=config.statistics_decay,
-            same=config.padding == "same",
-            form=config.convolution,
-            sums=config.sums,
-            dtype=DTYPES[config.dtype],
-            train=train,
-        )
+            width=config.width, decay=config.statistics_decay, same=config.padding == "same",
+            form=config.convolution, sums=config.sums, dtype=DTYPES[config.dtype], train=train,
+        )  # fmt: skip
         x = images.astype(layout.dtype)
         x = Unit(layout, scaled(32, config.width), (3, 3), config.stem_stride, layout.edge, name="conv2d_1a")(x)
         x = Unit(layout, scaled(32, config.width), (3, 3), 1, layout.edge, name="conv2d_2a")(x)
@@ -130,18 +113,18 @@ class InceptionResnetV1(nn.Module):
         x = Unit(layout, scaled(192, config.width), (3, 3), 1, layout.edge, name="conv2d_4a")(x)
         x = Unit(layout, scaled(256, config.width), (3, 3), 2, layout.edge, name="conv2d_4b")(x)
         for i in range(config.repeats[0]):
-            x = Block35(layout, 0.17, True, name=f"repeat_1_{i}")(x)
-        x = ReductionA(layout, name="mixed_6a")(x)
+            x = blocks.Block35(layout, 0.17, True, name=f"repeat_1_{i}")(x)
+        x = blocks.ReductionA(layout, name="mixed_6a")(x)
         for i in range(config.repeats[1]):
-            x = Block17(layout, 0.10, True, name=f"repeat_2_{i}")(x)
-        x = ReductionB(layout, name="mixed_7a")(x)
+            x = blocks.Block17(layout, 0.10, True, name=f"repeat_2_{i}")(x)
+        x = blocks.ReductionB(layout, name="mixed_7a")(x)
         for i in range(config.repeats[2]):
-            x = Block8(layout, 0.20, True, name=f"repeat_3_{i}")(x)
-        x = Block8(layout, 1.0, False, name="block8")(x)
+            x = blocks.Block8(layout, 0.20, True, name=f"repeat_3_{i}")(x)
+        x = blocks.Block8(layout, 1.0, False, name="block8")(x)
         x = jnp.mean(x.astype(jnp.float32), axis=(1, 2))
         x = nn.Dropout(config.dropout, deterministic=not train)(x)
         x = nn.Dense(config.embedding, use_bias=False, name="last_linear")(x)
-        x = batch_norm(layout, "last_bn")(x)
+        x = blocks.batch_norm(layout, "last_bn")(x)
         return on_sphere(x)
 
 
@@ -155,8 +138,8 @@ def on_sphere(x_BxD: jax.Array) -> jax.Array:
 def init(key: jax.Array, config: FaceNetConfig) -> dict[str, Any]:
     """Fresh variables: {"params": ..., "batch_stats": ...}, all float32. The key is consumed here.
 
-    Kernels are normal with variance 2 / fan-in before a ReLU (He et al. 2015) and 1 / fan-in in the last layer; all
-    come from one draw, since a draw for each of a hundred kernels takes a minute to compile.
+    Kernels are normal with variance 2 / fan-in before a ReLU (He et al. 2015) and 1 / fan-in in the last layer, from
+    a single draw: a draw for each of a hundred kernels takes a minute to compile.
     """
     # No shape depends on the size of the images, so the smallest serves.
     images = jax.ShapeDtypeStruct((1, config.smallest, config.smallest, config.channels), jnp.float32)
@@ -178,9 +161,8 @@ def init(key: jax.Array, config: FaceNetConfig) -> dict[str, Any]:
 def embed(config: FaceNetConfig, variables: Variables, images_BxHxWxI: jax.Array) -> jax.Array:
     """Embeddings [B, E] float32, of length 1, by the running batch-norm statistics.
 
-    Args:
-      images_BxHxWxI: [B, H, W, channels], values about [-1, 1] or [0, 1], as in training.
-    Raises: InputError where the images have another number of channels or are too small.
+    Values of the images are about [-1, 1] or [0, 1], as in training.
+    Raises InputError for another number of channels or images that are too small.
     """
     check_images(config, images_BxHxWxI)
     return cast(jax.Array, InceptionResnetV1(config).apply(variables, images_BxHxWxI, train=False))
@@ -189,9 +171,8 @@ def embed(config: FaceNetConfig, variables: Variables, images_BxHxWxI: jax.Array
 def embed_train(
     config: FaceNetConfig, variables: Variables, images_BxHxWxI: jax.Array, key: jax.Array
 ) -> tuple[jax.Array, Any]:
-    """Embeddings [B, E] by the batch's own statistics, with dropout (the key is consumed here), and the new
-    running statistics ("batch_stats"). Differentiable in variables["params"]. Raises as `embed`.
-    """
+    """Embeddings [B, E] by the batch's own statistics, with dropout (the key is consumed here), and the new running
+    statistics ("batch_stats"). Differentiable in variables["params"]. Raises as `embed`."""
     check_images(config, images_BxHxWxI)
     emb, changed = InceptionResnetV1(config).apply(
         variables, images_BxHxWxI, train=True, rngs={"dropout": key}, mutable=["batch_stats"]
@@ -206,27 +187,19 @@ def check_images(config: FaceNetConfig, images: jax.Array) -> None:
     if channels != config.channels:
         raise InputError(f"images have {channels} channel(s), the network was made for {config.channels}")
     if min(height, width) < config.smallest:
+        needed = f"this network needs {config.smallest} pixels a side"
         raise InputError(
-            f"images are {height} x {width}: this network needs {config.smallest} pixels a side; take larger "
-            'images, or FaceNetConfig.padding = "same"'
+            f'images are {height} x {width}: {needed}; take larger images, or FaceNetConfig.padding = "same"'
         )
 
 
 def parameter_counts(variables: Variables) -> dict[str, int]:
-    """Number of parameters (running statistics not among them) of each part, and "total".
-
-    Parts: stem, block35, reduction_a, block17, reduction_b, block8 (all of a kind together), embedding.
-    """
+    """Numbers of parameters (without running statistics): stem, block35, reduction_a, block17, reduction_b, block8 (all
+    of a kind together), embedding, and "total"."""
     part_of = {
-        "conv2d": "stem",
-        "repeat_1": "block35",
-        "mixed_6a": "reduction_a",
-        "repeat_2": "block17",
-        "mixed_7a": "reduction_b",
-        "repeat_3": "block8",
-        "block8": "block8",
-        "last": "embedding",
-    }
+        "conv2d": "stem", "repeat_1": "block35", "mixed_6a": "reduction_a", "repeat_2": "block17",
+        "mixed_7a": "reduction_b", "repeat_3": "block8", "block8": "block8", "last": "embedding",
+    }  # fmt: skip
     counts = dict.fromkeys(part_of.values(), 0)
     for name, module in variables["params"].items():
         part = next(part for prefix, part in part_of.items() if name.startswith(prefix))

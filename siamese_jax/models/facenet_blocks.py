@@ -1,8 +1,8 @@
-"""The blocks of Inception-ResNet-v1, named as facenet-pytorch names them; see `facenet` for the whole."""
+"""The blocks of Inception-ResNet-v1, with facenet-pytorch's names; `facenet` has the whole network."""
 
 import dataclasses
 import itertools
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -14,7 +14,6 @@ from siamese_jax.models.convolution import Convolution
 EPSILON = 1e-3
 """Batch-norm epsilon of the public implementations."""
 
-
 Pair = tuple[int, int]
 Window = tuple[Pair, int, Pair]
 _POINT: Window = ((1, 1), 1, (0, 0))
@@ -23,16 +22,15 @@ _SQUARE: Window = ((3, 3), 1, (1, 1))
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What all blocks of one network share.
+    """The settings that all blocks of a network share.
 
     Fields:
       width: multiplier of the channels.
       decay: share of the running statistics that a step keeps.
       same: whether the strided layers are padded.
-      form: of the convolutions, one of `convolution.FORMS`.
-      sums: of the sums over all but channels, one of `channels.SUMS`.
+      form, sums: of `convolution.FORMS` and `channels.SUMS`.
       dtype: of the activations.
-      train: whether batch norm uses and updates the batch's statistics.
+      train: whether batch norm uses the batch's statistics and updates the running ones.
     """
 
     width: float
@@ -58,9 +56,7 @@ def convolution(
     layout: Layout, features: int, kernel: Pair, stride: int, padding: Pair, bias: bool, name: str
 ) -> Convolution:
     """A convolution in the layout's form, sums and dtype."""
-    return Convolution(
-        features, kernel, stride, padding, bias, layout.form, layout.sums, layout.dtype, name=name
-    )  # fmt: skip
+    return Convolution(features, kernel, stride, padding, bias, layout.form, layout.sums, layout.dtype, name=name)
 
 
 def batch_norm(layout: Layout, name: str) -> BatchNorm:
@@ -85,10 +81,7 @@ class Unit(nn.Module):
 
 
 class Branch(nn.Module):
-    """Units one after the other, named by their place in the branch, from `first` on.
-
-    `units` holds (channels at width 1, kernel, stride, padding) each.
-    """
+    """A chain of units (channels at width 1, kernel, stride, padding), named by their place, from `first` on."""
 
     layout: Layout
     first: int
@@ -103,10 +96,8 @@ class Branch(nn.Module):
 
 
 def entries(layout: Layout, x: jax.Array, channels: tuple[int, ...]) -> list[jax.Array]:
-    """The 1 x 1 units that open parallel branches, as one: the same value as separate units, in one product.
-
-    `channels` are the branches' at width 1. Its variables are one unit's, the branches side by side.
-    """
+    """The 1 x 1 units that open parallel branches (`channels` at width 1), as a single unit with the branches side by
+    side: the same values, in one product."""
     features = [scaled(c, layout.width) for c in channels]
     joined = Unit(layout, sum(features), *_POINT, name="entry")(x)
     return jnp.split(joined, list(itertools.accumulate(features))[:-1], axis=-1)
@@ -120,53 +111,45 @@ def residual(layout: Layout, x: jax.Array, branches: list[jax.Array], scale: flo
     return nn.relu(y) if relu else y
 
 
-class Block35(nn.Module):
+class _Residual(nn.Module):
+    layout: Layout
+    scale: float
+    relu: bool
+
+
+class Block35(_Residual):
     """1x1 32 | 1x1-3x3 32 | 1x1-3x3-3x3 32 at 256 channels."""
 
-    layout: Layout
-    scale: float
-    relu: bool
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        square = (32, *_SQUARE)
+        branch0, branch1, branch2 = entries(self.layout, x, (32, 32, 32))
+        branch1 = Branch(self.layout, 1, (square,), name="branch1")(branch1)
+        branch2 = Branch(self.layout, 1, (square, square), name="branch2")(branch2)
+        return residual(self.layout, x, [branch0, branch1, branch2], self.scale, self.relu)
+
+
+class _TwoBranches(_Residual):
+    units: ClassVar[tuple[tuple[int, Pair, int, Pair], ...]]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        layout = self.layout
-        square = (32, *_SQUARE)
-        branch0, branch1, branch2 = entries(layout, x, (32, 32, 32))
-        branch1 = Branch(layout, 1, (square,), name="branch1")(branch1)
-        branch2 = Branch(layout, 1, (square, square), name="branch2")(branch2)
-        return residual(layout, x, [branch0, branch1, branch2], self.scale, self.relu)
+        channels = self.units[0][0]
+        branch0, branch1 = entries(self.layout, x, (channels, channels))
+        branch1 = Branch(self.layout, 1, self.units, name="branch1")(branch1)
+        return residual(self.layout, x, [branch0, branch1], self.scale, self.relu)
 
 
-class Block17(nn.Module):
+class Block17(_TwoBranches):
     """1x1 128 | 1x1-1x7-7x1 128 at 896 channels."""
 
-    layout: Layout
-    scale: float
-    relu: bool
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        layout = self.layout
-        branch0, branch1 = entries(layout, x, (128, 128))
-        units = ((128, (1, 7), 1, (0, 3)), (128, (7, 1), 1, (3, 0)))
-        branch1 = Branch(layout, 1, units, name="branch1")(branch1)
-        return residual(layout, x, [branch0, branch1], self.scale, self.relu)
+    units = ((128, (1, 7), 1, (0, 3)), (128, (7, 1), 1, (3, 0)))
 
 
-class Block8(nn.Module):
+class Block8(_TwoBranches):
     """1x1 192 | 1x1-1x3-3x1 192 at 1792 channels."""
 
-    layout: Layout
-    scale: float
-    relu: bool
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        layout = self.layout
-        branch0, branch1 = entries(layout, x, (192, 192))
-        units = ((192, (1, 3), 1, (0, 1)), (192, (3, 1), 1, (1, 0)))
-        branch1 = Branch(layout, 1, units, name="branch1")(branch1)
-        return residual(layout, x, [branch0, branch1], self.scale, self.relu)
+    units = ((192, (1, 3), 1, (0, 1)), (192, (3, 1), 1, (1, 0)))
 
 
 class ReductionA(nn.Module):

@@ -24,12 +24,12 @@ from siamese_jax.runtime.files import atomic_path
 
 _LEAF = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 # Not of the embedding network: the classifier of faces, and PyTorch's step counters.
-_PASSED_OVER = re.compile(r"^logits\.|\.num_batches_tracked$")
+_SKIPPED = re.compile(r"^logits\.|\.num_batches_tracked$")
 
 
 def export_weights(variables: Variables) -> dict[str, np.ndarray]:
-    """Variables of `facenet.init` as {public name: array}, all that facenet-pytorch's `load_state_dict` asks for
-    (step counters are zero). Inverse of `import_weights`."""
+    """Variables of `facenet.init` as {public name: array}, complete for facenet-pytorch's `load_state_dict` (step
+    counters are zero). The inverse of `import_weights`."""
     arrays: dict[str, np.ndarray] = {}
     for path, value in _leaves(variables):
         names = _public_names(path)
@@ -41,18 +41,18 @@ def export_weights(variables: Variables) -> dict[str, np.ndarray]:
 
 
 def import_weights(arrays: Mapping[str, np.ndarray], config: FaceNetConfig) -> dict[str, Any]:
-    """{public name: array} as variables of the network that `config` describes, float32.
+    """{public name: array} as variables of `config`'s network, float32; the public classifier ("logits") and step
+    counters are skipped.
 
-    The public classifier ("logits") and step counters are passed over.
-    Raises: InputError, saying which of channels, width, depth and embedding does not fit, for missing, unexpected or
-    misshapen arrays, and for values that are not finite numbers.
+    Raises InputError, naming which of channels, width, depth and embedding does not fit, for missing, unexpected or
+    misshapen arrays, and for values that are not finite.
     """
     shapes = jax.eval_shape(lambda key: init(key, config), jax.random.key(0))
-    given = {name: np.asarray(value) for name, value in arrays.items() if not _PASSED_OVER.search(name)}
-    _check(given, {name: shape for path, leaf in _leaves(shapes) for name, shape in _expected(path, leaf)}, config)
+    public = {name: np.asarray(value) for name, value in arrays.items() if not _SKIPPED.search(name)}
+    _check(public, {name: shape for path, leaf in _leaves(shapes) for name, shape in _expected(path, leaf)}, config)
     flat = {}
     for path, _ in _leaves(shapes):
-        parts = [_from_public(path[-1], given[name]) for name in _public_names(path)]
+        parts = [_from_public(path[-1], public[name]) for name in _public_names(path)]
         flat[path] = np.concatenate(parts, axis=-1).astype(np.float32)
     return flax.traverse_util.unflatten_dict(flat)
 
@@ -70,9 +70,9 @@ def save_weights(path: str | Path, variables: Variables) -> None:
 
 
 def load_weights(path: str | Path, config: FaceNetConfig) -> dict[str, Any]:
-    """Reads what `save_weights` wrote, or a public checkpoint converted as this module's docstring says.
+    """Reads a file of `save_weights`, or a public checkpoint converted as in this module's docstring.
 
-    Raises: InputError where the file is missing, is no such file, or does not fit `config`.
+    Raises InputError if the file is missing, of another format, or does not fit `config`.
     """
     path = Path(path)
     if not path.is_file():
@@ -109,8 +109,8 @@ def _leaves(variables: Variables) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 def _public_names(path: tuple[str, ...]) -> list[str]:
-    """The public arrays that make up one of ours: ("params", "repeat_1_0", "entry", "conv", "kernel") is the first
-    unit of each branch side by side, in order; every other path is one array."""
+    """The public arrays of a path: ("params", "repeat_1_0", "entry", "conv", "kernel") is the first unit of each branch
+    side by side, in order; every other path is a single array."""
     _, *modules, leaf = path
     modules[0] = re.sub(r"^(repeat_\d)_(\d+)$", r"\1.\2", modules[0])
     if "entry" not in modules:
@@ -121,15 +121,13 @@ def _public_names(path: tuple[str, ...]) -> list[str]:
 
 
 def _to_public(leaf: str, value: np.ndarray) -> np.ndarray:
-    if leaf != "kernel":
-        return value
-    return value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T
+    axes = (3, 2, 0, 1) if value.ndim == 4 else None
+    return value.transpose(axes) if leaf == "kernel" else value
 
 
 def _from_public(leaf: str, value: np.ndarray) -> np.ndarray:
-    if leaf != "kernel":
-        return value
-    return value.transpose(2, 3, 1, 0) if value.ndim == 4 else value.T
+    axes = (2, 3, 1, 0) if value.ndim == 4 else None
+    return value.transpose(axes) if leaf == "kernel" else value
 
 
 def _expected(path: tuple[str, ...], leaf: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -141,36 +139,35 @@ def _expected(path: tuple[str, ...], leaf: Any) -> Iterator[tuple[str, tuple[int
         yield name, shape
 
 
-def _check(given: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]], config: FaceNetConfig) -> None:
-    _check_outline(given, config)
-    missing = sorted(expected.keys() - given.keys())
+def _check(public: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]], config: FaceNetConfig) -> None:
+    _check_outline(public, config)
+    missing = sorted(expected.keys() - public.keys())
     if missing:
         reason = f"depth {config.depth} asks for blocks that it lacks" if "repeat_" in missing[0] else "it is cut short"
         raise InputError(f"weights lack {len(missing)} arrays, the first {missing[0]}: {reason}")
-    unexpected = sorted(given.keys() - expected.keys())
+    unexpected = sorted(public.keys() - expected.keys())
     if unexpected:
         raise InputError(
             f"weights have {len(unexpected)} arrays that the network has no place for, the first {unexpected[0]}: "
             f"they are of a deeper network than depth {config.depth}, or of another one"
         )
     for name, shape in expected.items():
-        value = given[name]
+        value = public[name]
         if value.shape != shape:
             raise InputError(f"weights: {name} has shape {value.shape}, width {config.width} asks for {shape}")
         if not np.issubdtype(value.dtype, np.floating) or not np.isfinite(value).all():
             raise InputError(f"weights: {name} ({value.dtype}) holds values that are not finite floating-point numbers")
 
 
-def _check_outline(given: dict[str, np.ndarray], config: FaceNetConfig) -> None:
-    """The three numbers that tell networks apart, each named by what it means."""
-    first, last = given.get("conv2d_1a.conv.weight"), given.get("last_linear.weight")
+def _check_outline(public: dict[str, np.ndarray], config: FaceNetConfig) -> None:
+    """Raises InputError unless channels, embedding and width are the config's."""
+    first, last = public.get("conv2d_1a.conv.weight"), public.get("last_linear.weight")
     if first is None or last is None or first.ndim != 4 or last.ndim != 2:
         raise InputError(
             "not weights of Inception-ResNet-v1: conv2d_1a.conv.weight and last_linear.weight are expected, as in "
             "facenet-pytorch's state dict"
         )
-    found = {"channels": first.shape[1], "embedding": last.shape[0]}
-    for field, value in found.items():
+    for field, value in (("channels", first.shape[1]), ("embedding", last.shape[0])):
         wanted = getattr(config, field)
         if value != wanted:
             raise InputError(

@@ -1,23 +1,22 @@
-"""Sums over all pairs of a batch, with gradients written out.
+"""Sums over all pairs of a batch, with gradients written out. Unbatched over trials.
 
-Left to automatic differentiation, the pair arrays and not the encoder are the cost of a trial, in time and in
-compilation. Each function here makes [B, B] arrays only (never [B, B, D]), keeps the batch or the features in the
-minor axis so that the loops vectorise, and has a gradient that uses the symmetry of the pairs. All are unbatched over
-trials.
+Under automatic differentiation the pair arrays, not the encoder, would be the cost of a trial, in time and compilation.
+These functions make [B, B] arrays only (never [B, B, D]), keep the batch or the features in the minor axis so that the
+loops vectorise, and have gradients that use the symmetry of the pairs.
 """
 
 import jax
 import jax.numpy as jnp
 
 UNROLL = 8
-"""Rows of the batch handled in one pass of the loop over pairs; measured on CPU, it changes no result."""
+"""Rows of the batch in a pass of the loop over pairs; measured on CPU, without effect on results."""
 
 
 def _by_feature(emb_BxD: jax.Array) -> jax.Array:
     """The embeddings as [D, B], in memory too: a product with the identity, which is exact.
 
-    A bare transpose is free and leaves them where they are, so that the clips of one feature would be gathered one by
-    one (three times slower on CPU, in all sums over pairs); the result of a product is always laid out anew.
+    A bare transpose leaves them where they are, so that the clips of a feature would be gathered singly (all sums over
+    pairs three times slower on CPU); the result of a product is always laid out anew.
     """
     identity_DxD = jnp.eye(emb_BxD.shape[1], dtype=emb_BxD.dtype)
     return jnp.matmul(identity_DxD, emb_BxD.T, precision=jax.lax.Precision.HIGHEST)
@@ -42,10 +41,6 @@ def abs_difference_within(emb_BxD: jax.Array, weight_D: jax.Array) -> jax.Array:
     return _weighted_gaps(emb_DxB, emb_DxB, weight_D)
 
 
-def _abs_difference_forward(emb_BxD: jax.Array, weight_D: jax.Array) -> tuple[jax.Array, tuple]:
-    return abs_difference_within(emb_BxD, weight_D), (emb_BxD, weight_D)
-
-
 def _abs_difference_backward(residuals: tuple, grad_BxB: jax.Array) -> tuple[jax.Array, jax.Array]:
     emb_BxD, weight_D = residuals
     both_BxB = grad_BxB + grad_BxB.T
@@ -61,7 +56,7 @@ def _abs_difference_backward(residuals: tuple, grad_BxB: jax.Array) -> tuple[jax
     return weight_D[None, :] * signed_BxD, jnp.sum(emb_BxD * signed_BxD, axis=0)
 
 
-abs_difference_within.defvjp(_abs_difference_forward, _abs_difference_backward)
+abs_difference_within.defvjp(lambda *args: (abs_difference_within(*args), args), _abs_difference_backward)
 
 
 @jax.custom_vjp
@@ -71,27 +66,22 @@ def weighted_distance_sums(emb_BxD: jax.Array, first_BxB: jax.Array, second_BxB:
     Distances are summed from differences, feature by feature: a Gram matrix would cancel where embeddings are close.
     The gradient of a distance of 0 is 0. The weights (each [B, B], symmetric) are not differentiated.
     """
-    distance_BxB = jnp.sqrt(_squared_distances(emb_BxD))
-    return jnp.stack([jnp.sum(first_BxB * distance_BxB), jnp.sum(second_BxB * distance_BxB)])
+    return _distance_sums_forward(emb_BxD, first_BxB, second_BxB)[0]
 
 
 def distances(emb_BxD: jax.Array) -> jax.Array:
-    """Euclidean distances of all pairs of a batch, [B, B]; for looking at (its gradient at distance 0 is NaN)."""
-    return jnp.sqrt(_squared_distances(emb_BxD))
-
-
-def _squared_distances(emb_BxD: jax.Array) -> jax.Array:
+    """Euclidean distances of all pairs of a batch, [B, B]; not to be differentiated (NaN gradient at distance 0)."""
     emb_DxB = _by_feature(emb_BxD)
     total_BxB = jnp.zeros((emb_DxB.shape[1],) * 2, emb_DxB.dtype)
     for d in range(emb_DxB.shape[0]):
         total_BxB += jnp.square(emb_DxB[d][:, None] - emb_DxB[d][None, :])
-    return total_BxB
+    return jnp.sqrt(total_BxB)
 
 
 def _distance_sums_forward(
     emb_BxD: jax.Array, first_BxB: jax.Array, second_BxB: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-    distance_BxB = jnp.sqrt(_squared_distances(emb_BxD))
+    distance_BxB = distances(emb_BxD)
     sums = jnp.stack([jnp.sum(first_BxB * distance_BxB), jnp.sum(second_BxB * distance_BxB)])
     return sums, (emb_BxD, first_BxB, second_BxB, distance_BxB)
 
@@ -116,13 +106,9 @@ def binary_cross_entropy(logit: jax.Array, target: jax.Array) -> jax.Array:
     return jax.nn.softplus(logit) - target * logit
 
 
-def _binary_cross_entropy_forward(logit: jax.Array, target: jax.Array) -> tuple[jax.Array, tuple]:
-    return binary_cross_entropy(logit, target), (logit, target)
-
-
 def _binary_cross_entropy_backward(residuals: tuple, grad: jax.Array) -> tuple[jax.Array, None]:
     logit, target = residuals
     return grad * (jax.nn.sigmoid(logit) - target), None
 
 
-binary_cross_entropy.defvjp(_binary_cross_entropy_forward, _binary_cross_entropy_backward)
+binary_cross_entropy.defvjp(lambda *args: (binary_cross_entropy(*args), args), _binary_cross_entropy_backward)

@@ -1,7 +1,7 @@
 """The Siamese network of Feng & Chaspari 2020, section 4: an encoder and a head on pairs, behind pure functions.
 
-Parameters are one plain nested dict, {"encoder": {"layer_0": {"kernel", "bias"}, ...}, "head": {...}}. Every function
-here is unbatched over trials; `siamese_jax.runtime.vectorize` maps them.
+Parameters are a nested dict, {"encoder": {"layer_0": {"kernel", "bias"}, ...}, "head": {...}}. All functions are
+unbatched over trials; `runtime.vectorize` maps them.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ HEADS = ("abs_difference", "extra_layer")
 
 @dataclasses.dataclass(frozen=True)
 class SiameseSpec:
-    """What fixes the network's shape.
+    """The network's shape.
 
     Fields:
       widths: nodes of the encoder's ReLU layers; the paper's are (64, 32, 16).
@@ -63,7 +63,7 @@ _relu_layer.defvjp(_relu_layer_forward, _relu_layer_backward)
 
 
 class ReluLayer(nn.Module):
-    """relu(x W + b), [B, F] -> [B, D]; its gradient asks for the output alone, which the next layer keeps anyway."""
+    """relu(x W + b), [B, F] -> [B, D]; its gradient needs the output alone, which the next layer keeps anyway."""
 
     width: int
 
@@ -131,11 +131,10 @@ def pair_logits(spec: SiameseSpec, head: Params, a_MxD: jax.Array, b_QxD: jax.Ar
 
 
 def trainable_mask(params: Params, frozen: jax.Array) -> Params:
-    """1 for what may learn and 0 for what is frozen, one scalar a leaf.
+    """A scalar for each leaf of `params`: 1 if trainable, 0 if frozen.
 
     Args:
-      params: the network's parameters.
-      frozen: [] int, how many encoder layers are frozen, counted from the input (paper, section 4.1). An array, so
+      frozen: [] int, the number of frozen encoder layers, counted from the input (paper, section 4.1). An array, so
         that trials that freeze differently run in one program.
     """
 

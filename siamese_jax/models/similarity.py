@@ -9,27 +9,21 @@ from siamese_jax.models.siamese import Params, SiameseSpec
 POOLINGS = ("mean_log", "sum_log", "mean_probability")
 
 QUERY_BLOCK = 128
-"""Query clips compared at once where there are more than PAIRS_AT_ONCE pairs: bounds the [Q, M] array of logits."""
+"""Query clips compared at once beyond PAIRS_AT_ONCE pairs: bounds the [Q, M] array of logits."""
 
 PAIRS_AT_ONCE = 2**17
 
 
 def class_scores(
-    spec: SiameseSpec,
-    head: Params,
-    query_QxD: jax.Array,
-    reference_MxD: jax.Array,
-    member_MxC: jax.Array,
-    pooling: str,
+    spec: SiameseSpec, head: Params, query_QxD: jax.Array, reference_MxD: jax.Array, member_MxC: jax.Array, pooling: str
 ) -> jax.Array:
     """Scores [Q, C] of query clips against the labelled clips; the largest is the decision.
 
     Args:
       query_QxD, reference_MxD: embeddings.
       member_MxC: [M, C] 1 where a reference is of a class, 0 elsewhere; a padding row is all 0.
-      pooling: how a class's similarities p(same) become one: "mean_log" (equal to "sum_log" where the classes have
-        equally many references; a sum favours the rarest class, since logs are negative), "sum_log",
-        "mean_probability".
+      pooling: of a class's similarities p(same): "mean_log", "sum_log" (the same for classes with equally many
+        references; else it favours the rarest class, since logs are negative) or "mean_probability".
     """
     counts_C = jnp.maximum(member_MxC.sum(axis=0), 1)
 
@@ -46,15 +40,9 @@ def class_scores(
 
 
 def classify(
-    spec: SiameseSpec,
-    params: Params,
-    query_QxF: jax.Array,
-    reference_MxF: jax.Array,
-    label_M: jax.Array,
-    valid_M: jax.Array,
-    n_classes: int,
-    pooling: str,
-) -> jax.Array:
+    spec: SiameseSpec, params: Params, query_QxF: jax.Array, reference_MxF: jax.Array, label_M: jax.Array,
+    valid_M: jax.Array, n_classes: int, pooling: str,
+) -> jax.Array:  # fmt: skip
     """Classes [Q] int8 of query clips [Q, F], by their similarity to labelled clips [M, F]; `valid_M` marks padding."""
     query_QxD = siamese.encode(spec, params["encoder"], query_QxF)
     reference_MxD = siamese.encode(spec, params["encoder"], reference_MxF)
@@ -62,16 +50,10 @@ def classify(
 
 
 def classify_embeddings(
-    spec: SiameseSpec,
-    head: Params,
-    query_QxD: jax.Array,
-    reference_MxD: jax.Array,
-    label_M: jax.Array,
-    valid_M: jax.Array,
-    n_classes: int,
-    pooling: str,
-) -> jax.Array:
-    """As `classify`, of clips that are embedded already: queries [Q, D] and references [M, D]."""
+    spec: SiameseSpec, head: Params, query_QxD: jax.Array, reference_MxD: jax.Array, label_M: jax.Array,
+    valid_M: jax.Array, n_classes: int, pooling: str,
+) -> jax.Array:  # fmt: skip
+    """As `classify`, from embeddings: queries [Q, D] and references [M, D]."""
     dtype = query_QxD.dtype
     member_MxC = jax.nn.one_hot(label_M, n_classes, dtype=dtype) * valid_M[:, None].astype(dtype)
     scores_QxC = class_scores(spec, head, query_QxD, reference_MxD, member_MxC, pooling)

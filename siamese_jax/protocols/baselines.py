@@ -1,4 +1,4 @@
-"""What a user would pick instead: classifiers of scikit-learn on the same features, draws and test clips."""
+"""The baselines: classifiers of scikit-learn on the same features, draws and test clips."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -21,11 +21,11 @@ ALTERNATIVES: dict[str, Callable[[], LogisticRegression | SVC]] = {
     "logistic_regression": lambda: LogisticRegression(max_iter=2000),
     "svm": lambda: SVC(kernel="rbf", C=1.0, gamma="scale"),
 }
-"""The library's own defaults, but for the number of iterations: nothing is tuned on the target."""
+"""The library's defaults but for the number of iterations: nothing is tuned on the target."""
 
 
 class Task(NamedTuple):
-    """One fit: training clips [M, F], their classes [M] and weights [M], and the clips [Q, F] to classify."""
+    """A fit: training clips [M, F], their classes [M] and weights [M], and the clips [Q, F] to classify."""
 
     x: np.ndarray
     label: np.ndarray
@@ -48,13 +48,10 @@ def plain(x: np.ndarray, label: np.ndarray, query: np.ndarray) -> Task:
 
 
 def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs: int) -> list[np.ndarray]:
-    """Predictions [Q] int8 of every task, in order; each fit runs on one thread, `n_jobs` at a time.
+    """Predictions [Q] int8 of classifier `name` for every task, in order; `n_jobs` single-threaded fits at a time.
 
-    Args:
-      name: one of `ALTERNATIVES`.
-      on_done: called with the number of tasks done since the last call.
-
-    Fits that the open checkpoint keeps (`siamese_jax.runtime.partial_results`) are not made again.
+    `on_done` is called with the number of tasks done since the last call. Fits in the open checkpoint
+    (`runtime.partial_results`) are not repeated.
     """
 
     def fit(task: Task) -> np.ndarray:
@@ -63,30 +60,30 @@ def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs
         return model.predict(task.query.astype(np.float64)).astype(np.int8)
 
     predictions = np.full((len(tasks), max(len(task.query) for task in tasks)), -1, np.int8)
-    kept = partial_results.next_call()
-    done = np.zeros(len(tasks), bool) if kept is None else kept.restore(predictions)
+    checkpoint = partial_results.next_call()
+    done = np.zeros(len(tasks), bool) if checkpoint is None else checkpoint.restore(predictions)
     missing = np.flatnonzero(~done)
     on_done(int(done.sum()))
     with threadpool_limits(limits=1):
         fits = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(delayed(fit)(tasks[i]) for i in missing)
-        for i, found in zip(missing, fits):
-            predictions[i, : len(found)] = found
-            if kept is not None:
-                kept.add(np.array([i]), predictions[[i]])
+        for i, predicted in zip(missing, fits):
+            predictions[i, : len(predicted)] = predicted
+            if checkpoint is not None:
+                checkpoint.add(np.array([i]), predictions[[i]])
             on_done(1)
             interrupt.check()
     return [row[: len(task.query)] for row, task in zip(predictions, tasks)]
 
 
 PARTS = ("loso", "source_only", "few_shot")
-"""What the classifiers learn from: the target without one speaker, the source, or each draw's labelled clips."""
+"""The training data: the target without a speaker (leave-one-speaker-out), the source, a draw's labelled clips."""
 
 
 def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], None], n_jobs: int) -> xr.Dataset:
-    """Every classifier under one scaling scope, on the draws of the plan.
+    """Every classifier under a scaling scope, on the draws of the plan.
 
     Args:
-      parts: which of `PARTS` to run; "source_only" and "few_shot" are left out where the scope knows no source.
+      parts: of `PARTS`; "source_only" and "few_shot" are left out if the scope has no source.
 
     Returns `loso` (method, clip) and `tested` (clip); `source_only` (method, clip); `few_shot` (method, data,
     n_speakers, draw, clip), data being "target" and "source+target"; and `fit_seconds`.
@@ -101,16 +98,16 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
     seconds = []
     for name in e.protocol.baselines:
         start = perf_counter()
-        found = fit_all(name, [task for _, task in loso] + source_only + few_shot, on_done, n_jobs)
+        predictions = fit_all(name, [task for _, task in loso] + source_only + few_shot, on_done, n_jobs)
         if loso:
             pooled = np.zeros(len(target), np.int8)
-            for (rows, _), predicted in zip(loso, found):
+            for (rows, _), predicted in zip(loso, predictions):
                 pooled[rows] = predicted
             out["loso"].append(pooled)
         if source_only:
-            out["source_only"].append(found[len(loso)])
+            out["source_only"].append(predictions[len(loso)])
         if few_shot:
-            of_draws = np.stack(found[len(loso) + len(source_only) :])
+            of_draws = np.stack(predictions[len(loso) + len(source_only) :])
             out["few_shot"].append(of_draws.reshape(2, len(e.protocol.n_speakers), e.protocol.n_draws, -1))
         seconds.append(perf_counter() - start)
     dims = {"few_shot": ("method", "data", "n_speakers", "draw", "clip")}
@@ -118,40 +115,41 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
     coords: dict[str, Any] = {"method": list(e.protocol.baselines)}
     if few_shot:
         coords |= {"n_speakers": list(e.protocol.n_speakers), "data": ["target", "source+target"]}
-    found_arrays = xr.Dataset(arrays, coords=coords).assign(fit_seconds=("method", seconds))
-    return found_arrays if tested is None else found_arrays.assign(tested=("clip", tested))
+    dataset = xr.Dataset(arrays, coords=coords).assign(fit_seconds=("method", seconds))
+    return dataset if tested is None else dataset.assign(tested=("clip", tested))
 
 
 def n_fits(plan: Plan, scope: str, parts: Sequence[str]) -> int:
     """Fits of all classifiers in `run`, for progress."""
     e = plan.experiment
-    each = {
+    n_tasks = {
         "loso": len(plan.target.speakers),
         "source_only": 1,
         "few_shot": 2 * len(e.protocol.n_speakers) * e.protocol.n_draws,
     }
-    return len(e.protocol.baselines) * sum(each[part] for part in parts if part == "loso" or scope != "train")
+    return len(e.protocol.baselines) * sum(n_tasks[part] for part in parts if part == "loso" or scope != "train")
 
 
 def in_domain_tasks(
     plan: Plan, scope: str, splits: Sequence[Split]
 ) -> tuple[list[tuple[np.ndarray, Task]], np.ndarray]:
-    """(test rows, task) of each split of the target that tests anything, and which clips are tested [N]."""
-    clips = plan.target_clips("corpus" if scaling_scopes.IN_DOMAIN_SCOPE[scope] == "train" else scope)
+    """(test rows, task) of each split of the target with test clips, and which clips are tested [N]."""
+    per_split = scaling_scopes.IN_DOMAIN_SCOPE[scope] == "train"
+    clips = plan.target_clips("corpus" if per_split else scope)
     tested, tasks = np.zeros(len(plan.target), bool), []
     for train, test in splits:
         if len(test):
             x = clips.x
-            if scaling_scopes.IN_DOMAIN_SCOPE[scope] == "train":
-                one = over_rows(x, [train], plan.experiment.data.scale_floor)
-                x = (x - one.shift) / one.scale
+            if per_split:
+                scaling = over_rows(x, [train], plan.experiment.data.scale_floor)
+                x = (x - scaling.shift) / scaling.scale
             tasks.append((test, plain(x[train], clips.label[train], x[test])))
             tested[test] = True
     return tasks, tested
 
 
 def source_task(plan: Plan, scope: str) -> Task:
-    """Learn from the source, classify the target."""
+    """Training on the source, classifying the target."""
     source = plan.source_clips(scope)
     ood_scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, scope)
     return plain(source.x, source.label, plan.target_clips(ood_scope).x)

@@ -8,7 +8,7 @@ from siamese_jax.models import pairwise
 
 
 def probe_rows(label_N: np.ndarray, speaker_N: np.ndarray) -> np.ndarray:
-    """Rows of the first clip of each emotion and speaker: the clips between which distances are read (host side)."""
+    """Rows of the first clip of each emotion and speaker: between which distances are measured (on the host)."""
     _, first = np.unique(np.stack([speaker_N, label_N], axis=1), axis=0, return_index=True)
     return first.astype(np.int32)
 
@@ -17,13 +17,10 @@ def emotion_distances(emb_KxD: jax.Array, label_K: jax.Array, use_K: jax.Array, 
     """Mean Euclidean distance between the clips of every two emotions, [C, C]; within one, over its distinct pairs.
 
     Args:
-      emb_KxD: embeddings.
-      label_K: [K] int.
-      use_K: [K] bool, which clips count.
-      n_classes: C.
+      label_K, use_K: [K] int classes of the embeddings, [K] bool which clips count; n_classes is C.
 
     Returns:
-      [C, C], symmetric; NaN where two emotions have no pair of clips.
+      [C, C], symmetric; NaN if two emotions have no pair of clips.
     """
     distance_KxK = pairwise.distances(emb_KxD)
     member_KxC = jax.nn.one_hot(label_K, n_classes, dtype=emb_KxD.dtype) * use_K[:, None].astype(emb_KxD.dtype)

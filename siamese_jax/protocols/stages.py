@@ -23,21 +23,23 @@ from siamese_jax.runtime import interrupt, vectorize
 OnDone = Callable[[int], None]
 
 
-SOURCE_LOOKS = 5
-"""Times that pre-training reads its losses."""
+SOURCE_EVALUATIONS = 5
+"""Evaluation steps of pre-training."""
 
 
 def source_training(plan: Plan, head: str, scope: str, on_done: OnDone) -> xr.Dataset:
     """Pre-trains one network a seed on the source; parameters and losses, dims (seed, ...)."""
     e = plan.experiment
-    looks = tuple(sorted({max(1, e.training.source_steps * (i + 1) // SOURCE_LOOKS) for i in range(SOURCE_LOOKS)}))
+    ends = {max(1, e.training.source_steps * (i + 1) // SOURCE_EVALUATIONS) for i in range(SOURCE_EVALUATIONS)}
+    evaluation_steps = tuple(sorted(ends))
     clips = plan.source_clips(scope)
     by_class = class_index(plan.source.label, len(e.data.emotions), np.ones(len(plan.source), bool))
     chunk = vectorize.chunk_size(e.protocol.n_seeds, _batch_floats(e))
-    program = vectorize.TrialProgram(trials.make_source_trial(plan.spec(head), looks), (0, None, None), chunk)
+    trial = trials.make_source_trial(plan.spec(head), evaluation_steps)
+    program = vectorize.TrialProgram(trial, (0, None, None), chunk)
     params, log = program(plan.keys(0, e.protocol.n_seeds), clips, by_class, on_chunk=on_done)
     arrays: dict[str, Any] = {name: (("seed", "source_step"), value) for name, value in log._asdict().items()}
-    return xr.Dataset({**arrays, **params_to_arrays(params)}, coords={"source_step": list(looks)})
+    return xr.Dataset({**arrays, **params_to_arrays(params)}, coords={"source_step": list(evaluation_steps)})
 
 
 def out_of_domain(plan: Plan, head: str, scope: str, params: Params, on_done: OnDone) -> xr.Dataset:

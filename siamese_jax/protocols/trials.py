@@ -1,7 +1,7 @@
 """The protocols of the paper as trials: each `make_*` returns a pure function of one repetition, unbatched.
 
-A trial does not know that it will run ten thousand times; `runtime.vectorize` puts vmap, jit and devices around it.
-All that differs between trials of one program (seed, draw, frozen layers, fold) is an array in its input.
+`runtime.vectorize` puts vmap, jit and devices around a trial. All that differs between the trials of a program (seed,
+draw, frozen layers, fold) is an array in its input.
 """
 
 import dataclasses
@@ -14,23 +14,23 @@ from chex import Array
 
 from siamese_jax.datasets.draws import ClassIndex, balanced_batch
 from siamese_jax.features.scaling import Scaling
-from siamese_jax.losses import pair_masks
+from siamese_jax.losses import pair_masks as pairs
 from siamese_jax.models import siamese, similarity
 from siamese_jax.models.siamese import Params, SiameseSpec
-from siamese_jax.protocols import emotion_distances as geometry
+from siamese_jax.protocols.emotion_distances import emotion_distances
 from siamese_jax.training import siamese as training
-from siamese_jax.training.siamese import BatchLog, TrainingSpec
+from siamese_jax.training.siamese import BatchLog, TrainingSpec, TrainState
 
 
 @dataclasses.dataclass(frozen=True)
 class ProtocolSpec:
-    """What all trials of an experiment share.
+    """The settings that all trials of an experiment share.
 
     Fields:
-      network, training: their shapes and rates.
+      network, training: shapes and rates.
       n_classes: C.
       batch_size: clips of a source or in-domain batch; a multiple of C.
-      pooling: how similarities are pooled over a class's references, see `classify.class_scores`.
+      pooling: of similarities over a class's references, see `similarity.class_scores`.
     """
 
     network: SiameseSpec
@@ -41,7 +41,7 @@ class ProtocolSpec:
 
 
 class Clips(NamedTuple):
-    """The clips of one corpus as a trial sees them: features [N, F], classes [N] int, speakers [N] int."""
+    """The clips of a corpus: features [N, F], classes [N] int, speakers [N] int."""
 
     x: Array
     label: Array
@@ -49,7 +49,7 @@ class Clips(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """One fold of leave one speaker out.
+    """A fold of leave-one-speaker-out (LOSO).
 
     Fields:
       by_class: the training clips of each class.
@@ -66,11 +66,11 @@ class Fold(NamedTuple):
 
 
 class FewShot(NamedTuple):
-    """One fine-tuning repetition.
+    """A fine-tuning repetition.
 
     Fields:
       support: [M] int rows of the labelled target clips, padded; valid [M] bool marks the padding with False.
-      frozen: [] int, how many encoder layers are frozen.
+      frozen: [] int, the number of frozen encoder layers.
       scaling: of the target's features.
     """
 
@@ -81,12 +81,12 @@ class FewShot(NamedTuple):
 
 
 class FineTuned(NamedTuple):
-    """What a fine-tuning trial gives back.
+    """The result of a fine-tuning trial, at R evaluation steps.
 
     Fields:
-      predictions: [R, N] int8, the class of every target clip at every readout (labelled ones too: mask them).
-      log: of the support set at every readout, each [R].
-      emotion_distances: [R, C, C], between the emotions over clips that are not labelled, see `geometry`.
+      predictions: [R, N] int8, the classes of all target clips (labelled ones too: mask them).
+      log: of the support set, each [R].
+      emotion_distances: [R, C, C] between the emotions of clips that are not labelled.
       skipped: [] int, second updates skipped because their gradient was not finite.
     """
 
@@ -102,48 +102,49 @@ def _spans(stops: tuple[int, ...]) -> jax.Array:
 
 
 def _train_from_scratch(
-    spec: ProtocolSpec, key: jax.Array, clips: Clips, index: ClassIndex, looks: tuple[int, ...]
+    spec: ProtocolSpec, key: jax.Array, clips: Clips, index: ClassIndex, evaluation_steps: tuple[int, ...]
 ) -> tuple[Params, BatchLog]:
     init_key, batch_key = jax.random.split(key)
     params = siamese.init(spec.network, init_key, clips.x.shape[1])
     params = jax.tree.map(lambda p: p.astype(clips.x.dtype), params)
-    mask = siamese.trainable_mask(params, jnp.zeros((), jnp.int32))
+    trainable = siamese.trainable_mask(params, jnp.zeros((), jnp.int32))
     valid_B = jnp.ones(spec.batch_size, bool)
 
-    def batch(i: jax.Array) -> tuple[jax.Array, pair_masks.PairMasks]:
+    def batch(i: jax.Array) -> tuple[jax.Array, pairs.PairMasks]:
         rows_B = balanced_batch(jax.random.fold_in(batch_key, i), index, spec.batch_size)
         label_B, speaker_B = clips.label[rows_B], clips.speaker[rows_B]
-        return clips.x[rows_B], pair_masks.pair_masks(label_B, rows_B, speaker_B, valid_B, spec.training.pairs_within)
+        return clips.x[rows_B], pairs.pair_masks(label_B, rows_B, speaker_B, valid_B, spec.training.pairs_within)
 
-    def step(i: jax.Array, state: training.TrainState) -> training.TrainState:
-        return training.cross_entropy_step(spec.network, spec.training, state, *batch(i), mask)
+    def step(i: jax.Array, state: TrainState) -> TrainState:
+        return training.cross_entropy_step(spec.network, spec.training, state, *batch(i), trainable)
 
-    def run_to(state: training.TrainState, span: jax.Array) -> tuple[training.TrainState, BatchLog]:
+    def run_to(state: TrainState, span: jax.Array) -> tuple[TrainState, BatchLog]:
         state = training.run(step, state, span[0], span[1])
-        # The next batch, not trained on so far, is the one to look at.
-        return state, training.look(spec.network, spec.training, state.params, *batch(span[1]))
+        # The next batch has not been trained on so far.
+        return state, training.evaluate(spec.network, spec.training, state.params, *batch(span[1]))
 
-    state, log = jax.lax.scan(run_to, training.init_state(params), _spans(looks))
+    state, log = jax.lax.scan(run_to, training.init_state(params), _spans(evaluation_steps))
     return state.params, log
 
 
 def make_source_trial(
-    spec: ProtocolSpec, looks: tuple[int, ...]
+    spec: ProtocolSpec, evaluation_steps: tuple[int, ...]
 ) -> Callable[[jax.Array, Clips, ClassIndex], tuple[Params, BatchLog]]:
     """Trial (key, source, index) -> (params, log [R]): pre-training on all source clips, from scratch.
 
     Args:
-      looks: increasing numbers of steps after which the next batch's losses are read; the last one ends the run.
+      evaluation_steps: increasing numbers of steps after which the next batch is evaluated; the last ends the run.
     """
 
     def trial(key: jax.Array, source: Clips, index: ClassIndex) -> tuple[Params, BatchLog]:
-        return _train_from_scratch(spec, key, source, index, looks)
+        return _train_from_scratch(spec, key, source, index, evaluation_steps)
 
     return trial
 
 
 def make_out_of_domain_trial(spec: ProtocolSpec) -> Callable[[Params, Clips, Clips], jax.Array]:
-    """Trial (params, source, target) -> classes [N] int8: the target by its similarity to the source clips (OODT)."""
+    """Trial (params, source, target) -> classes [N] int8 of the target by similarity to the source clips (out-of-domain
+    testing, OODT)."""
 
     def trial(params: Params, source: Clips, target: Clips) -> jax.Array:
         valid_M = jnp.ones(source.label.shape, bool)
@@ -155,69 +156,61 @@ def make_out_of_domain_trial(spec: ProtocolSpec) -> Callable[[Params, Clips, Cli
 
 
 def make_in_domain_trial(spec: ProtocolSpec, steps: int) -> Callable[[jax.Array, Fold, Clips], jax.Array]:
-    """Trial (key, fold, target) -> classes [Q] int8 of the fold's test clips (IDT, leave one speaker out)."""
+    """Trial (key, fold, target) -> classes [Q] int8 of the fold's test clips (in-domain training, IDT; LOSO)."""
 
     def trial(key: jax.Array, fold: Fold, target: Clips) -> jax.Array:
         clips = target._replace(x=fold.scaling(target.x))
         params, _ = _train_from_scratch(spec, key, clips, fold.by_class, (steps,))
+        x_QxF, x_MxF, label_M = clips.x[fold.test], clips.x[fold.train], clips.label[fold.train]
         return similarity.classify(
-            spec.network,
-            params,
-            clips.x[fold.test],
-            clips.x[fold.train],
-            clips.label[fold.train],
-            fold.train_valid,
-            spec.n_classes,
-            spec.pooling,
+            spec.network, params, x_QxF, x_MxF, label_M, fold.train_valid, spec.n_classes, spec.pooling
         )
 
     return trial
 
 
 def make_fine_tuning_trial(
-    spec: ProtocolSpec, second_updates: tuple[str, ...], readouts: tuple[int, ...]
+    spec: ProtocolSpec, second_updates: tuple[str, ...], evaluation_steps: tuple[int, ...]
 ) -> Callable[[Params, FewShot, Clips, jax.Array, jax.Array], FineTuned]:
     """Trial (params, few_shot, target, probe, which) -> FineTuned: fine-tuning on a few labelled target clips.
 
-    The whole support set is the batch; it consumes no key. The target is classified by its similarity to the support
-    set after each number of steps in `readouts`, inside one run.
-
-    The trial's `probe` [K] are the rows of the clips between which the emotions' distances are read, without the
-    labelled ones. Its `which` is an index into `second_updates`; both are shared by the trials of a call.
+    The whole support set is the batch; no key is consumed. The target is classified by its similarity to the support
+    set after each of the `evaluation_steps`, within one run. The trials of a call share `probe` [K], the rows of the
+    clips whose emotion distances are measured (without labelled ones), and `which`, an index into `second_updates`.
 
     Args:
-      second_updates: what may follow a cross-entropy step, see `training.SECOND_UPDATES`. A shared index chooses
-        among them, so that one program serves them all at the price of one.
-      readouts: increasing numbers of steps, 0 for none; the last one ends the run.
+      second_updates: of `training.SECOND_UPDATES`. A shared index chooses, so one program serves all at one's price.
+      evaluation_steps: increasing numbers of steps, 0 for none; the last ends the run.
     """
 
     def trial(params: Params, few_shot: FewShot, target: Clips, probe: jax.Array, which: jax.Array) -> FineTuned:
         x_NxF = few_shot.scaling(target.x)
         rows_M, valid_M = few_shot.support, few_shot.valid
         x_MxF, label_M = x_NxF[rows_M], target.label[rows_M]
-        masks = pair_masks.pair_masks(label_M, rows_M, target.speaker[rows_M], valid_M, spec.training.pairs_within)
-        mask = siamese.trainable_mask(params, few_shot.frozen)
+        pair_masks = pairs.pair_masks(label_M, rows_M, target.speaker[rows_M], valid_M, spec.training.pairs_within)
+        batch = x_MxF, pair_masks, siamese.trainable_mask(params, few_shot.frozen)
         unseen_K = ~jnp.any((probe[:, None] == rows_M[None, :]) & valid_M[None, :], axis=1)
 
-        def second(kind: str) -> Callable[[training.TrainState], training.TrainState]:
-            return lambda state: training.second_step(spec.network, spec.training, kind, state, x_MxF, masks, mask)
+        def second(kind: str) -> Callable[[TrainState], TrainState]:
+            return lambda state: training.second_step(spec.network, spec.training, kind, state, *batch)
 
-        def step(_: jax.Array, state: training.TrainState) -> training.TrainState:
-            state = training.cross_entropy_step(spec.network, spec.training, state, x_MxF, masks, mask)
+        def step(_: jax.Array, state: TrainState) -> TrainState:
+            state = training.cross_entropy_step(spec.network, spec.training, state, *batch)
             return jax.lax.switch(which, [second(kind) for kind in second_updates], state)
 
-        def run_to(state: training.TrainState, span: jax.Array) -> tuple[training.TrainState, tuple]:
+        def run_to(state: TrainState, span: jax.Array) -> tuple[TrainState, tuple]:
             state = training.run(step, state, span[0], span[1])
             emb_NxD = siamese.encode(spec.network, state.params["encoder"], x_NxF)
             predictions_N = similarity.classify_embeddings(
                 spec.network, state.params["head"], emb_NxD, emb_NxD[rows_M], label_M, valid_M, spec.n_classes,
                 spec.pooling,
             )  # fmt: skip
-            apart_CxC = geometry.emotion_distances(emb_NxD[probe], target.label[probe], unseen_K, spec.n_classes)
-            log = training.look(spec.network, spec.training, state.params, x_MxF, masks)
-            return state, (predictions_N, log, apart_CxC)
+            distance_CxC = emotion_distances(emb_NxD[probe], target.label[probe], unseen_K, spec.n_classes)
+            log = training.evaluate(spec.network, spec.training, state.params, x_MxF, pair_masks)
+            return state, (predictions_N, log, distance_CxC)
 
-        state, (predictions_RxN, log, apart_RxCxC) = jax.lax.scan(run_to, training.init_state(params), _spans(readouts))
-        return FineTuned(predictions_RxN, log, apart_RxCxC, state.skipped)
+        spans_Rx2 = _spans(evaluation_steps)
+        state, (predictions_RxN, log, distance_RxCxC) = jax.lax.scan(run_to, training.init_state(params), spans_Rx2)
+        return FineTuned(predictions_RxN, log, distance_RxCxC, state.skipped)
 
     return trial

@@ -1,7 +1,7 @@
-"""The clustered bootstrap, from sufficient statistics: resampling units is weighting what each has contributed.
+"""The clustered bootstrap from sufficient statistics: a resample is a weighted sum of the units' contributions.
 
 A resample of 768 predictions by speakers is 24 integer weights times 24 confusion matrices, so ten thousand
-resamples are one small matrix product. Which of the intervals may be offered at how many units: coverage.py.
+resamples are one small matrix product. coverage.py: the numbers of units at which each interval is offered.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from siamese_jax.stats import records
 from siamese_jax.stats.intervals import Statistic
 from siamese_jax.stats.records import Interval
 
-# Resamples evaluated at once: keeps [at once, units, ...] arrays within tens of megabytes.
+# Resamples evaluated at once, so that [at once, units, ...] arrays stay within tens of megabytes.
 _AT_ONCE = 512
 
 _FIELDS = ("estimate", "values", "standard_error", "standard_errors", "acceleration", "n_units", "reason")
@@ -27,14 +27,12 @@ class Resampled:
     """A statistic on the data and on R resamples of its units. A pytree.
 
     Fields:
-      estimate: [] on the data.
-      values: [R] on the resamples.
-      standard_error: [] of the estimate, and standard_errors: [R] of each resample's value, both from the
-        infinitesimal jackknife (the gradient by the units' weights); NaN for crossed resamples.
+      estimate, values: [] on the data, [R] on the resamples.
+      standard_error, standard_errors: [] and [R], theirs, from the infinitesimal jackknife (the gradient by the units'
+        weights); NaN for crossed resamples.
       acceleration: [] BCa's a, from the jackknife; NaN for crossed resamples.
-      n_units: [] int32.
-      reason: [] int32, index into records.NOTES.
-      over: what the units are, one of records.OVER.
+      n_units, reason: [] int32; the reason is an index into records.NOTES.
+      over: the kind of units, of records.OVER.
     """
 
     estimate: jax.Array
@@ -48,32 +46,28 @@ class Resampled:
 
 
 def resample_weights(key: jax.Array, n_resamples: int, present: jax.Array) -> jax.Array:
-    """How often each unit is drawn, with replacement, in each resample.
+    """How often each unit is drawn, with replacement: [R, S] float, each row sums to the number of units present.
 
     Args:
       key: consumed; resample r uses split(key, R)[r], so that more resamples leave the first ones alone.
       n_resamples: R, static.
-      present: [S] boolean; units to draw from. As many are drawn as are present.
-
-    Returns:
-      [R, S] float counts; each row sums to the number of units present.
+      present: [S] boolean; units to draw from.
     """
     n_units = present.shape[0]
     n_present = present.sum()
     order_S = jnp.argsort(~present, stable=True)  # the units present first
     positions_S = jnp.arange(n_units)
 
-    def one(key: jax.Array) -> jax.Array:
+    def counts(key: jax.Array) -> jax.Array:
         # Scaled uniforms: randint costs twice the random bits, for a bias of 1e-7 that it would remove.
         places_S = (jax.random.uniform(key, (n_units,)) * n_present).astype(jnp.int32)
         drawn_S = order_S[jnp.minimum(places_S, jnp.maximum(n_present - 1, 0))]
-        drawn_S = jnp.where(positions_S < n_present, drawn_S, n_units)  # n_units: matches none
+        drawn_S = jnp.where(positions_S < n_present, drawn_S, n_units)  # n_units matches no unit
         if n_units <= 128:
             return (drawn_S[:, None] == positions_S[None, :]).sum(axis=0).astype(jnp.result_type(float))
-        counts = jnp.zeros(n_units, jnp.result_type(float))
-        return counts.at[drawn_S].add(1.0, mode="drop")
+        return jnp.zeros(n_units, jnp.result_type(float)).at[drawn_S].add(1.0, mode="drop")
 
-    return records.map_keys(one, key, n_resamples, _AT_ONCE)
+    return records.map_keys(counts, key, n_resamples, _AT_ONCE)
 
 
 @functools.partial(jax.jit, static_argnames=("statistic", "n_resamples", "over"))
@@ -84,14 +78,11 @@ def clustered_bootstrap(
 
     Args:
       key: consumed.
-      sums: [S, ...] what each unit contributes to the sums (confusion counts a speaker; with a method axis,
+      sums: [S, ...] each unit's contribution to the sums (confusion counts of a speaker; with a method axis,
         [S, 2, C, C], for a paired difference). Units whose shares are all zero are no units.
       statistic: sums -> scalar, differentiable, static, a named function (estimands.py).
       n_resamples: R, static.
-      over: what the units are, static.
-
-    Returns:
-      Resampled, for `percentile_interval`, `bca_interval` and `studentised_interval`.
+      over: the kind of units, static.
 
     Raises:
       InputError: no unit, no resample, or an unknown `over`.
@@ -115,11 +106,10 @@ def clustered_bootstrap(
     without_S = jax.vmap(statistic)(sums.sum(axis=0)[None] - sums)
     n = present_S.sum()
     reason = records.first_reason(
-        (records.NOT_FINITE, ~jnp.isfinite(sums).all()),
-        (records.FEW_UNITS, n < 2),
-        (records.LACKS_CLASS, ~(jnp.isfinite(values_R).all() & jnp.isfinite(without_S).all())),
-        (records.NO_VARIANCE, records.no_spread(values_R)),
-    )
+        not_finite=~jnp.isfinite(sums).all(), few_units=n < 2,
+        lacks_class=~(jnp.isfinite(values_R).all() & jnp.isfinite(without_S).all()),
+        no_variance=records.no_spread(values_R),
+    )  # fmt: skip
     acceleration = _acceleration(without_S, present_S)
     return Resampled(estimate, values_R, error, errors_R, acceleration, n.astype(jnp.int32), reason, over)
 
@@ -128,16 +118,13 @@ def clustered_bootstrap(
 def crossed_bootstrap(key: jax.Array, sums: jax.typing.ArrayLike, statistic: Statistic, n_resamples: int) -> Resampled:
     """Resamples speakers and seeds independently, every cell weighted by both (the pigeonhole bootstrap).
 
-    Source: Owen 2007, Annals of Applied Statistics 1(2). Its percentile intervals are too narrow at few units
-    (coverage.py); the default for claims is `crossed.crossed_interval`. Unbatched: vmap goes around it.
+    Source: Owen 2007, Annals of Applied Statistics 1(2). Its percentile intervals, the only ones, are too narrow at few
+    units (coverage.py); the default for claims is `two_way.crossed_interval`. Unbatched: vmap goes around it.
 
     Args:
       key: consumed.
-      sums: [J, S, ...] the share of each seed and speaker.
+      sums: [J, S, ...] the share of each seed and speaker; `n_units` is the smaller of J and S.
       statistic, n_resamples: as in `clustered_bootstrap`.
-
-    Returns:
-      Resampled over speakers+seeds, for `percentile_interval` alone; `n_units` is the smaller of J and S.
 
     Raises:
       InputError: fewer than two axes or no resample.
@@ -160,14 +147,11 @@ def crossed_bootstrap(key: jax.Array, sums: jax.typing.ArrayLike, statistic: Sta
     estimate = statistic(sums.sum(axis=(0, 1)))
     n = min(n_seeds, n_speakers)
     reason = records.first_reason(
-        (records.FEW_UNITS, jnp.asarray(n < 2)),
-        (records.NOT_FINITE, ~jnp.isfinite(sums).all()),
-        (records.LACKS_CLASS, ~(jnp.isfinite(values_R).all() & jnp.isfinite(estimate))),
-        (records.NO_VARIANCE, records.no_spread(values_R)),
-    )
-    nan = jnp.full((), jnp.nan, values_R.dtype)
+        few_units=n < 2, not_finite=~jnp.isfinite(sums).all(),
+        lacks_class=~(jnp.isfinite(values_R).all() & jnp.isfinite(estimate)), no_variance=records.no_spread(values_R),
+    )  # fmt: skip
     nans = jnp.full_like(values_R, jnp.nan)
-    return Resampled(estimate, values_R, nan, nans, nan, jnp.asarray(n, jnp.int32), reason, "speakers+seeds")
+    return Resampled(estimate, values_R, nans[0], nans, nans[0], jnp.asarray(n, jnp.int32), reason, "speakers+seeds")
 
 
 def percentile_interval(resampled: Resampled, level: float = 0.95) -> Interval:
@@ -178,10 +162,7 @@ def percentile_interval(resampled: Resampled, level: float = 0.95) -> Interval:
 
 
 def bca_interval(resampled: Resampled, level: float = 0.95) -> Interval:
-    """Bias-corrected and accelerated quantiles (Efron & Tibshirani 1993, chapter 14).
-
-    Raises InputError for crossed resamples, which have no acceleration.
-    """
+    """Bias-corrected and accelerated quantiles (Efron & Tibshirani 1993, chapter 14); not of crossed resamples."""
     records.check_level(level)
     _refuse_crossed(resampled, "BCa")
     values, estimate, a = resampled.values, resampled.estimate, resampled.acceleration
@@ -193,10 +174,7 @@ def bca_interval(resampled: Resampled, level: float = 0.95) -> Interval:
 
 
 def studentised_interval(resampled: Resampled, level: float = 0.95) -> Interval:
-    """The bootstrap-t interval: quantiles of (value - estimate) / its own standard error (chapter 12.5).
-
-    Raises InputError for crossed resamples, which have no standard errors.
-    """
+    """The bootstrap-t interval: quantiles of (value - estimate) / its own standard error (chapter 12.5); as for BCa."""
     records.check_level(level)
     _refuse_crossed(resampled, "studentised")
     centred, errors = resampled.values - resampled.estimate, resampled.standard_errors
@@ -239,9 +217,8 @@ def _interval(resampled: Resampled, low: jax.Array, high: jax.Array, kind: str, 
 
 def _refuse_crossed(resampled: Resampled, kind: str) -> None:
     if resampled.over == "speakers+seeds":
-        raise InputError(
-            f"{kind} interval: not defined for crossed resamples; use crossed_interval or percentile_interval"
-        )
+        advice = "use crossed_interval or percentile_interval"
+        raise InputError(f"{kind} interval: not defined for crossed resamples; {advice}")
 
 
 def _check_resamples(n_resamples: int) -> None:

@@ -1,4 +1,4 @@
-"""Effect sizes of paired differences, with intervals: how large a gain is, beside whether there is one."""
+"""Effect sizes of paired differences, with intervals: how large a gain is, besides whether it exists."""
 
 import functools
 
@@ -29,27 +29,17 @@ def standardised_difference(
 
     Args:
       differences: [..., n] method minus baseline, unit by unit.
-      level: nominal coverage, static.
-      over: what the units are, static.
+      level, over: as in `intervals`, with their errors.
       hedges: whether estimate and limits are multiplied by Hedges' small-sample correction (g_z), static.
 
     Returns:
-      Interval of [...], in standard deviations of the differences; NaN limits and a reason for one unit, NaN
-      or no variance.
-
-    Raises:
-      InputError: no unit, or an unknown `over` or level.
+      Interval of [...], in standard deviations of the differences; NaN limits for one unit, NaN or no variance.
     """
-    records.check_over(over)
-    records.check_level(level)
+    records.check_over(over, level)
     differences = records.as_units("differences", differences)
     n = differences.shape[-1]
     spread = differences.std(axis=-1, ddof=min(1, n - 1))
-    reason = records.first_reason(
-        (records.FEW_UNITS, jnp.full(spread.shape, n < 2)),
-        (records.NOT_FINITE, ~jnp.isfinite(differences).all(axis=-1)),
-        (records.NO_VARIANCE, records.no_spread(differences)),
-    )
+    reason = records.reason_of(differences)
     usable = reason == records.COMPUTED
     d = jnp.where(usable, differences.mean(axis=-1) / jnp.where(usable, spread, 1.0), jnp.nan)
     df = max(n - 1, 1)
@@ -92,21 +82,12 @@ def rank_biserial(differences: jax.typing.ArrayLike, level: float = 0.95, *, ove
     """Matched-pairs rank-biserial correlation (W+ - W-) / (W+ + W-), with a jackknife t interval.
 
     +1 where every unit gains, -1 where every unit loses. The interval is built on the atanh scale, so that it
-    stays inside -1..1. Source: Kerby 2014 for the measure.
-
-    Args:
-      differences: [..., n] method minus baseline, unit by unit.
-      level, over: as in `standardised_difference`.
+    stays inside -1..1. Source: Kerby 2014 for the measure. Arguments and errors as in `standardised_difference`.
 
     Returns:
-      Interval of [...]; NaN limits and a reason for one unit, NaN, differences that are all zero or all of one
-      sign (the measure then has no variance).
-
-    Raises:
-      InputError: no unit, or an unknown `over` or level.
+      Interval of [...]; NaN limits for one unit, NaN, differences that are all zero or all of one sign (no variance).
     """
-    records.check_over(over)
-    records.check_level(level)
+    records.check_over(over, level)
     differences = records.as_units("differences", differences)
     n = differences.shape[-1]
     flat = differences.reshape(-1, n)
@@ -117,10 +98,9 @@ def rank_biserial(differences: jax.typing.ArrayLike, level: float = 0.95, *, ove
     centre = jnp.arctanh(jnp.where(inside, estimate, 0.0))
     half = student_t.t_factor(level, max(n - 1, 1)) * error / jnp.where(inside, 1 - estimate**2, 1.0)
     reason = records.first_reason(
-        (records.FEW_UNITS, jnp.full(estimate.shape, n < 2)),
-        (records.NOT_FINITE, ~jnp.isfinite(flat).all(axis=-1)),
-        (records.NO_VARIANCE, (flat == 0).all(axis=-1) | ~inside | records.no_spread(without)),
-    )
+        few_units=n < 2, not_finite=~jnp.isfinite(flat).all(axis=-1),
+        no_variance=(flat == 0).all(axis=-1) | ~inside | records.no_spread(without),
+    )  # fmt: skip
     interval = records.make_interval(
         estimate, jnp.tanh(centre - half), jnp.tanh(centre + half), reason, n,
         level=level, kind="jackknife t of the rank-biserial correlation", over=over,
@@ -137,10 +117,9 @@ def _correlations(differences_n: jax.Array) -> tuple[jax.Array, jax.Array]:
         return ranks.sum() / jnp.where(total > 0, total, 1.0)
 
     n = differences_n.shape[0]
-    # A unit set to 0 is dropped by the ranks: leaving out without changing the shape.
-    without = jax.lax.map(
-        lambda unit: correlation(jnp.where(jnp.arange(n) == unit, 0.0, differences_n)),
-        jnp.arange(n),
-        batch_size=min(n, 256),
-    )
-    return correlation(differences_n), without
+
+    def without(unit: jax.Array) -> jax.Array:
+        # A unit set to 0 is dropped by the ranks: leaving out without changing the shape.
+        return correlation(jnp.where(jnp.arange(n) == unit, 0.0, differences_n))
+
+    return correlation(differences_n), jax.lax.map(without, jnp.arange(n), batch_size=min(n, 256))

@@ -1,7 +1,6 @@
-"""Named statistics of sums over units, for the jackknife and the bootstrap.
+"""Statistics of sums over units, for the jackknife and the bootstrap: sums -> scalar.
 
-Each takes the sums of what the units hold and returns one number; named, so that a compiled resampling loop is
-found again instead of compiled anew.
+They are named functions, so that a compiled resampling loop is found again instead of compiled anew.
 """
 
 import dataclasses
@@ -19,8 +18,8 @@ def uar(total_CxC: jax.Array) -> jax.Array:
 
 def uar_difference(total_2xCxC: jax.Array) -> jax.Array:
     """UAR of the first method minus UAR of the second, on the same clips."""
-    both = metrics.unweighted_average_recall(total_2xCxC)
-    return both[0] - both[1]
+    first, second = metrics.unweighted_average_recall(total_2xCxC)
+    return first - second
 
 
 def accuracy(total_CxC: jax.Array) -> jax.Array:
@@ -30,7 +29,7 @@ def accuracy(total_CxC: jax.Array) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Recall:
-    """The recall of one class, as a statistic of pooled counts; equal ones are found again, not compiled anew."""
+    """The recall of a class; equal instances are found again, not compiled anew."""
 
     label: int
 

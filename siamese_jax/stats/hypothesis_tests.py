@@ -1,9 +1,9 @@
 """Paired tests of no difference between two methods on the same units (draws, seeds, speakers).
 
-Units must be exchangeable with one another: for a claim about people the unit is the speaker, with all draws
-averaged, and never the draw.
+Units must be exchangeable: for a claim about people the unit is the speaker, with all draws averaged, never the draw.
 """
 
+import dataclasses
 import functools
 
 import jax
@@ -14,7 +14,7 @@ from siamese_jax.stats import records
 from siamese_jax.stats.records import PairedTest
 
 EXACT_UP_TO = 24
-"""The most units whose 2^n sign patterns are all counted."""
+"""The largest number of units whose 2^n sign patterns are all counted."""
 
 # Sampled sign patterns multiplied at once: [256, n] stays within 10 MB at n = 10,000.
 _PATTERNS_AT_ONCE = 256
@@ -29,15 +29,13 @@ def sign_flip_test(
     patterns alike, so the choice between them makes no difference.
 
     Args:
-      differences: [..., n] method minus baseline, unit by unit. Leading axes are tests; sampled patterns are
-        shared by all of them.
-      over: what the units are, one of records.OVER.
+      differences: [..., n] method minus baseline, unit by unit. Leading axes are tests, which share sampled patterns.
+      over: the kind of units, of records.OVER.
       key: consumed where patterns are sampled (n > EXACT_UP_TO); may be None otherwise.
       n_resamples: sign patterns to sample; p = (1 + as extreme) / (1 + sampled).
 
     Returns:
-      PairedTest of [...]: statistic the mean difference; NaN p value and a reason for one unit, NaN, or
-      differences that are all zero.
+      PairedTest of [...], its statistic the mean difference; NaN p value for one unit, NaN, or all differences zero.
 
     Raises:
       InputError: no unit, an unknown `over`, or no key or resamples where they are needed.
@@ -48,9 +46,8 @@ def sign_flip_test(
     if n <= EXACT_UP_TO:
         return _exact(differences, over)
     if key is None or n_resamples < 1:
-        raise InputError(
-            f"sign_flip_test: {n} units exceed the exact test's {EXACT_UP_TO}; give a key and n_resamples >= 1"
-        )
+        limit = f"{n} units exceed the exact test's {EXACT_UP_TO}"
+        raise InputError(f"sign_flip_test: {limit}; give a key and n_resamples >= 1")
     return _sampled(differences, key, n_resamples, over)
 
 
@@ -107,18 +104,11 @@ def wilcoxon_test(differences: jax.typing.ArrayLike, *, over: str) -> PairedTest
 
     Up to EXACT_UP_TO units the p value is exact, ties and zeros included (the sign flips of the ranks are
     counted); beyond, it is the normal approximation with the correction for ties and none for continuity
-    (scipy.stats.wilcoxon with method="asymptotic").
-
-    Args:
-      differences: [..., n] method minus baseline, unit by unit; leading axes are tests.
-      over: what the units are, static.
+    (scipy.stats.wilcoxon with method="asymptotic"). Arguments and errors as in `sign_flip_test`; `over` is static.
 
     Returns:
-      PairedTest of [...]: statistic the smaller rank sum, `n_units` the differences that are not zero; NaN p
-      value and a reason for one unit, NaN, or differences that are all zero.
-
-    Raises:
-      InputError: no unit or an unknown `over`.
+      PairedTest of [...], its statistic the smaller rank sum, `n_units` the differences that are not zero; NaN p value
+      for one unit, NaN, or all differences zero.
     """
     records.check_over(over)
     differences = records.as_units("differences", differences)
@@ -136,25 +126,13 @@ def wilcoxon_test(differences: jax.typing.ArrayLike, *, over: str) -> PairedTest
         p = 2 * jax.scipy.special.ndtr(-z)
     lead = differences.shape[:-1]
     test = _paired_test(differences, p.reshape(lead), "Wilcoxon signed-rank", over)
-    return PairedTest(
-        statistic=jnp.where(test.reason == records.COMPUTED, jnp.minimum(positive, negative).reshape(lead), jnp.nan),
-        p_value=test.p_value,
-        n_units=used.reshape(lead).astype(jnp.int32),
-        reason=test.reason,
-        kind=test.kind,
-        over=over,
-    )
+    smaller = jnp.where(test.reason == records.COMPUTED, jnp.minimum(positive, negative).reshape(lead), jnp.nan)
+    return dataclasses.replace(test, statistic=smaller, n_units=used.reshape(lead).astype(jnp.int32))
 
 
 def signed_ranks(differences_n: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Ranks of |d| among the differences that are not zero, with d's sign; and the sum of t^3 - t over ties.
-
-    Args:
-      differences_n: [n].
-
-    Returns:
-      [n] signed ranks (0 for zeros), and [] the sum over groups of t tied values.
-    """
+    """Ranks [n] of |d| among the differences that are not zero, with d's sign (0 for zeros); and the sum [] of t^3 - t
+    over the groups of t tied values."""
     size = jnp.abs(differences_n)
     ordered, zeros = jnp.sort(size), (size == 0).sum()
     below = jnp.searchsorted(ordered, size, side="left")
@@ -167,18 +145,9 @@ def signed_ranks(differences_n: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _paired_test(differences: jax.Array, p: jax.Array, kind: str, over: str) -> PairedTest:
-    n = differences.shape[-1]
-    shape = differences.shape[:-1]
+    *shape, n = differences.shape
     reason = records.first_reason(
-        (records.FEW_UNITS, jnp.full(shape, n < 2)),
-        (records.NOT_FINITE, ~jnp.isfinite(differences).all(axis=-1)),
-        (records.NO_VARIANCE, (differences == 0).all(axis=-1)),
+        few_units=n < 2, not_finite=~jnp.isfinite(differences).all(axis=-1), no_variance=(differences == 0).all(axis=-1)
     )
-    return PairedTest(
-        statistic=differences.mean(axis=-1),
-        p_value=jnp.where(reason == records.COMPUTED, p, jnp.nan),
-        n_units=jnp.full(shape, n, jnp.int32),
-        reason=reason,
-        kind=kind,
-        over=over,
-    )
+    p = jnp.where(reason == records.COMPUTED, p, jnp.nan)
+    return PairedTest(differences.mean(axis=-1), p, jnp.full(shape, n, jnp.int32), reason, kind, over)

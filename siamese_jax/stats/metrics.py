@@ -1,10 +1,7 @@
-"""Confusion counts and the scores read from them, over any leading axes.
+"""Confusion counts and the scores read from them, over any leading axes `...` (draws, losses, evaluation steps).
 
-Letters as in `siamese_jax`; `...` stands for any leading axes (draws, losses, readouts). Rows of a confusion
-matrix are the true class, columns the predicted one.
-
-A class without a single test clip has no recall. It is NaN here, and so is every unweighted average recall
-that would need it: a mean over the other classes would be a different measure under the same name.
+Rows of a confusion matrix are the true class, columns the predicted one. A class without a test clip has no recall: it
+is NaN, and so is the unweighted average recall (UAR), as a mean over the other classes would be another measure.
 """
 
 import functools
@@ -19,10 +16,7 @@ _ROWS_AT_ONCE = 2048
 
 
 def confusion(
-    predictions: jax.typing.ArrayLike,
-    labels: jax.typing.ArrayLike,
-    mask: jax.typing.ArrayLike,
-    n_classes: int,
+    predictions: jax.typing.ArrayLike, labels: jax.typing.ArrayLike, mask: jax.typing.ArrayLike, n_classes: int
 ) -> jax.Array:
     """Counts clips by true class and predicted class.
 
@@ -37,26 +31,21 @@ def confusion(
 
     Raises:
       InputError: shapes do not fit; a class is out of range (checked on concrete arrays only: inside jit or
-        vmap a clip with a class out of range is counted nowhere).
+        vmap a clip with a class out of range is not counted).
     """
     groups = jnp.zeros(jnp.shape(labels), jnp.int32)
     return confusion_by_group(predictions, labels, mask, groups, 1, n_classes)[..., 0, :, :]
 
 
 def confusion_by_group(
-    predictions: jax.typing.ArrayLike,
-    labels: jax.typing.ArrayLike,
-    mask: jax.typing.ArrayLike,
-    groups: jax.typing.ArrayLike,
-    n_groups: int,
-    n_classes: int,
-) -> jax.Array:
+    predictions: jax.typing.ArrayLike, labels: jax.typing.ArrayLike, mask: jax.typing.ArrayLike,
+    groups: jax.typing.ArrayLike, n_groups: int, n_classes: int,
+) -> jax.Array:  # fmt: skip
     """Counts clips by group (speaker), true class and predicted class; the sum over groups is `confusion`.
 
     Args:
       predictions, labels, mask, n_classes: as in `confusion`.
-      groups: [N] integer, the group of each clip, 0..S-1.
-      n_groups: S.
+      groups: [N] integer, the group of each clip, 0..S-1; n_groups is S.
 
     Returns:
       [..., S, C, C] int32 counts.
@@ -76,12 +65,7 @@ def confusion_by_group(
 
 @functools.partial(jax.jit, static_argnames=("n_groups", "n_classes"))
 def _count(
-    predictions: jax.Array,
-    labels: jax.Array,
-    mask: jax.Array,
-    groups: jax.Array,
-    n_groups: int,
-    n_classes: int,
+    predictions: jax.Array, labels: jax.Array, mask: jax.Array, groups: jax.Array, n_groups: int, n_classes: int
 ) -> jax.Array:
     """The counts as one product of 0/1 matrices: exact in float32 up to 2^24 clips, and fast everywhere."""
     shape, n_clips = predictions.shape[:-1], predictions.shape[-1]
@@ -90,40 +74,32 @@ def _count(
     cell_NxSC = jax.nn.one_hot(cell_N, n_groups * n_classes, dtype=jnp.float32)
     classes_C = jnp.arange(n_classes)
 
-    def count_one(row: tuple[jax.Array, jax.Array]) -> jax.Array:
+    def count_row(row: tuple[jax.Array, jax.Array]) -> jax.Array:
         predicted_N, mask_N = row
         is_class_CxN = (predicted_N.astype(jnp.int32)[None, :] == classes_C[:, None]) & mask_N[None, :]
         return (is_class_CxN.astype(jnp.float32) @ cell_NxSC).astype(jnp.int32)
 
     rows = (predictions.reshape(-1, n_clips), mask.reshape(-1, n_clips))
-    counts_GxCxSC = jax.lax.map(count_one, rows, batch_size=min(_ROWS_AT_ONCE, max(1, len(rows[0]))))
+    counts_GxCxSC = jax.lax.map(count_row, rows, batch_size=min(_ROWS_AT_ONCE, max(1, len(rows[0]))))
     counts_GxCxSxC = counts_GxCxSC.reshape(-1, n_classes, n_groups, n_classes)
     return counts_GxCxSxC.transpose(0, 2, 3, 1).reshape(*shape, n_groups, n_classes, n_classes)
 
 
 def recalls(confusion: jax.typing.ArrayLike) -> jax.Array:
-    """The share of each true class that was recognised: [..., C] from [..., C, C]; NaN for an absent class.
-
-    Counts may be real-valued (bootstrap weights). Raises InputError where the last two axes are not square.
-    """
+    """The recognised share of each true class: [..., C] from [..., C, C] counts (real-valued ones too, as bootstrap
+    weights give); NaN for an absent class. Raises InputError unless the last two axes are square."""
     confusion = _as_float(confusion)
     hits = jnp.diagonal(confusion, axis1=-2, axis2=-1)
     return _share(hits, confusion.sum(axis=-1))
 
 
 def unweighted_average_recall(confusion: jax.typing.ArrayLike) -> jax.Array:
-    """UAR, the mean of the classes' recalls: [...] from [..., C, C], in 0..1.
-
-    NaN (not computable) if any class has no clip. Raises InputError where the last two axes are not square.
-    """
+    """UAR, the mean of the classes' recalls: [...] from [..., C, C], in 0..1; NaN if a class has no clip."""
     return recalls(confusion).mean(axis=-1)
 
 
 def weighted_accuracy(confusion: jax.typing.ArrayLike) -> jax.Array:
-    """WA, the share of all clips that were recognised: [...] from [..., C, C], in 0..1; NaN without any clip.
-
-    Raises InputError where the last two axes are not square.
-    """
+    """WA (weighted accuracy), the recognised share of clips: [...] from [..., C, C], in 0..1; NaN without a clip."""
     confusion = _as_float(confusion)
     return _share(jnp.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
 

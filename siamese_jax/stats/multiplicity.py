@@ -1,4 +1,4 @@
-"""Adjusted p values for a family of tests, to be compared with the level that one test would have."""
+"""Adjusted p values for a family of tests, to be compared with the level of a single test."""
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +12,8 @@ def holm(p_values: jax.typing.ArrayLike) -> jax.Array:
     """Holm's step-down adjustment: bounds the chance of any false rejection, whatever the tests' dependence.
 
     Args:
-      p_values: [..., m] a family along the last axis. A test that could not be computed (NaN) stays NaN, and
-        counts in m as one that did not reject, so that dropping it cannot help the others.
-
-    Returns:
-      [..., m] adjusted p values.
+      p_values: [..., m] a family along the last axis. A test that could not be computed (NaN) stays NaN and counts in m
+        as a test that did not reject, so that dropping it cannot help the others.
 
     Raises:
       InputError: an empty family or (concrete arrays only) a p value outside 0..1.

@@ -1,7 +1,7 @@
-"""What an experiment of n draws can show, read from the draws of a much larger rerun.
+"""The power of an experiment of n draws, from the draws of a much larger rerun.
 
-The rerun's own differences, resampled, stand in for the experiments one might have run: no normal distribution
-is assumed. All of it is over draws: it says what more draws of these speakers and seeds would bring.
+The rerun's own differences, resampled, stand in for experiments: no normal distribution is assumed. All of it is over
+draws: what more draws of these speakers and seeds would bring.
 """
 
 import dataclasses
@@ -24,9 +24,8 @@ class Chance:
     """A probability by simulation.
 
     Fields:
-      probability: in 0..1.
-      standard_error: of the simulation, from its finite number of experiments.
-      n_draws, gain: the question: how often do n draws show this gain or more.
+      probability, standard_error: in 0..1, and from the finite number of simulated experiments.
+      n_draws, gain: the event: n draws show this gain or more.
       n_reruns: the draws that the simulation resampled.
     """
 
@@ -39,12 +38,12 @@ class Chance:
 
 @dataclasses.dataclass(frozen=True)
 class DrawsNeeded:
-    """How many draws an experiment needs.
+    """The number of draws that an experiment needs.
 
     Fields:
-      n_draws: the fewest from which on the power stays at `power` or above; None where `n_max` do not suffice.
-      power_by_n: [n_max] float32 numpy array, power_by_n[n - 1] the power of n draws (NaN for one).
-      note: why there is no number, in words; "" where there is one.
+      n_draws: the fewest from which on the power stays at `power` or above; None if `n_max` do not suffice.
+      power_by_n: [n_max] float32 numpy array, power_by_n[n - 1] the power of n draws (NaN for 1).
+      note: why `n_draws` is None; "" otherwise.
     """
 
     n_draws: int | None
@@ -53,16 +52,12 @@ class DrawsNeeded:
 
 
 def chance_of_gain(
-    method: jax.typing.ArrayLike,
-    baseline: jax.typing.ArrayLike,
-    *,
-    n_draws: int,
-    gain: float,
-    paired: bool,
-    key: jax.Array,
-    n_experiments: int,
-) -> Chance:
+    method: jax.typing.ArrayLike, baseline: jax.typing.ArrayLike, *, n_draws: int, gain: float, paired: bool,
+    key: jax.Array, n_experiments: int,
+) -> Chance:  # fmt: skip
     """How often would n draws show a gain of at least `gain` if the two methods were equally good on average?
+
+    Both methods' values are centred to mean 0 first, so that the true gain is none.
 
     Args:
       method, baseline: [G] UAR of the same G draws by either method.
@@ -73,52 +68,42 @@ def chance_of_gain(
       key: consumed.
       n_experiments: experiments to simulate.
 
-    Returns:
-      Chance. Both methods' values are centred to mean 0 first, so that the true gain is none.
-
     Raises:
       InputError: fewer than two draws, unequal shapes, NaN, no variance, n_draws or n_experiments below 1.
     """
-    a, b = _reruns("method", method), _reruns("baseline", baseline)
-    records.same_shape("method", a, "baseline", b)
-    _check_counts(n_draws=n_draws, n_experiments=n_experiments)
-    _check_spread("method - baseline", a - b, jnp.stack([a, b]), paired)
-    centred_2xG = jnp.stack([a - a.mean(), b - b.mean()])
-    hits = _count_gains(key, centred_2xG[:, None, :], gain, n_draws, paired, n_experiments)
-    return _chance(hits, n_experiments, n_draws, gain, a.shape[0])
+    a_G, b_G = _reruns("method", method), _reruns("baseline", baseline)
+    return _chance(a_G, b_G, n_draws, gain, paired, key, n_experiments)
 
 
 def chance_of_best_cell_gain(
-    method: jax.typing.ArrayLike,
-    baseline: jax.typing.ArrayLike,
-    *,
-    n_draws: int,
-    gain: float,
-    paired: bool,
-    key: jax.Array,
-    n_experiments: int,
-) -> Chance:
+    method: jax.typing.ArrayLike, baseline: jax.typing.ArrayLike, *, n_draws: int, gain: float, paired: bool,
+    key: jax.Array, n_experiments: int,
+) -> Chance:  # fmt: skip
     """`chance_of_gain` for the difference between either method's best cell of a grid, as the paper reports it.
 
     Either method's grid is shifted as a whole so that their true best cells are equal; cells keep their order.
 
     Args:
       method, baseline: [K, G] UAR by cell of the grid and draw; a draw is resampled with all its cells.
-      n_draws, gain, paired, key, n_experiments: as in `chance_of_gain`.
-
-    Returns:
-      Chance.
-
-    Raises:
-      InputError: as in `chance_of_gain`.
+      n_draws, gain, paired, key, n_experiments: as in `chance_of_gain`, with its errors.
     """
-    a, b = _reruns("method", method, 2), _reruns("baseline", baseline, 2)
+    a_KxG, b_KxG = _reruns("method", method, 2), _reruns("baseline", baseline, 2)
+    return _chance(a_KxG, b_KxG, n_draws, gain, paired, key, n_experiments)
+
+
+def _chance(
+    a: jax.Array, b: jax.Array, n_draws: int, gain: float, paired: bool, key: jax.Array, n_experiments: int
+) -> Chance:
     records.same_shape("method", a, "baseline", b)
+    a_KxG, b_KxG = jnp.atleast_2d(a), jnp.atleast_2d(b)
     _check_counts(n_draws=n_draws, n_experiments=n_experiments)
-    _check_spread("method - baseline", a - b, jnp.stack([a, b]), paired)
-    level_2xKxG = jnp.stack([a - a.mean(axis=1).max(), b - b.mean(axis=1).max()])
-    hits = _count_gains(key, level_2xKxG, gain, n_draws, paired, n_experiments)
-    return _chance(hits, n_experiments, n_draws, gain, a.shape[1])
+    _check_spread("method - baseline", a_KxG - b_KxG, jnp.stack([a_KxG, b_KxG]), paired)
+    level_2xKxG = jnp.stack([a_KxG - a_KxG.mean(axis=1).max(), b_KxG - b_KxG.mean(axis=1).max()])
+    hits = int(_count_gains(key, level_2xKxG, gain, n_draws, paired, n_experiments))
+    # Laplace's rule keeps the error above 0 where no experiment (or every one) hit.
+    smoothed = (hits + 1) / (n_experiments + 2)
+    error = float(np.sqrt(smoothed * (1 - smoothed) / n_experiments))
+    return Chance(hits / n_experiments, error, n_draws, gain, a_KxG.shape[1])
 
 
 @functools.partial(jax.jit, static_argnames=("n_draws", "paired", "n_experiments"))
@@ -137,19 +122,13 @@ def _count_gains(
 
 
 def draws_needed(
-    differences: jax.typing.ArrayLike,
-    *,
-    gain: float,
-    power: float,
-    level: float,
-    n_max: int,
-    key: jax.Array,
+    differences: jax.typing.ArrayLike, *, gain: float, power: float, level: float, n_max: int, key: jax.Array,
     n_experiments: int,
-) -> DrawsNeeded:
+) -> DrawsNeeded:  # fmt: skip
     """How many draws until a true gain of `gain` is shown with probability `power`.
 
-    "Shown" means that the t interval over draws, at `level`, lies above 0. One pass simulates experiments of
-    `n_max` draws and reads every shorter one off their running sums.
+    "Shown" means that the t interval over draws, at `level`, lies above 0. Experiments of `n_max` draws are simulated
+    once; every shorter experiment is read off their running sums.
 
     Args:
       differences: [G] method minus baseline on the same draws; they are shifted to have mean `gain`.
@@ -159,9 +138,6 @@ def draws_needed(
       n_max: the longest experiment considered, at least 2.
       key: consumed.
       n_experiments: experiments to simulate.
-
-    Returns:
-      DrawsNeeded.
 
     Raises:
       InputError: fewer than two draws, NaN, no variance, a gain that is not above 0, a bad power or level.
@@ -201,13 +177,6 @@ def _power_curve(key: jax.Array, values: jax.Array, factors: jax.Array, n_max: i
         return (square > 1e-6 * away.var()) & (mean + centre - factors * error > 0)
 
     return records.map_keys(shown, key, n_experiments, _AT_ONCE).mean(axis=0)
-
-
-def _chance(hits: jax.Array, n_experiments: int, n_draws: int, gain: float, n_reruns: int) -> Chance:
-    share = int(hits) / n_experiments
-    # Laplace's rule keeps the error above 0 where no experiment (or every one) hit.
-    smoothed = (int(hits) + 1) / (n_experiments + 2)
-    return Chance(share, float(np.sqrt(smoothed * (1 - smoothed) / n_experiments)), n_draws, gain, n_reruns)
 
 
 def _reruns(name: str, values: jax.typing.ArrayLike, n_axes: int = 1) -> jax.Array:

@@ -1,11 +1,9 @@
-"""What a statistic hands back: numbers together with what they are about.
+"""The results of statistics: numbers with the units that they generalise over.
 
-Two kinds of uncertainty are never mixed here. Over *draws* (and nothing else), an interval says how far the mean
-of ever more draws may lie from this one: Monte Carlo error, which more computing shrinks. Over *speakers* and
-*seeds*, it says how far the value may lie for other people and other source trainings: what a claim needs, and
-what more draws of the same people cannot shrink. Every record carries which of them it is, in `over`.
-
-A number that cannot be computed is NaN, and `reason` says why; it is never replaced by a guess.
+Two kinds of uncertainty are never mixed. Over *draws* alone, an interval says how far the mean of ever more draws may
+lie from this one: Monte Carlo error, which more computing shrinks. Over *speakers* and *seeds*, it says how far the
+value may lie for other people and other source trainings: a claim needs this, and more draws of the same people cannot
+shrink it. The field `over` names the kind. A number that cannot be computed is NaN, and `reason` says why.
 """
 
 import dataclasses
@@ -22,7 +20,7 @@ from siamese_jax.errors import InputError
 OVER = ("draws", "seeds", "speakers", "speakers+seeds")
 """The units that an interval or a test can generalise over."""
 
-COMPUTED, FEW_UNITS, NOT_FINITE, NO_VARIANCE, LACKS_CLASS, OUT_OF_REACH = range(6)
+COMPUTED, FEW_UNITS, NOT_FINITE, NO_VARIANCE, LACKS_CLASS, OUT_OF_REACH, GAPS = range(7)
 NOTES = (
     "",
     "not computable: fewer than two units",
@@ -30,27 +28,28 @@ NOTES = (
     "not computable: no variance between the units",
     "not computable: without some of the units a class has no clip",
     "not computable: the quantile lies beyond what was computed",
+    "not computable: some seeds never test some speakers; draw more",
 )
-"""The words of `reason`, by code."""
+"""The text of `reason`, by code."""
+_CODES = {"few_units": FEW_UNITS, "not_finite": NOT_FINITE, "no_variance": NO_VARIANCE, "lacks_class": LACKS_CLASS}
 
 _INTERVAL_ARRAYS = ("estimate", "low", "high", "standard_error", "df", "n_units", "reason")
+_INTERVAL_META = ("level", "kind", "over")
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=_INTERVAL_ARRAYS, meta_fields=("level", "kind", "over")
-)
+@functools.partial(jax.tree_util.register_dataclass, data_fields=_INTERVAL_ARRAYS, meta_fields=_INTERVAL_META)
 @dataclasses.dataclass(frozen=True, eq=False)
 class Interval:
-    """A value with the limits between which it is believed to lie. A pytree: vmap and jit pass it through.
+    """An estimate with an interval. A pytree: vmap and jit pass it through.
 
     Fields:
       estimate, low, high: [...] the value and its limits; the limits are NaN where they cannot be computed.
-      standard_error, df: [...] behind a t interval; NaN for kinds that have none.
-      n_units: [...] int32, how many units (of `over`; the fewest, where there are two) it rests on.
+      standard_error, df: [...] behind a t interval; NaN for other kinds.
+      n_units: [...] int32, the number of units (of the smaller axis, for two).
       reason: [...] int32, index into NOTES; 0 where the limits are computed.
       level: nominal coverage, 0.95 for a 95 % interval.
       kind: how it was computed ("t", "jackknife t", "percentile", "BCa", "studentised", ...).
-      over: what it generalises to, one of OVER.
+      over: the units that it generalises over, of OVER.
     """
 
     estimate: jax.Array
@@ -75,11 +74,10 @@ class Interval:
         return note_of(self.reason)
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=("statistic", "p_value", "n_units", "reason"),
-    meta_fields=("kind", "over"),
-)
+_TEST_ARRAYS = ("statistic", "p_value", "n_units", "reason")
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=_TEST_ARRAYS, meta_fields=("kind", "over"))
 @dataclasses.dataclass(frozen=True, eq=False)
 class PairedTest:
     """A two-sided test of no difference between paired values. A pytree: vmap and jit pass it through.
@@ -89,7 +87,7 @@ class PairedTest:
       n_units: [...] int32, the pairs that entered.
       reason: [...] int32, index into NOTES.
       kind: "sign-flip exact", "sign-flip sampled", "Wilcoxon signed-rank", "t".
-      over: what it generalises to, one of OVER.
+      over: the units that it generalises over, of OVER.
     """
 
     statistic: jax.Array
@@ -110,10 +108,11 @@ def note_of(reason: jax.Array) -> str:
     return "; ".join(NOTES[code] for code in np.unique(np.asarray(reason)) if code)
 
 
-def check_over(over: str) -> None:
-    """Raises InputError unless `over` is one of OVER."""
+def check_over(over: str, level: float = 0.95) -> None:
+    """Raises InputError unless `over` is of OVER and 0 < level < 1."""
     if over not in OVER:
         raise InputError(f"over: expected one of {', '.join(OVER)}, got {over!r}; name what the units are")
+    check_level(level)
 
 
 def check_level(level: float) -> None:
@@ -139,7 +138,7 @@ def same_shape(name_a: str, a: jax.Array, name_b: str, b: jax.Array) -> None:
 
 
 def batch_of(n: int, at_most: int) -> int:
-    """How many of `n` to evaluate at once: a divisor of n where one is near, so that no remainder compiles."""
+    """How many of `n` to evaluate at once: a divisor of n if one is near, so that no remainder compiles."""
     if n <= at_most:
         return max(n, 1)
     near = (size for size in range(at_most, at_most // 2, -1) if n % size == 0)
@@ -153,12 +152,11 @@ def map_keys(function: Callable[[jax.Array], Any], key: jax.Array, n: int, at_mo
     keys that a scan consumes for keys consumed before it.
     """
     implementation = jax.random.key_impl(key)
-    data = jax.random.key_data(jax.random.split(key, n))
-    return jax.lax.map(
-        lambda one: function(jax.random.wrap_key_data(one, impl=implementation)),
-        data,
-        batch_size=batch_of(n, at_most),
-    )
+
+    def of_data(data: jax.Array) -> Any:
+        return function(jax.random.wrap_key_data(data, impl=implementation))
+
+    return jax.lax.map(of_data, jax.random.key_data(jax.random.split(key, n)), batch_size=batch_of(n, at_most))
 
 
 def no_spread(values: jax.Array, axis: int = -1) -> jax.Array:
@@ -167,43 +165,33 @@ def no_spread(values: jax.Array, axis: int = -1) -> jax.Array:
     return values.max(axis=axis) - values.min(axis=axis) <= 4 * jnp.finfo(values.dtype).eps * size
 
 
-def first_reason(*checks: tuple[int, jax.Array]) -> jax.Array:
-    """The code of the first check that holds, COMPUTED where none does; for (code, [...] boolean) pairs."""
-    shape = jnp.broadcast_shapes(*(holds.shape for _, holds in checks))
+def first_reason(**checks: jax.typing.ArrayLike) -> jax.Array:
+    """The code of the first check [...] that holds, COMPUTED otherwise; checks are named after the codes."""
+    shape = jnp.broadcast_shapes(*map(jnp.shape, checks.values()))
     reason = jnp.full(shape, COMPUTED, jnp.int32)
-    for code, holds in reversed(checks):
-        reason = jnp.where(jnp.broadcast_to(holds, shape), code, reason)
+    for name, holds in reversed(checks.items()):
+        reason = jnp.where(jnp.broadcast_to(holds, shape), _CODES[name], reason)
     return reason
 
 
+def reason_of(values: jax.Array) -> jax.Array:
+    """The reason [...] that no interval of the mean of values [..., n] can be computed, or COMPUTED."""
+    return first_reason(
+        few_units=values.shape[-1] < 2, not_finite=~jnp.isfinite(values).all(axis=-1), no_variance=no_spread(values)
+    )
+
+
 def make_interval(
-    estimate: jax.Array,
-    low: jax.Array,
-    high: jax.Array,
-    reason: jax.Array,
-    n_units: jax.typing.ArrayLike,
-    *,
-    level: float,
-    kind: str,
-    over: str,
-    standard_error: jax.Array | None = None,
+    estimate: jax.Array, low: jax.Array, high: jax.Array, reason: jax.Array, n_units: jax.typing.ArrayLike, *,
+    level: float, kind: str, over: str, standard_error: jax.Array | None = None,
     df: jax.typing.ArrayLike | None = None,
-) -> Interval:
+) -> Interval:  # fmt: skip
     """An Interval whose limits (and error) are NaN wherever `reason` says so."""
     shape, computed = estimate.shape, reason == COMPUTED
     nan = jnp.full(shape, jnp.nan, estimate.dtype)
     reason = jnp.broadcast_to(reason, shape)
     error = nan if standard_error is None else jnp.where(computed, standard_error, nan)
     freedom = nan if df is None else jnp.where(computed, jnp.broadcast_to(jnp.asarray(df, nan.dtype), shape), nan)
-    return Interval(
-        estimate=estimate,
-        low=jnp.where(computed, low, nan),
-        high=jnp.where(computed, high, nan),
-        standard_error=error,
-        df=freedom,
-        n_units=jnp.broadcast_to(jnp.asarray(n_units, jnp.int32), shape),
-        reason=reason,
-        level=level,
-        kind=kind,
-        over=over,
-    )
+    low, high = jnp.where(computed, low, nan), jnp.where(computed, high, nan)
+    n_units = jnp.broadcast_to(jnp.asarray(n_units, jnp.int32), shape)
+    return Interval(estimate, low, high, error, freedom, n_units, reason, level, kind, over)

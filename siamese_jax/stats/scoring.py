@@ -1,4 +1,4 @@
-"""From predictions to confusion counts, and from counts to UAR and WA in per cent."""
+"""From predictions to confusion counts by speaker, and from counts to UAR and WA in per cent, on the host."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,9 +17,30 @@ class Scored:
     wa: np.ndarray
 
 
-def stacked(each: Sequence[Scored], axis: int = 0) -> Scored:
+def stacked(scores: Sequence[Scored], axis: int = 0) -> Scored:
     """Scores of equal shapes as one record, with a new axis."""
-    return Scored(np.stack([one.uar for one in each], axis), np.stack([one.wa for one in each], axis))
+    return Scored(np.stack([scored.uar for scored in scores], axis), np.stack([scored.wa for scored in scores], axis))
+
+
+def counts_by_speaker(
+    predictions: np.ndarray, label_N: np.ndarray, mask: np.ndarray, speaker_N: np.ndarray, n_speakers: int,
+    n_classes: int,
+) -> np.ndarray:  # fmt: skip
+    """Confusion counts [..., S, C, C] of predictions [..., N] on the clips of `mask` [..., N]; rows the true class.
+
+    Raises InputError where shapes do not fit or a class or speaker is out of range (`metrics.confusion_by_group`).
+    """
+    return np.asarray(metrics.confusion_by_group(predictions, label_N, mask, speaker_N, n_speakers, n_classes))
+
+
+def uar(counts: Array) -> np.ndarray:
+    """UAR in per cent, [...] float64 of counts [..., C, C]; NaN if a class has no clip."""
+    return 100 * np.asarray(metrics.unweighted_average_recall(counts), np.float64)
+
+
+def score_counts(counts: Array) -> Scored:
+    """UAR and WA in per cent, [...], of confusion counts [..., C, C]."""
+    return Scored(uar(counts), 100 * np.asarray(metrics.weighted_accuracy(counts), np.float64))
 
 
 def score(predictions: np.ndarray, label_N: np.ndarray, mask: np.ndarray) -> Scored:
@@ -27,7 +48,6 @@ def score(predictions: np.ndarray, label_N: np.ndarray, mask: np.ndarray) -> Sco
     return score_counts(metrics.confusion(predictions, label_N, mask, int(label_N.max()) + 1))
 
 
-def score_counts(counts: Array) -> Scored:
-    """UAR and WA in per cent, [...], of confusion counts [..., C, C]."""
-    uar, wa = metrics.unweighted_average_recall(counts), metrics.weighted_accuracy(counts)
-    return Scored(100 * np.asarray(uar, np.float64), 100 * np.asarray(wa, np.float64))
+def average_recall(true_N: np.ndarray, predicted_N: np.ndarray) -> float:
+    """UAR as a share in 0..1, float64, over the classes that occur in `true_N` (held-out clips may lack some)."""
+    return float(np.mean([np.mean(predicted_N[true_N == name] == name) for name in np.unique(true_N)]))

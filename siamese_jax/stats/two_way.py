@@ -1,7 +1,7 @@
-"""Claims over speakers and source seeds at once, when every seed's net is tested on every speaker.
+"""Intervals over speakers and source seeds at once, if every seed's network is tested on every speaker.
 
-Neither axis holds independent values: a hard speaker is hard for all seeds. The variance of the mean is the sum
-of what speakers and what seeds contribute, less what both have counted.
+Neither axis holds independent values: a hard speaker is hard for all seeds. The variance of the mean is the sum of the
+speakers' and the seeds' contributions, less the part that both count.
 """
 
 import functools
@@ -27,14 +27,10 @@ def crossed_interval(sums: jax.typing.ArrayLike, statistic: Statistic, level: fl
       sums: [J, S, ...] the share of each seed and speaker in the sums (confusion counts pooled over the seed's
         draws; with a method axis, [J, S, 2, C, C], for a paired difference).
       statistic: sums -> scalar, static, a named function.
-      level: nominal coverage, static.
 
     Returns:
-      Interval of [] over speakers+seeds; `n_units` is the smaller of J and S. NaN limits and a reason for one
-      seed or one speaker, NaN sums, no variance, or a class that one unit alone holds.
-
-    Raises:
-      InputError: fewer than two axes, or a bad level.
+      Interval of [] over speakers+seeds; `n_units` is the smaller of J and S. NaN limits for a single seed or speaker,
+      NaN sums, no variance, or a class that one unit alone holds. InputError for fewer than two axes or a bad level.
     """
     records.check_level(level)
     sums = records.as_units("sums", sums, 2)
@@ -58,37 +54,28 @@ def crossed_interval(sums: jax.typing.ArrayLike, statistic: Statistic, level: fl
     spread = seeds**2 / few[0] + speakers**2 / few[1] + rest**2 / (few[0] * few[1])
     df = variance**2 / jnp.where(spread > 0, spread, 1.0)
     error = jnp.sqrt(variance)
-    half = student_t.t_factor(level, df) * error
     defined = jnp.isfinite(without_J).all() & jnp.isfinite(without_S).all() & jnp.isfinite(estimate)
     reason = records.first_reason(
-        (records.FEW_UNITS, jnp.asarray(min(n_seeds, n_speakers) < 2)),
-        (records.NOT_FINITE, ~jnp.isfinite(sums).all()),
-        (records.LACKS_CLASS, ~(defined & jnp.isfinite(without_JxS).all())),
-        (records.NO_VARIANCE, records.no_spread(without_J) & records.no_spread(without_S)),
-    )
-    return records.make_interval(
-        estimate, estimate - half, estimate + half, reason, min(n_seeds, n_speakers),
-        level=level, kind="two-way jackknife t", over="speakers+seeds", standard_error=error, df=df,
+        few_units=min(n_seeds, n_speakers) < 2, not_finite=~jnp.isfinite(sums).all(),
+        lacks_class=~(defined & jnp.isfinite(without_JxS).all()),
+        no_variance=records.no_spread(without_J) & records.no_spread(without_S),
+    )  # fmt: skip
+    return student_t.symmetric_interval(
+        estimate, error, df, reason, min(n_seeds, n_speakers),
+        level=level, kind="two-way jackknife t", over="speakers+seeds",
     )  # fmt: skip
 
 
 def t_test(interval: Interval, null: float = 0.0) -> PairedTest:
-    """The two-sided test whose acceptance region a t interval is: does the value differ from `null`?
+    """The two-sided test, with a t interval as its acceptance region, that the value differs from `null`.
 
     Args:
       interval: of a kind with a standard error (t, jackknife t, two-way jackknife t, Welch t), of a difference.
-      null: the value under the null hypothesis.
 
     Returns:
-      PairedTest of the interval's shape, over the interval's units; NaN with the interval's reason where that
-      could not be computed, or where it has no standard error.
+      PairedTest of the interval's shape and units; NaN with the interval's reason, or without a standard error.
     """
     statistic = (interval.estimate - null) / interval.standard_error
-    return PairedTest(
-        statistic=statistic,
-        p_value=student_t.t_two_sided(statistic, interval.df),
-        n_units=interval.n_units,
-        reason=interval.reason,
-        kind=f"{interval.kind} test",
-        over=interval.over,
-    )
+    p_value = student_t.t_two_sided(statistic, interval.df)
+    kind = f"{interval.kind} test"
+    return PairedTest(statistic, p_value, interval.n_units, interval.reason, kind, interval.over)

@@ -16,16 +16,15 @@ from siamese_jax.stats.records import Interval
 
 @dataclasses.dataclass(frozen=True)
 class Decomposition:
-    """Components of variance over a full crossing, one entry an effect, main effects first.
+    """Components of variance over a full crossing, by effect, main effects first; numpy arrays [E].
 
     Fields:
-      effects: E tuples of factor names; the one that names all factors is the highest interaction, which cannot
-        be told from what is left over.
-      df: [E] int numpy array, degrees of freedom.
-      mean_squares: [E] numpy array.
-      components: [E] numpy array, variances as estimated (they can be negative where the truth is near 0), in
-        the square of the values' unit.
-      shares: [E] numpy array, components cut at 0 over their sum; NaN where nothing varies.
+      effects: E tuples of factor names; the tuple of all factors is the highest interaction, which cannot be told from
+        the residual.
+      df: int, degrees of freedom.
+      mean_squares, components: the components are variances as estimated (possibly negative where the truth is near 0),
+        in the square of the values' unit.
+      shares: components cut at 0 over their sum; NaN if nothing varies.
       note: "" or why the shares are NaN.
     """
 
@@ -38,19 +37,16 @@ class Decomposition:
 
 
 def variance_components(values: jax.typing.ArrayLike, factors: Sequence[str]) -> Decomposition:
-    """Analysis-of-variance estimates of the components of a balanced full crossing with one value a cell.
+    """Analysis-of-variance estimates of the components of a balanced full crossing with one value in each cell.
 
     All factors are treated as random (Searle, Casella & McCulloch 1992, chapter 4): for levels that were chosen
     (frozen layers, numbers of speakers), read the component as the variance between these levels. Where draw i
-    of 4 speakers is not draw i of 8, what draws contribute stands in the interaction with speakers, and the
+    of 4 speakers is not draw i of 8, the draws' contribution stands in the interaction with speakers, and the
     component of draw alone is near 0.
 
     Args:
-      values: one axis a factor, in the order of `factors`, as [frozen, speakers, draw, seed].
+      values: an axis for each factor, in the order of `factors`, as [frozen, speakers, draw, seed].
       factors: the axes' names.
-
-    Returns:
-      Decomposition.
 
     Raises:
       InputError: an axis without a name, a factor with one level, NaN.
@@ -92,10 +88,10 @@ def _components(values: jax.Array) -> tuple[jax.Array, jax.Array]:
     rest = values - values.mean()
     for effect in effects:
         # Peeling effects off in order of size leaves each orthogonal to the ones before.
-        others = tuple(axis for axis in axes if axis not in effect)
-        part = rest.mean(axis=others, keepdims=True) if others else rest
+        rest_axes = tuple(axis for axis in axes if axis not in effect)
+        part = rest.mean(axis=rest_axes, keepdims=True) if rest_axes else rest
         rest = rest - part
-        cells = np.prod([values.shape[axis] for axis in others])
+        cells = np.prod([values.shape[axis] for axis in rest_axes])
         df = np.prod([values.shape[axis] - 1 for axis in effect])
         squares.append((part**2).sum() * cells / df)
     mean_squares = jnp.stack(squares)
@@ -111,22 +107,21 @@ def _components(values: jax.Array) -> tuple[jax.Array, jax.Array]:
 def contrasts(
     values: jax.typing.ArrayLike, names: Sequence[str], level: float = 0.95, *, over: str
 ) -> dict[tuple[str, str], Interval]:
-    """Differences between the levels of a factor (the sources, say), each pair with its t interval.
+    """Differences between the levels of a factor (the sources, say): (first, second) -> t interval of first minus
+    second, for every pair in the order of `names`. For a family of contrasts, ask for level 1 - 0.05 / pairs.
 
     Args:
       values: [L, n] each level's value on the same n units.
       names: L names of the levels.
       level, over: as in `intervals.t_interval`.
 
-    Returns:
-      (first, second) -> Interval of first minus second, for every pair in the order of `names`. The intervals
-      are of one contrast each; for a family, ask for level 1 - 0.05 / pairs.
-
     Raises:
       InputError: names that do not fit or repeat, or what `t_interval` raises.
     """
     array = records.as_units("values", values, 2)
-    names = _level_names(array, names)
+    names = tuple(names)
+    if array.ndim != 2 or len(names) != array.shape[0] or len(set(names)) != len(names):
+        raise InputError(f"names: expected one for each level of [L, n] {array.shape}, all different, got {names}")
     return {
         (names[i], names[j]): intervals.t_interval(array[i] - array[j], level, over=over)
         for i, j in itertools.combinations(range(len(names)), 2)
@@ -135,62 +130,48 @@ def contrasts(
 
 @functools.partial(jax.jit, static_argnames=("level", "over"))
 def spread_difference(a: jax.typing.ArrayLike, b: jax.typing.ArrayLike, level: float = 0.95, *, over: str) -> Interval:
-    """Does one factor matter more than another? The variance between a's levels minus that between b's.
+    """The variance between a's levels minus that between b's, with a jackknife t interval over the units.
 
-    "The source matters more than the number of frozen layers" is a difference above 0. Either variance is freed
-    of what the units' own scatter adds to it, and the difference has a jackknife t interval over the units.
+    "The source matters more than the number of frozen layers" is a difference above 0. The units' own scatter is
+    taken out of either variance.
 
     Args:
-      a: [L, n] one factor's level means on n units (the other factors averaged over).
+      a: [L, n] a factor's level means on n units (the other factors averaged over).
       b: [K, n] the other factor's, on the same units.
-      level, over: as in `intervals.t_interval`; static.
 
     Returns:
-      Interval of [], in the square of the values' unit; NaN limits and a reason for fewer than three units,
-      NaN or no variance.
+      Interval of [], in the square of the values' unit; NaN limits for fewer than three units, NaN or no variance.
 
     Raises:
       InputError: fewer than two levels, units that differ in number, or an unknown `over` or level.
     """
-    records.check_over(over)
-    records.check_level(level)
+    records.check_over(over, level)
     a, b = records.as_units("a", a, 2), records.as_units("b", b, 2)
     if a.shape[1] != b.shape[1] or min(a.shape[0], b.shape[0]) < 2:
         raise InputError(f"a {a.shape} and b {b.shape}: expected [levels >= 2, n] each, on the same n units")
     n = a.shape[1]
 
-    def difference(kept_n: jax.Array) -> jax.Array:
-        return _between_levels(a, kept_n) - _between_levels(b, kept_n)
+    def difference(included_n: jax.Array) -> jax.Array:
+        return _between_levels(a, included_n) - _between_levels(b, included_n)
 
     estimate = difference(jnp.ones(n, a.dtype))
     without_n = jax.vmap(difference)(1.0 - jnp.eye(n, dtype=a.dtype))
     error = jnp.sqrt(((without_n - without_n.mean()) ** 2).sum() * (n - 1) / n)
-    half = student_t.t_factor(level, max(n - 1, 1)) * error
     reason = records.first_reason(
-        (records.FEW_UNITS, jnp.asarray(n < 3)),
-        (records.NOT_FINITE, ~(jnp.isfinite(a).all() & jnp.isfinite(b).all())),
-        (records.NO_VARIANCE, records.no_spread(without_n)),
-    )
-    return records.make_interval(
-        estimate, estimate - half, estimate + half, reason, n,
-        level=level, kind="jackknife t", over=over, standard_error=error, df=max(n - 1, 1),
+        few_units=n < 3, not_finite=~(jnp.isfinite(a).all() & jnp.isfinite(b).all()),
+        no_variance=records.no_spread(without_n),
     )  # fmt: skip
+    df = max(n - 1, 1)
+    return student_t.symmetric_interval(estimate, error, df, reason, n, level=level, kind="jackknife t", over=over)
 
 
-def _between_levels(values_LxN: jax.Array, kept_N: jax.Array) -> jax.Array:
+def _between_levels(values_LxN: jax.Array, included_N: jax.Array) -> jax.Array:
     """The variance between the levels' means over the kept units, less the share that the units' scatter adds."""
-    n = kept_N.sum()
+    n = included_N.sum()
     n_levels = values_LxN.shape[0]
-    kept_1xN = kept_N[None, :]
-    means_L = (values_LxN * kept_1xN).sum(axis=1) / n
+    included_1xN = included_N[None, :]
+    means_L = (values_LxN * included_1xN).sum(axis=1) / n
     common_N = values_LxN.mean(axis=0)
-    residuals_LxN = (values_LxN - means_L[:, None] - common_N[None, :] + means_L.mean()) * kept_1xN
+    residuals_LxN = (values_LxN - means_L[:, None] - common_N[None, :] + means_L.mean()) * included_1xN
     scatter = (residuals_LxN**2).sum() / jnp.maximum((n_levels - 1) * (n - 1), 1.0)
     return means_L.var(ddof=1) - scatter / n
-
-
-def _level_names(array: jax.Array, names: Sequence[str]) -> tuple[str, ...]:
-    names = tuple(names)
-    if array.ndim != 2 or len(names) != array.shape[0] or len(set(names)) != len(names):
-        raise InputError(f"names: expected one for each level of [L, n] {array.shape}, all different, got {names}")
-    return names

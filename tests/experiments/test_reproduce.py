@@ -61,7 +61,7 @@ def test_rows_carry_every_field_and_cover_the_grid(settings, summary):
     fields = {field.name for field in dataclasses.fields(rows.Row)}
     assert all(set(row) == fields for row in summary)
     cells = [r for r in summary if r["method"] == "fine_tuning" and r["selection"] == "cell"]
-    assert len(cells) == 3 * 2 * 2 * 2 * 2  # losses, frozen, speakers, readouts, splits
+    assert len(cells) == 3 * 2 * 2 * 2 * 2  # losses, frozen, speakers, evaluation steps, splits
     assert {r["method"] for r in summary} == {"oodt", "idt", "fine_tuning", "logistic_regression", "svm"}
     assert {(r["data"], r["loss"]) for r in summary if r["method"] == "svm"} == {
         ("source", None), ("target", None), ("source+target", None), ("loso", None)

@@ -193,7 +193,7 @@ def test_a_step_is_traced_once():
         jax.make_jaxpr(trials.make_fine_tuning_trial(SPEC, LOSSES, (7,)))(
             *jax.tree.map(lambda leaf: leaf[0], (start(1), few_shot_trials(1))), corpus(), PROBE, np.int32(0)
         )
-    assert many == len(traced)  # readouts share one traced step and one traced classification
+    assert many == len(traced)  # evaluation steps share one traced step and one traced classification
 
 
 def test_source_and_in_domain_training_learn():

@@ -15,7 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 from siamese_jax.report.loading import counts, reproduction
 from siamese_jax.report.render import text as words
 from siamese_jax.report.sections import confusion, curves, distances, embeddings, overview, paired, speakers
-from siamese_jax.stats import estimands, intervals, multiplicity
+from siamese_jax.stats import estimands, intervals, multiplicity, paired_tests
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +46,14 @@ def test_differences_are_of_the_same_draws_and_clips(run, setting, arrays):
         tested = ~np.isin(speaker, speaker[arrays.support.values[draw]])
         both = [100 * balanced_accuracy_score(truth[tested], predicted(arrays, loss, draw)[tested])
                 for loss in ("ratio", "none")]  # fmt: skip
-        np.testing.assert_allclose(pair.by_draw[draw], both[0] - both[1], atol=1e-4)
-    assert pair.by_seed_and_speaker.shape == (2, 7, 2, 4, 4)
-    np.testing.assert_array_equal(pair.by_seed_and_speaker.sum(axis=0), pair.by_speaker)
+        np.testing.assert_allclose(pair.difference.by_draw[draw], both[0] - both[1], atol=1e-4)
+    assert pair.difference.counts.shape == (2, 7, 2, 4, 4)
+    np.testing.assert_array_equal(pair.difference.counts.sum(axis=0), pair.difference.by_speaker)
 
 
 def test_tests_over_draws_agree_with_scipy_and_holm_with_its_definition(run):
     values = np.random.default_rng(0).normal(0.5, 1, (3, 12))
-    flips, wilcoxon = paired.over_draws(values, jax.random.key(0))
+    flips, wilcoxon = paired_tests.over_draws(values, jax.random.key(0), paired.N_SIGN_PATTERNS)
     for i in range(3):
         signs = scipy.stats.permutation_test((values[i],), np.mean, permutation_type="samples", n_resamples=np.inf)
         np.testing.assert_allclose(flips.p_value[i], signs.pvalue, rtol=1e-4)
@@ -99,7 +99,7 @@ def test_a_class_without_clips_is_not_computable_instead_of_wrong(run):
 def test_claims_table_holds_the_jackknife_interval(run):
     pair = tiny_pairs(10)
     claims = list(paired.tested(run.experiment, [pair], "here", "paper"))[1]
-    interval = intervals.jackknife_interval(pair.by_speaker, estimands.uar_difference, over="speakers")
+    interval = intervals.jackknife_interval(pair.difference.by_speaker, estimands.uar_difference, over="speakers")
     low, high = 100 * float(interval.low), 100 * float(interval.high)
     assert claims.rows[0][1].endswith(f"[{low:+.1f}, {high:+.1f}]")
     assert "over speakers" in claims.header[1]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from benchmarks import coverage as simulations
 from siamese_jax.errors import InputError
 from siamese_jax.stats import coverage, hypothesis_tests, intervals
 
@@ -36,7 +37,7 @@ KINDS = {
 
 
 def _check(over: str, n_units: int, n_simulations: int, n_resamples: int, noise: float) -> None:
-    rows = coverage.measure(
+    rows = simulations.measure(
         jax.random.key(n_units), n_units=n_units, n_simulations=n_simulations, n_resamples=n_resamples, over=over
     )
     offered, seen = coverage.offered_methods(n_units, over), set()
@@ -65,7 +66,7 @@ def test_error_rates_hold(over: str, n_units: int) -> None:
 
 
 def test_what_fails_at_ten_units_is_not_offered_and_does_fail() -> None:
-    rows = coverage.measure(jax.random.key(10), n_units=10, n_simulations=1000, n_resamples=400, over="speakers")
+    rows = simulations.measure(jax.random.key(10), n_units=10, n_simulations=1000, n_resamples=400, over="speakers")
     shares = {row.name: row.share for row in rows}
     for name in ("percentile: UAR", "BCa: UAR"):
         assert KINDS[name] not in coverage.offered_methods(10, "speakers")
@@ -73,14 +74,14 @@ def test_what_fails_at_ten_units_is_not_offered_and_does_fail() -> None:
 
 
 def test_an_interval_over_draws_is_no_claim_about_people() -> None:
-    rows = coverage.measure(jax.random.key(10), n_units=10, n_simulations=1000, n_resamples=400, over="draws")
+    rows = simulations.measure(jax.random.key(10), n_units=10, n_simulations=1000, n_resamples=400, over="draws")
     misread = next(row for row in rows if "misread" in row.name)
     assert misread.share < 0.85
 
 
 def test_simulations_hit_the_truth_that_they_claim() -> None:
     def one(key: jax.Array) -> jax.Array:
-        counts = coverage._counts(key, coverage.World(), 3, 4, 1)[0]
+        counts = simulations._counts(key, simulations.World(), 3, 4, 1)[0]
         return counts[..., 0, :, :].sum(axis=(0, 1)).diagonal() / (3 * 4 * 8)
 
     recalls = jax.vmap(one)(jax.random.split(jax.random.key(0), 3000))
@@ -113,4 +114,4 @@ def test_bad_questions_are_refused() -> None:
     with pytest.raises(InputError, match="n_units: expected at least one"):
         coverage.offered_methods(0, "draws")
     with pytest.raises(InputError, match=r"over: expected one of draws, speakers, speakers\+seeds"):
-        coverage.measure(jax.random.key(0), n_units=5, n_simulations=5, n_resamples=5, over="seeds")
+        simulations.measure(jax.random.key(0), n_units=5, n_simulations=5, n_resamples=5, over="seeds")

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from siamese_jax.errors import InputError
-from siamese_jax.stats import tradeoff
+from siamese_jax.stats import intervals
 from siamese_jax.stats.variance_components import (
     _components,
     _effects,
@@ -133,11 +133,11 @@ def test_spread_difference_refuses() -> None:
 
 def test_gain_per_speaker_divides_by_the_speakers_added() -> None:
     values = np.random.default_rng(6).normal(0, 0.05, (3, 20)) + np.array([0.38, 0.40, 0.46])[:, None]
-    paired = tradeoff.gain_per_speaker(values, (2, 4, 8), paired=True, over="draws")
+    paired = intervals.gain_per_speaker(values, (2, 4, 8), paired=True, over="draws")
     for i, added in enumerate((2, 4)):
         reference = scipy.stats.ttest_rel(values[i + 1], values[i]).confidence_interval()
         np.testing.assert_allclose([paired.low[i], paired.high[i]], np.array(reference) / added, rtol=1e-3, atol=1e-6)
-    anew = tradeoff.gain_per_speaker(values, (2, 4, 8), paired=False, over="draws")
+    anew = intervals.gain_per_speaker(values, (2, 4, 8), paired=False, over="draws")
     reference = scipy.stats.ttest_ind(values[2], values[1], equal_var=False).confidence_interval()
     np.testing.assert_allclose([anew.low[1], anew.high[1]], np.array(reference) / 4, rtol=1e-3)
     assert anew.label == "95 % Welch t over draws"
@@ -146,4 +146,4 @@ def test_gain_per_speaker_divides_by_the_speakers_added() -> None:
 @pytest.mark.parametrize("n_speakers", [(2, 4), (4, 2, 8), (2, 2, 4), (2,)])
 def test_numbers_of_speakers_that_do_not_fit_are_refused(n_speakers: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="n_speakers: expected"):
-        tradeoff.gain_per_speaker(np.ones((3, 5)), n_speakers, paired=True, over="draws")
+        intervals.gain_per_speaker(np.ones((3, 5)), n_speakers, paired=True, over="draws")

@@ -8,8 +8,8 @@ from tiny_config import CONFIG, config
 
 from siamese_jax.errors import InputError
 from siamese_jax.models import facenet
-from siamese_jax.training.facenet.embed import embed_all
 from siamese_jax.training.facenet.loop import train
+from siamese_jax.training.facenet.step import embed_all
 
 
 def silent(_: int) -> None:

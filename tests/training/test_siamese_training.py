@@ -10,6 +10,7 @@ from siamese_jax.losses import pair_masks
 from siamese_jax.losses import siamese as losses
 from siamese_jax.models import siamese
 from siamese_jax.runtime import xla
+from siamese_jax.training import adam
 from siamese_jax.training import siamese as training
 
 NETWORK = siamese.SiameseSpec((8, 6, 4), "abs_difference", 4)
@@ -35,9 +36,9 @@ def changed(before, after):
 
 @pytest.mark.parametrize("frozen", [0, 1, 2, 3])
 def test_frozen_layers_keep_their_bits_through_both_updates(batch, frozen):
-    state, mask = start(frozen)
-    after = training.cross_entropy_step(NETWORK, TRAINING, state, *batch, mask)
-    after = training.second_step(NETWORK, TRAINING, "ratio", after, *batch, mask)
+    state, trainable = start(frozen)
+    after = training.cross_entropy_step(NETWORK, TRAINING, state, *batch, trainable)
+    after = training.second_step(NETWORK, TRAINING, "ratio", after, *batch, trainable)
     moved = changed(state.params, after.params)
     for layer in range(3):
         assert moved["encoder"][f"layer_{layer}"]["kernel"] == (layer >= frozen)
@@ -46,17 +47,17 @@ def test_frozen_layers_keep_their_bits_through_both_updates(batch, frozen):
 
 @pytest.mark.parametrize("kind", ["ratio", "ratio_bounded", "cross_entropy_twice"])
 def test_the_second_update_leaves_the_head_and_the_first_adam_alone(batch, kind):
-    state, mask = start(0)
-    state = training.cross_entropy_step(NETWORK, TRAINING, state, *batch, mask)
-    after = training.second_step(NETWORK, TRAINING, kind, state, *batch, mask)
+    state, trainable = start(0)
+    state = training.cross_entropy_step(NETWORK, TRAINING, state, *batch, trainable)
+    after = training.second_step(NETWORK, TRAINING, kind, state, *batch, trainable)
     assert not any(jax.tree.leaves(changed(state.params["head"], after.params["head"])))
     assert any(jax.tree.leaves(changed(state.params["encoder"], after.params["encoder"])))
     assert not any(jax.tree.leaves(changed(state.adam, after.adam)))
 
 
 def test_no_second_update_is_no_change(batch):
-    state, mask = start(0)
-    after = training.second_step(NETWORK, TRAINING, "none", state, *batch, mask)
+    state, trainable = start(0)
+    after = training.second_step(NETWORK, TRAINING, "none", state, *batch, trainable)
     assert not any(jax.tree.leaves(changed(state, after)))
 
 
@@ -66,32 +67,33 @@ def test_at_the_pole_the_ratio_update_is_skipped_and_counted():
         jnp.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]], bool), jnp.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], bool)
     )
     x = jnp.array([[0.0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [1, 0, 0, 0, 0]])
-    state, mask = start(0)
-    after = training.second_step(NETWORK, TRAINING, "ratio", state, x, masks, mask)
+    state, trainable = start(0)
+    after = training.second_step(NETWORK, TRAINING, "ratio", state, x, masks, trainable)
     assert int(after.skipped) == 1
     assert not any(jax.tree.leaves(changed(state.params, after.params)))
     assert not any(jax.tree.leaves(changed(state.second_adam, after.second_adam)))
 
 
 def test_clipping_holds_the_norm_of_what_may_learn_however_steep_the_loss():
-    direction, mask = {"a": jnp.array([3e-3, 4e-3]), "b": jnp.array([0.5])}, {"a": jnp.array(1.0), "b": jnp.array(0.0)}
-    steep = training._clip(direction, jnp.float32(3e30), mask, 1.0)
+    direction = {"a": jnp.array([3e-3, 4e-3]), "b": jnp.array([0.5])}
+    trainable = {"a": jnp.array(1.0), "b": jnp.array(0.0)}
+    steep = training._clip(direction, jnp.float32(3e30), trainable, 1.0)
     assert bool(steep.finite)
-    np.testing.assert_allclose(direction["a"] * steep.scale, [0.6, 0.8], rtol=1e-6)
-    flat = training._clip(direction, jnp.float32(10), mask, 1.0)
-    np.testing.assert_allclose(direction["a"] * flat.scale, [0.03, 0.04], rtol=1e-6)
+    np.testing.assert_allclose(direction["a"] * steep.factor, [0.6, 0.8], rtol=1e-6)
+    flat = training._clip(direction, jnp.float32(10), trainable, 1.0)
+    np.testing.assert_allclose(direction["a"] * flat.factor, [0.03, 0.04], rtol=1e-6)
     for steepness, value in ((jnp.inf, 1.0), (1.0, jnp.inf), (1.0, jnp.nan)):
-        clip = training._clip({"a": jnp.array([value])}, jnp.float32(steepness), {"a": jnp.array(1.0)}, 1.0)
-        assert not bool(clip.finite)
+        scale = training._clip({"a": jnp.array([value])}, jnp.float32(steepness), {"a": jnp.array(1.0)}, 1.0)
+        assert not bool(scale.finite)
 
 
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
 def test_a_gradient_that_is_not_finite_changes_nothing(value):
-    params, mask = {"a": jnp.array([1.0, -2.0])}, {"a": jnp.array(1.0)}
-    _, state = training._adam(training._init_adam(params), params, {"a": jnp.ones(2)}, mask, 0.1, None)
+    params, trainable = {"a": jnp.array([1.0, -2.0])}, {"a": jnp.array(1.0)}
+    _, state = adam.update({"a": jnp.ones(2)}, adam.init(params), params, trainable, 0.1, None)
     direction = {"a": jnp.array([value, 1.0])}
-    clip = training._clip(direction, jnp.float32(1), mask, 1.0)
-    after_params, after = training._adam(state, params, direction, mask, 0.1, clip)
+    scale = training._clip(direction, jnp.float32(1), trainable, 1.0)
+    after_params, after = adam.update(direction, state, params, trainable, 0.1, scale)
     for old, new in zip(jax.tree.leaves((params, state)), jax.tree.leaves((after_params, after))):
         np.testing.assert_array_equal(old, new)
 
@@ -107,9 +109,9 @@ def test_the_ratio_gradient_is_that_of_the_loss(batch, form):
 
 def test_a_batch_without_a_same_pair_leaves_the_ratio_update_at_zero(batch):
     x, masks = batch
-    state, mask = start(0)
+    state, trainable = start(0)
     masks = masks._replace(same=jnp.zeros_like(masks.same))
-    after = training.second_step(NETWORK, TRAINING, "ratio", state, x, masks, mask)
+    after = training.second_step(NETWORK, TRAINING, "ratio", state, x, masks, trainable)
     assert not any(jax.tree.leaves(changed(state.params, after.params)))
     assert int(after.skipped) == 0
 
@@ -121,11 +123,11 @@ def test_the_fast_steps_are_the_plain_ones_in_float64(batch, frozen, one_pass, m
     with jax.enable_x64(True):
         x, masks = jnp.asarray(np.asarray(batch[0]), jnp.float64), batch[1]
         params = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), start(0)[0].params)
-        mask, state = siamese.trainable_mask(params, jnp.asarray(frozen)), training.init_state(params)
+        trainable, state = siamese.trainable_mask(params, jnp.asarray(frozen)), training.init_state(params)
 
         def step(_, state):
-            state = training.cross_entropy_step(NETWORK, TRAINING, state, x, masks, mask)
-            return training.second_step(NETWORK, TRAINING, "ratio", state, x, masks, mask)
+            state = training.cross_entropy_step(NETWORK, TRAINING, state, x, masks, trainable)
+            return training.second_step(NETWORK, TRAINING, "ratio", state, x, masks, trainable)
 
         ours = jax.jit(lambda s: jax.lax.fori_loop(0, 30, step, s))(state).params
         plain = reference_implementation.steps(TRAINING, params, (x, masks), frozen, 30)
@@ -143,17 +145,17 @@ def test_one_evaluation_in_float32_is_the_plain_one(batch):
 
 @pytest.mark.parametrize("kind", training.SECOND_UPDATES)
 def test_training_lowers_the_cross_entropy_and_the_ratio(batch, kind):
-    state, mask = start(0)
+    state, trainable = start(0)
 
     @jax.jit
     def step(state):
-        state = training.cross_entropy_step(NETWORK, TRAINING, state, *batch, mask)
-        return training.second_step(NETWORK, TRAINING, kind, state, *batch, mask)
+        state = training.cross_entropy_step(NETWORK, TRAINING, state, *batch, trainable)
+        return training.second_step(NETWORK, TRAINING, kind, state, *batch, trainable)
 
-    before = training.look(NETWORK, TRAINING, state.params, *batch)
+    before = training.evaluate(NETWORK, TRAINING, state.params, *batch)
     for _ in range(60):
         state = step(state)
-    after = training.look(NETWORK, TRAINING, state.params, *batch)
+    after = training.evaluate(NETWORK, TRAINING, state.params, *batch)
     assert after.cross_entropy < before.cross_entropy
     assert after.d_same / after.d_different < before.d_same / before.d_different
     assert int(state.skipped) == 0
@@ -164,7 +166,7 @@ def test_the_first_step_is_adams():
     rng = np.random.default_rng(1)
     x = jnp.asarray(rng.normal(size=(8, 5)), jnp.float32)
     masks = pair_masks.pair_masks(jnp.arange(8) % 2, jnp.arange(8), jnp.zeros(8, int), jnp.ones(8, bool), "any")
-    state, mask = start(0)
-    after = training.cross_entropy_step(NETWORK, TRAINING, state, x, masks, mask)
+    state, trainable = start(0)
+    after = training.cross_entropy_step(NETWORK, TRAINING, state, x, masks, trainable)
     moved = np.abs(np.asarray(after.params["head"]["kernel"] - state.params["head"]["kernel"]))
     np.testing.assert_allclose(moved[moved > 0], TRAINING.learning_rate, rtol=1e-3)

@@ -10,7 +10,7 @@ from siamese_jax.experiments.cross_training.matrix import cell_name, comparison
 from siamese_jax.experiments.cross_training.plan import Plan
 from siamese_jax.experiments.cross_training.records import Difference
 from siamese_jax.experiments.cross_training.results import Counted
-from siamese_jax.stats import estimands, multiplicity, two_way
+from siamese_jax.stats import estimands, paired_tests
 from siamese_jax.stats.records import Interval
 
 
@@ -39,8 +39,7 @@ def _family(plan: Plan, corpus: str, family: str, pairs: Sequence[tuple[Counted,
     both = [np.stack([a.counts / a.row.n_runs, b.counts / b.row.n_runs], axis=1) for a, b in pairs]
     level = plan.settings.level
     found = [intervals.over_speakers(jnp.asarray(sums, jnp.float32), estimands.uar_difference, level) for sums in both]
-    tests = [two_way.t_test(interval) for interval in found]
-    adjusted = np.asarray(multiplicity.holm(jnp.stack([test.p_value for test in tests])))
+    tests, adjusted = paired_tests.t_tests(found)
     return [
         Difference(
             family, corpus, a.row.name, b.row.name, int(interval.n_units),

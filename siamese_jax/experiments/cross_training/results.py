@@ -17,7 +17,8 @@ from siamese_jax.experiments.cross_training.plan import PARTS, Plan, fold_name
 from siamese_jax.experiments.cross_training.records import Row
 from siamese_jax.experiments.workdir import WorkDir
 from siamese_jax.models.embedding_classifiers import DECISIONS
-from siamese_jax.stats import estimands, metrics
+from siamese_jax.stats import estimands
+from siamese_jax.stats.scoring import counts_by_speaker
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,11 +112,9 @@ def _pretraining_seconds(plan: Plan, work: WorkDir, cell: Cell) -> float | None:
 
 
 def _counts(plan: Plan, corpus: Corpus, predictions_RxN: np.ndarray, tested_N: np.ndarray) -> np.ndarray:
-    data = corpus.dataset
-    by_run = metrics.confusion_by_group(
-        predictions_RxN, data.label, tested_N, data.speaker, len(data.speakers), len(plan.emotions)
-    )
-    return np.asarray(by_run).sum(axis=0)
+    data, n_classes = corpus.dataset, len(plan.emotions)
+    by_run = counts_by_speaker(predictions_RxN, data.label, tested_N, data.speaker, len(data.speakers), n_classes)
+    return by_run.sum(axis=0)
 
 
 def _counted(

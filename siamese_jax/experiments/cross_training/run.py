@@ -29,8 +29,8 @@ from siamese_jax.runtime import interrupt
 from siamese_jax.runtime.files import write_json
 from siamese_jax.runtime.progress import Bars, bars
 from siamese_jax.training.facenet.config import TrainConfig
-from siamese_jax.training.facenet.embed import embed_all
 from siamese_jax.training.facenet.loop import Trained, train
+from siamese_jax.training.facenet.step import embed_all
 
 KIND = "facenet"
 MAY_CHANGE = ("corpora", "target", "new_corpus", "cells", "decision", "level", "keep_weights")

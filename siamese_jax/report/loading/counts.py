@@ -13,7 +13,7 @@ from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
 from siamese_jax.report.loading.reproduction import Loaded, Setting
 from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
-from siamese_jax.stats import metrics
+from siamese_jax.stats.scoring import counts_by_speaker
 
 SHORT_NAMES = {
     "none": "fine-tuning",
@@ -49,15 +49,7 @@ class Counted:
 def by_speaker(target: Dataset, predictions: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """[..., S, C, C] of predicted classes [..., N] on the clips of `mask` [..., N]."""
     n_classes = int(target.label.max()) + 1
-    counts = metrics.confusion_by_group(
-        predictions, target.label, mask, target.speaker, len(target.speakers), n_classes
-    )
-    return np.asarray(counts)
-
-
-def uar(counts: np.ndarray) -> np.ndarray:
-    """UAR in per cent, [...] of [..., C, C]; NaN where a class has no clip."""
-    return 100 * np.asarray(metrics.unweighted_average_recall(counts), np.float64)
+    return counts_by_speaker(predictions, target.label, mask, target.speaker, len(target.speakers), n_classes)
 
 
 def masks(target: Dataset, arrays: xr.Dataset, split: str) -> np.ndarray:

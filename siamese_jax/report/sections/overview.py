@@ -11,7 +11,7 @@ from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
 from siamese_jax.report.render import text as words
 from siamese_jax.report.render.document import Alert, Block, Paragraph, Section
 from siamese_jax.report.sections import paired
-from siamese_jax.stats import coverage, estimands, two_way
+from siamese_jax.stats import coverage
 
 
 def section(runs: list[Loaded]) -> Section:
@@ -68,10 +68,10 @@ def _claims(run: Loaded, start: str) -> Iterator[Block]:
             run, setting, e.report.fixed_n_speakers, e.report.fixed_frozen, e.report.fixed_steps, "paper"
         )
         for pair in paired.loss_pairs(*cell):
-            interval = two_way.crossed_interval(pair.by_seed_and_speaker, estimands.uar_difference, e.report.level)
+            interval = pair.difference.over_speakers_and_seeds(e.report.level)
             n = int(interval.n_units)
             if n < 2 or interval.kind not in coverage.offered_methods(n, "speakers+seeds"):
-                interval = paired.over_speakers(pair, e.report.level)
+                interval = pair.difference.over_speakers(e.report.level)
             value = words.estimate(interval, factor=100, signed=True)
             low, high = float(interval.low), float(interval.high)
             if not np.isfinite(low + high):

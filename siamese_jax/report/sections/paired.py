@@ -1,11 +1,11 @@
 """Paired differences between losses: over draws (Monte Carlo error), and over people and source seeds (claims)."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from siamese_jax.experiments.summary import COMPARISONS
@@ -14,9 +14,11 @@ from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, Setting, settings
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Alert, Block, Fold, Gallery, Heading, Paragraph, Picture, Section, Table
-from siamese_jax.stats import coverage, estimands, hypothesis_tests, multiplicity, two_way
-from siamese_jax.stats.intervals import jackknife_interval, t_interval
+from siamese_jax.stats import coverage, multiplicity, paired_tests
+from siamese_jax.stats.intervals import t_interval
+from siamese_jax.stats.paired_tests import PairedDifference
 from siamese_jax.stats.records import Interval, PairedTest
+from siamese_jax.stats.scoring import uar
 
 N_SIGN_PATTERNS = 9_999
 """Sign patterns sampled where there are too many draws to count them all."""
@@ -43,21 +45,12 @@ class Pair:
     b: np.ndarray
     seeds: np.ndarray
 
-    @property
-    def by_draw(self) -> np.ndarray:
-        """Differences of UAR in points, [D]."""
-        return counts.uar(self.a.sum(axis=1)) - counts.uar(self.b.sum(axis=1))
-
-    @property
-    def by_speaker(self) -> np.ndarray:
-        """[S, 2, C, C], all draws pooled."""
-        return np.stack([self.a.sum(axis=0), self.b.sum(axis=0)], axis=1)
-
-    @property
-    def by_seed_and_speaker(self) -> np.ndarray:
-        """[J, S, 2, C, C], the draws of a seed pooled."""
-        each = np.stack([self.a, self.b], axis=2)
-        return np.stack([each[self.seeds == seed].sum(axis=0) for seed in np.unique(self.seeds)])
+    @functools.cached_property
+    def difference(self) -> PairedDifference:
+        """UAR in points by draw; counts by seed, speaker and method, the draws of a seed pooled."""
+        both = np.stack([self.a, self.b], axis=2)
+        by_seed = np.stack([both[self.seeds == seed].sum(axis=0) for seed in np.unique(self.seeds)])
+        return PairedDifference.make(uar(self.a.sum(axis=1)) - uar(self.b.sum(axis=1)), by_seed)
 
 
 def loss_pairs(found: dict[str, np.ndarray], seeds: np.ndarray) -> list[Pair]:
@@ -120,9 +113,11 @@ def _setting_blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Bloc
 
 def tested(e: Experiment, pairs: list[Pair], where: str, split: str) -> Iterator[Table]:
     """Two tables of a family of differences: over draws, and over people."""
-    values = np.stack([pair.by_draw for pair in pairs])
+    values = np.stack([pair.difference.by_draw for pair in pairs])
     interval = t_interval(values, e.report.level, over="draws")
-    flips, wilcoxon = over_draws(values, jax.random.fold_in(jax.random.key(e.protocol.seed), 3))
+    flips, wilcoxon = paired_tests.over_draws(
+        values, jax.random.fold_in(jax.random.key(e.protocol.seed), 3), N_SIGN_PATTERNS
+    )
     columns = [[text.estimate(interval, (i,), signed=True) for i in range(len(pairs))]]
     columns += [_tests(t, values.shape[1]) for t in (flips, wilcoxon)]
     family = f"Holm's correction over the {text.plural(len(pairs), 'test')} of a column"
@@ -135,12 +130,6 @@ def tested(e: Experiment, pairs: list[Pair], where: str, split: str) -> Iterator
     yield _claims(e, pairs, where, split, family)
 
 
-def over_draws(values_KxD: np.ndarray, key: jax.Array) -> tuple[PairedTest, PairedTest]:
-    """The sign-flip and the Wilcoxon test of each row; the key is consumed where there are more than 24 draws."""
-    flips = hypothesis_tests.sign_flip_test(values_KxD, over="draws", key=key, n_resamples=N_SIGN_PATTERNS)
-    return flips, hypothesis_tests.wilcoxon_test(values_KxD, over="draws")
-
-
 def _tests(result: PairedTest, n: int) -> list[str]:
     if n >= 2 and result.kind not in coverage.offered_methods(n, "draws"):
         return [f"not offered at {n} draws"] * len(result.p_value)
@@ -148,21 +137,13 @@ def _tests(result: PairedTest, n: int) -> list[str]:
     return [text.test(result, adjusted, (i,)) for i in range(len(result.p_value))]
 
 
-def over_speakers(pair: Pair, level: float) -> Interval:
-    """The jackknife t interval of the difference of pooled UARs over the target's speakers."""
-    return jackknife_interval(pair.by_speaker, estimands.uar_difference, level, over="speakers")
-
-
 def _claims(e: Experiment, pairs: list[Pair], where: str, split: str, family: str) -> Table:
-    one = [over_speakers(pair, e.report.level) for pair in pairs]
+    one = [pair.difference.over_speakers(e.report.level) for pair in pairs]
     columns = [_claim_column(one)]
     header = ["difference", one[0].label, "its t test"]
     note = ""
     if split == "paper":
-        two = [
-            two_way.crossed_interval(pair.by_seed_and_speaker, estimands.uar_difference, e.report.level)
-            for pair in pairs
-        ]
+        two = [pair.difference.over_speakers_and_seeds(e.report.level) for pair in pairs]
         columns.append(_claim_column(two))
         header += [two[0].label, "its t test"]
     else:
@@ -183,8 +164,7 @@ def _claim_column(intervals: list[Interval]) -> list[tuple[str, str]]:
     n = int(first.n_units)
     if n >= 2 and first.kind not in coverage.offered_methods(n, first.over):
         return [(f"not offered at {n} units", "")] * len(intervals)
-    results = [two_way.t_test(interval) for interval in intervals]
-    adjusted = multiplicity.holm(jnp.stack([result.p_value for result in results]))
+    results, adjusted = paired_tests.t_tests(intervals)
     return [
         (text.estimate(interval, factor=100, signed=True), text.test(result, adjusted[i], ()))
         for i, (interval, result) in enumerate(zip(intervals, results))
@@ -199,9 +179,9 @@ def _by_speakers(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
         for k in e.protocol.n_speakers
     ]
     names = [pair.name for pair in cells[0]]
-    draws = [t_interval(np.stack([cell[i].by_draw for cell in cells]), e.report.level, over="draws")
+    draws = [t_interval(np.stack([cell[i].difference.by_draw for cell in cells]), e.report.level, over="draws")
              for i in range(len(names))]  # fmt: skip
-    people = [_stack([over_speakers(cell[i], e.report.level) for cell in cells]) for i in range(len(names))]
+    people = [_stack([cell[i].difference.over_speakers(e.report.level) for cell in cells]) for i in range(len(names))]
     # One scale for both, so that the two kinds of uncertainty can be compared by eye.
     drawn = [f * np.asarray(v, float) for each, f in ((draws, 1.0), (people, 100.0)) for i in each
              for v in (i.estimate, i.low, i.high)]  # fmt: skip

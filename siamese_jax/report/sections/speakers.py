@@ -12,7 +12,7 @@ from siamese_jax.report.render import figures
 from siamese_jax.report.render import text as words
 from siamese_jax.report.render.document import Block, Fold, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
-from siamese_jax.stats import coverage, estimands
+from siamese_jax.stats import coverage, estimands, scoring
 from siamese_jax.stats.intervals import jackknife_interval, t_interval, welch_interval
 from siamese_jax.stats.records import NOTES, Interval
 
@@ -47,7 +47,7 @@ def by_speaker(one: Counted, level: float) -> Interval:
 
     A repetition without a test clip of every emotion (all of them drawn) makes a speaker's UAR not computable.
     """
-    return t_interval(counts.uar(one.per_run).T, level, over=one.over)
+    return t_interval(scoring.uar(one.per_run).T, level, over=one.over)
 
 
 def _pictures(run: Loaded, found: list[Counted], intervals: list[Interval], name: str) -> Iterator[Picture]:
@@ -133,7 +133,7 @@ def sex_blocks(run: Loaded, found: list[Counted]) -> Iterator[Block]:
 
 
 def _sex_difference(one: Counted, sexes: np.ndarray, level: float) -> str:
-    values = counts.uar(one.pooled)
+    values = scoring.uar(one.pooled)
     female, male = values[sexes == "female"], values[sexes == "male"]
     interval = welch_interval(female, male, level, over="speakers")
     n = int(interval.n_units)

@@ -1,4 +1,4 @@
-"""How far a training is, and the checkpoints that it goes on from."""
+"""The progress of a training, and the checkpoints that it resumes from."""
 
 import dataclasses
 import hashlib
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import flax.traverse_util
 import jax
 import numpy as np
 
@@ -21,11 +22,11 @@ from siamese_jax.training.facenet.step import State
 log = logging.getLogger(__name__)
 
 KEPT = 2
-"""Checkpoints kept: should the last one be damaged, the one before it still serves."""
+"""Checkpoints kept: if the last is damaged, the one before still serves."""
 
 _PREFIX = "epoch_"
 
-# How a training is computed, not what: it may change from one run to the next, and rounding with it.
+# These change how a training is computed: they may differ between runs, and rounding with them.
 _FREE = ("devices", "embed_batch", "network.convolution", "network.sums")
 
 Row = dict[str, float]
@@ -33,11 +34,11 @@ Row = dict[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far a training is.
+    """The progress of a training.
 
     Fields:
-      steps: of the results so far in the epoch that is under way, by name.
-      history: a row of curves for every epoch that is over.
+      steps: results of the steps of the epoch in progress, by name.
+      history: a row of curves for every finished epoch.
       best_epoch: the epoch whose variables count, from 0; -1 before the first.
     """
 
@@ -47,7 +48,7 @@ class Progress:
 
     @property
     def epoch(self) -> int:
-        """The epoch under way, from 0."""
+        """The epoch in progress, from 0."""
         return len(self.history)
 
 
@@ -57,8 +58,9 @@ START = Progress((), (), -1)
 def identity(
     config: TrainConfig, variables0: Variables, train: SegmentSource, validation: SegmentSource | None, key: jax.Array
 ) -> dict[str, Any]:
-    """What a training depends on, as plain values by name."""
-    values = _flat(dataclasses.asdict(config), "")
+    """All that a training depends on, as plain values by name."""
+    values = flax.traverse_util.flatten_dict(dataclasses.asdict(config), sep=".")
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
     digest = hashlib.blake2b(digest_size=16)
     for leaf in jax.tree.leaves(dict(variables0)):
         digest.update(np.asarray(leaf, np.float32).tobytes())
@@ -70,18 +72,8 @@ def identity(
     }
 
 
-def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
-    return flat
-
-
 class Keeper:
-    """The checkpoints of one training in a folder; without a folder nothing is kept or found."""
+    """The checkpoints of a training in a folder; without a folder nothing is kept or found."""
 
     def __init__(self, folder: str | Path | None, identity: Mapping[str, Any]):
         self._folder = None if folder is None else Path(folder)
@@ -90,29 +82,28 @@ class Keeper:
     def find(self, like: State) -> tuple[State, Variables, Progress] | None:
         """The state, best variables and progress of the newest checkpoint, or None.
 
-        Raises: InputError where it was written by another training (the first settings that differ are named) or is
-          damaged; what is there stays.
+        Raises: InputError if another training wrote it (the first settings that differ are named) or it is damaged; it
+          is left in place.
         """
-        there = self._there()
-        if not there:
+        folders = self._folders()
+        if not folders:
             return None
-        wanted = {"state": like, "best": like.variables}
-        found, notes = checkpoints.load(there[-1], self._identity, wanted)
+        arrays, notes = checkpoints.load(folders[-1], self._identity, {"state": like, "best": like.variables})
         progress = Progress(tuple(notes["steps"]), tuple(notes["history"]), notes["best_epoch"])
-        log.info("going on from %s", there[-1])
-        return State(*found["state"]), found["best"], progress
+        log.info("resuming from %s", folders[-1])
+        return State(*arrays["state"]), arrays["best"], progress
 
     def keep(self, state: State, best: Variables, progress: Progress) -> None:
-        """Writes a checkpoint, whole or not at all, then removes all but the last `KEPT`."""
+        """Writes a checkpoint atomically, then removes all but the last `KEPT`."""
         if self._folder is None:
             return
         folder = self._folder / f"{_PREFIX}{progress.epoch:05d}_step_{len(progress.steps):06d}"
         if not folder.exists():
             checkpoints.save(folder, {"state": state, "best": best}, self._identity, dataclasses.asdict(progress))
-        for old in self._there()[:-KEPT]:
+        for old in self._folders()[:-KEPT]:
             shutil.rmtree(old)
 
-    def _there(self) -> list[Path]:
+    def _folders(self) -> list[Path]:
         if self._folder is None:
             return []
         if self._folder.exists() and not self._folder.is_dir():

@@ -1,8 +1,8 @@
-"""What a training of FaceNet depends on, every knob of it."""
+"""The settings of a training of FaceNet."""
 
 import dataclasses
 
-from siamese_jax.errors import InputError
+from siamese_jax.errors import InputError, check_fields
 from siamese_jax.features.augment import AugmentConfig
 from siamese_jax.features.images import VIEWS, ImageConfig
 from siamese_jax.features.segments import SegmentConfig
@@ -14,11 +14,11 @@ SCHEDULES = ("constant", "cosine")
 
 @dataclasses.dataclass(frozen=True)
 class Learning:
-    """How a network learns; pre-training and fine-tuning may differ in it.
+    """The optimisation; pre-training and fine-tuning may differ in it.
 
     Fields:
-      classes_per_batch, segments_per_class: P and K of a batch (`batches`).
-      margin, mining: of the triplets (`mining`).
+      classes_per_batch, segments_per_class: P and K of a batch (`class_batches`).
+      margin, mining: of the triplets (`losses.triplet`).
       learning_rate: AdamW's greatest.
       weight_decay: decoupled, on kernels alone.
       clip_norm: global norm to which gradients are clipped.
@@ -26,11 +26,11 @@ class Learning:
       schedule: "constant", or "cosine" down to zero at the last of `epochs`.
       epochs: at most; an epoch draws as many segments as there are.
       patience: epochs without a better validation score after which training stops.
-      validation_segments: training segments that validation's class centres are made of, and validation segments that
-        its triplet loss is taken over, at most of each; chosen by the key, the same ones every epoch.
+      validation_segments: the most training segments for validation's class centres, and validation segments for its
+        triplet loss; chosen by the key, the same for every epoch.
       embed_batch: images embedded at a time.
       devices: local devices that a batch is spread over.
-      frozen: beginnings of the names of modules whose parameters stay as they are ("conv2d", "repeat_1").
+      frozen: prefixes of the names of modules whose parameters are frozen ("conv2d", "repeat_1").
     """
 
     classes_per_batch: int
@@ -57,11 +57,11 @@ class Learning:
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig(Learning):
-    """One training: the view, the network, and how it learns.
+    """A training: its input, network and optimisation.
 
     Fields:
       view: "waveform" or "spectrogram".
-      segments, images, network, augment: of the modules that bear these names; rate, size and channels must agree.
+      segments, images, network, augment: settings of those modules; rate, size and channels must agree.
     """
 
     view: str
@@ -71,7 +71,7 @@ class TrainConfig(Learning):
     augment: AugmentConfig
 
     def __post_init__(self) -> None:
-        bounds = {
+        check_fields(self, {
             "view": (self.view in VIEWS, f"one of {', '.join(VIEWS)}"),
             "classes_per_batch": (self.classes_per_batch >= 2, "2 or more"),
             "segments_per_class": (self.segments_per_class >= 2, "2 or more"),
@@ -87,18 +87,12 @@ class TrainConfig(Learning):
             "validation_segments": (self.validation_segments >= 2, "2 or more"),
             "embed_batch": (self.embed_batch >= 1, "1 or more"),
             "devices": (self.devices >= 1, "1 or more"),
-        }
-        for name, (good, expected) in bounds.items():
-            if not good:
-                raise InputError(f"TrainConfig.{name} = {getattr(self, name)!r}: expected {expected}")
+        })  # fmt: skip
         if self.segments.rate != self.images.rate:
-            raise InputError(
-                f"TrainConfig: segments at {self.segments.rate} Hz, images of {self.images.rate} Hz; give one rate"
-            )
-        if self.network.channels != 1:
-            raise InputError(
-                f"TrainConfig.network.channels = {self.network.channels}: the views are images of one channel"
-            )
+            rates = f"segments at {self.segments.rate} Hz, images of {self.images.rate} Hz"
+            raise InputError(f"TrainConfig: {rates}; give one rate")
+        if (channels := self.network.channels) != 1:
+            raise InputError(f"TrainConfig.network.channels = {channels}: the views are images of one channel")
         if self.images.size < self.network.smallest:
             raise InputError(
                 f"TrainConfig: images of {self.images.size} pixels a side, this network needs {self.network.smallest}; "

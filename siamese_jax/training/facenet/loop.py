@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flax.traverse_util
 import jax
 import numpy as np
 
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 CURVES = ("loss", "triplets", "gradient_norm", "learning_rate")
 VALIDATION_CURVES = ("validation_loss", "segment_uar", "clip_uar", "training_uar")
 SCORE = "segment_uar"
-"""What the best epoch is chosen by."""
+"""The score that chooses the best epoch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Trained:
     """The outcome of a training.
 
     Fields:
-      variables: of the best epoch, or of the last one without validation; as `facenet.embed` takes them.
+      variables: of the best epoch (without validation the last), as `facenet.embed` takes them.
       history: curves [epochs] by name: `CURVES`, means over an epoch's steps, and with validation `VALIDATION_CURVES`.
-      best_epoch: the epoch, from 0, that `variables` are of.
+      best_epoch: the epoch of `variables`, from 0.
     """
 
     variables: dict[str, Any]
@@ -55,8 +56,8 @@ def check_variables(config: TrainConfig, variables: facenet.Variables) -> None:
     """Raises InputError, naming the first array that differs, unless the variables are of `config`'s network."""
     expected = jax.eval_shape(lambda key: facenet.init(key, config.network), jax.random.key(0))
     want, have = (
-        {jax.tree_util.keystr(path, simple=True, separator="."): leaf.shape for path, leaf in leaves}
-        for leaves in (jax.tree.leaves_with_path(dict(tree)) for tree in (expected, variables))
+        {name: leaf.shape for name, leaf in flax.traverse_util.flatten_dict(dict(tree), sep=".").items()}
+        for tree in (expected, variables)
     )
     for name in sorted({*want, *have}):
         if want.get(name) != have.get(name):
@@ -67,102 +68,83 @@ def check_variables(config: TrainConfig, variables: facenet.Variables) -> None:
 
 
 def train(
-    config: TrainConfig,
-    variables0: facenet.Variables,
-    train: SegmentSource,
-    validation: SegmentSource | None,
-    key: jax.Array,
-    checkpoint_dir: str | Path | None,
-    on_progress: Callable[[int], None],
-) -> Trained:
+    config: TrainConfig, variables0: facenet.Variables, train: SegmentSource, validation: SegmentSource | None,
+    key: jax.Array, checkpoint_dir: str | Path | None, on_progress: Callable[[int], None],
+) -> Trained:  # fmt: skip
     """Trains until the epochs are over or validation has not improved for `config.patience` epochs.
 
     Args:
-      config: every knob.
-      variables0: where to start: `facenet.init`, or another training's variables (fine-tuning; the optimiser is fresh,
-        and the running batch-norm statistics move on from where they are). They are left as they are.
+      variables0: the start: `facenet.init`, or another training's variables (fine-tuning; the optimiser is fresh, and
+        the running batch-norm statistics continue). They are not changed.
       train, validation: segments; no speaker may be in both. None trains for all epochs.
       key: of batches, augmentation and dropout, folded by epoch and step: a step's draws depend on nothing else.
-      checkpoint_dir: a folder of this training's own, where its state is kept at each epoch's end and when it is
-        stopped (`interrupt`), and found again: it then ends with the same bits as one that was never stopped. None
-        keeps nothing.
+      checkpoint_dir: a folder of this training's own. Its state is saved there at each epoch's end and on a stop
+        (`interrupt`), and resumed with the same bits. None saves nothing.
       on_progress: called with the number of steps done since the last call.
 
     Raises:
-      InputError: variables and config, or train and validation, do not fit together; a class has one speaker or clip
-        or too few segments; the checkpoint is of another training, or damaged; the loss is no longer finite.
-      interrupt.Stopped: a signal has come.
+      InputError: variables and config, or train and validation, do not fit together; a class has a single speaker or
+        clip or too few segments; the checkpoint is of another training, or damaged; the loss is no longer finite.
+      interrupt.Stopped: on a signal.
     """
     check_variables(config, variables0)
     program = Programs(config)
     labels = (train.emotion.tolist(), train.speaker.tolist(), train.clip.tolist())
     batches = plan_batches(*labels, config.classes_per_batch, config.segments_per_class)
-    drawing, watching = jax.random.split(key)
-    watch = validating.plan(config, train, validation, watching) if validation is not None else None
+    draw_key, plan_key = jax.random.split(key)
+    validation_plan = validating.plan(config, train, validation, plan_key) if validation is not None else None
     keeper = checkpoints.Keeper(checkpoint_dir, checkpoints.identity(config, variables0, train, validation, key))
-    state = program.start(variables0)
+    state, progress = program.start(variables0), checkpoints.START
     best: facenet.Variables = jax.tree.map(np.array, state.variables)
-    at = checkpoints.START
-    if found := keeper.find(state):
-        state, best, at = program.resume(found[0]), found[1], found[2]
-        on_progress(at.epoch * batches.steps + len(at.steps))
-    while not _over(config, at):
-        state, at = _epoch(config, program, state, train, batches, at, drawing, on_progress)
-        if len(at.steps) == batches.steps:
-            at = _judge(config, state, at, watch)
-            if at.best_epoch == at.epoch - 1:
+    if checkpoint := keeper.find(state):
+        state, best, progress = program.resume(checkpoint[0]), checkpoint[1], checkpoint[2]
+        on_progress(progress.epoch * batches.steps + len(progress.steps))
+    while progress.epoch < config.epochs and progress.epoch - 1 - progress.best_epoch < config.patience:
+        state, progress = _epoch(config, program, state, train, batches, progress, draw_key, on_progress)
+        if len(progress.steps) == batches.steps:
+            progress = _finish_epoch(config, state, progress, validation_plan)
+            if progress.best_epoch == progress.epoch - 1:
                 best = jax.tree.map(np.array, state.variables)
-        keeper.keep(state, best, at)
+        keeper.keep(state, best, progress)
         interrupt.check()
-    curves = {name: np.array([row[name] for row in at.history]) for name in at.history[0]}
-    return Trained(dict(best), curves, at.best_epoch)
-
-
-def _over(config: TrainConfig, at: Progress) -> bool:
-    return at.epoch == config.epochs or at.epoch - 1 - at.best_epoch >= config.patience
+    curves = {name: np.array([row[name] for row in progress.history]) for name in progress.history[0]}
+    return Trained(dict(best), curves, progress.best_epoch)
 
 
 def _epoch(
-    config: TrainConfig,
-    program: Programs,
-    state: State,
-    source: SegmentSource,
-    batches: BatchPlan,
-    at: Progress,
-    key: jax.Array,
-    on_progress: Callable[[int], None],
-) -> tuple[State, Progress]:
-    """The rest of the epoch's steps, or those until a stop is asked for."""
+    config: TrainConfig, program: Programs, state: State, source: SegmentSource, batches: BatchPlan,
+    progress: Progress, key: jax.Array, on_progress: Callable[[int], None],
+) -> tuple[State, Progress]:  # fmt: skip
+    """The rest of the epoch's steps, up to a stop."""
     classes = np.array(batches.classes)
     results: list[tuple[StepResult, float]] = []
-    for step in range(len(at.steps), batches.steps):
+    for step in range(len(progress.steps), batches.steps):
         if interrupt.requested():
             break
-        of_step = jax.random.fold_in(jax.random.fold_in(key, at.epoch), step)
-        drawing, changing = jax.random.split(of_step)
-        rows = draw_batch(drawing, batches)
+        step_key = jax.random.fold_in(jax.random.fold_in(key, progress.epoch), step)
+        batch_key, update_key = jax.random.split(step_key)
+        rows = draw_batch(batch_key, batches)
         class_B = (source.emotion[rows][:, None] == classes[None]).argmax(axis=1)
-        rate = learning_rate(config, at.epoch + (step + 1) / batches.steps)
-        if results:  # one step ahead of the device and no more, so that a stop is heard within a step
+        rate = learning_rate(config, progress.epoch + (step + 1) / batches.steps)
+        if results:  # at most a step ahead of the device, so that a stop is heard within a step
             results[-1][0].loss.block_until_ready()
-        state, result = program.step(state, source.segments(rows), class_B, rate, changing)
+        state, result = program.step(state, source.segments(rows), class_B, rate, update_key)
         results.append((result, rate))
         on_progress(1)
-    steps = tuple(
-        dict(zip(CURVES, (float(r.loss), float(r.triplets), float(r.gradient_norm), rate))) for r, rate in results
-    )
+    steps = tuple(dict(zip(CURVES, (*map(float, result), rate))) for result, rate in results)
     if not all(math.isfinite(value) for row in steps for value in row.values()):
-        raise InputError(
-            f"epoch {at.epoch + 1}: the loss or its gradient is not finite any more; lower TrainConfig.learning_rate"
-        )
-    return state, dataclasses.replace(at, steps=at.steps + steps)
+        advice = "lower TrainConfig.learning_rate"
+        raise InputError(f"epoch {progress.epoch + 1}: the loss or its gradient is not finite any more; {advice}")
+    return state, dataclasses.replace(progress, steps=progress.steps + steps)
 
 
-def _judge(config: TrainConfig, state: State, at: Progress, watch: validating.Validation | None) -> Progress:
-    """The progress after an epoch whose steps are done: its row of curves, and whether it is the best one."""
-    row = {name: float(np.mean([step[name] for step in at.steps])) for name in CURVES}
-    if watch is not None:
-        row |= validating.score(config, state.variables, watch)
-    log.info("epoch %d: %s", at.epoch + 1, ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
-    better = watch is None or not at.history or row[SCORE] > at.history[at.best_epoch][SCORE]
-    return Progress((), (*at.history, row), at.epoch if better else at.best_epoch)
+def _finish_epoch(
+    config: TrainConfig, state: State, progress: Progress, plan: validating.Validation | None
+) -> Progress:
+    """The progress with the finished epoch's row of curves, and whether it is the best."""
+    row = {name: float(np.mean([step[name] for step in progress.steps])) for name in CURVES}
+    if plan is not None:
+        row |= validating.score(config, state.variables, plan)
+    log.info("epoch %d: %s", progress.epoch + 1, ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+    better = plan is None or not progress.history or row[SCORE] > progress.history[progress.best_epoch][SCORE]
+    return Progress((), (*progress.history, row), progress.epoch if better else progress.best_epoch)

@@ -1,9 +1,8 @@
-"""The compiled programs of a training: one step, and the embeddings of one batch.
+"""The compiled programs of a training, a step and the embeddings of a batch, and the embeddings of many segments.
 
 Images are drawn inside them, from samples given as an argument. Each is compiled once for a config and a batch shape
-and called from a Python loop (a convolution in a scan loses an order of magnitude on CPU). Where a batch is spread over
-devices, batch norm, mining and loss still see all of it: the program is that of one device, and the compiler adds the
-exchange.
+and called from a Python loop (a convolution in a scan loses an order of magnitude on CPU). Batch norm, mining and loss
+see all of a batch, also when it is spread over devices: the compiler adds the exchange.
 """
 
 import dataclasses
@@ -16,6 +15,7 @@ import numpy as np
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from siamese_jax.datasets.segments import SegmentSource
 from siamese_jax.errors import InputError
 from siamese_jax.features.augment import augment_images, augment_segments
 from siamese_jax.features.images import view_images
@@ -28,7 +28,7 @@ BATCH_AXIS = "batch"
 
 
 class State(NamedTuple):
-    """What a step changes. Fields: params and batch_stats of the network, moments of the optimiser."""
+    """The state that a step updates: params and batch_stats of the network, moments of the optimiser."""
 
     params: Any
     batch_stats: Any
@@ -41,8 +41,7 @@ class State(NamedTuple):
 
 
 class StepResult(NamedTuple):
-    """Fields, [] each: the batch's triplet loss, the share of its anchor-positive pairs that gave a triplet (more
-    than 1 is possible where all triplets are mined), and the gradient's norm before clipping."""
+    """[] each: the batch's triplet loss, triplets per anchor-positive pair, the gradient's norm before clipping."""
 
     loss: jax.Array
     triplets: jax.Array
@@ -50,13 +49,13 @@ class StepResult(NamedTuple):
 
 
 class Programs:
-    """The compiled programs that a config needs, on its devices; configs that differ in no more than the length of
-    training, its learning rates or its validation share them."""
+    """The compiled programs of a config, on its devices; configs that differ only in the length of training, learning
+    rates or validation share them."""
 
     def __init__(self, config: TrainConfig):
         self.everywhere, self.spread = _placements(config.devices)
         self.optimizer = _optimizer(config.clip_norm)
-        # What a program does not depend on has one value in the config that it is found again by.
+        # The programs are cached by config: settings that they do not depend on have a fixed value there.
         shared = dataclasses.replace(
             config, learning_rate=1.0, warmup=0.0, schedule=SCHEDULES[0], epochs=1, patience=1, validation_segments=2,
             embed_batch=config.devices,
@@ -75,7 +74,7 @@ class Programs:
         return self.resume(State(own["params"], own["batch_stats"], self.optimizer.init(own["params"])))
 
     def resume(self, state: State) -> State:
-        """A state on the devices of this config; a step uses it up, so it must be nobody else's."""
+        """A state on the devices of this config; a step donates it, so it must not be shared."""
         return jax.device_put(state, self.everywhere)
 
     def place(self, variables: facenet.Variables) -> dict[str, Any]:
@@ -85,7 +84,7 @@ class Programs:
     def step(
         self, state: State, segments_BxL: np.ndarray, class_B: np.ndarray, learning_rate: float, key: jax.Array
     ) -> tuple[State, StepResult]:
-        """One update; `state` is used up. The key is consumed here."""
+        """An update; `state` is donated. The key is consumed here."""
         return self._step(state, segments_BxL, class_B, np.float32(learning_rate), key)
 
     def embed(self, variables: facenet.Variables, segments_BxL: np.ndarray) -> jax.Array:
@@ -94,9 +93,8 @@ class Programs:
 
 
 def _placements(devices: int) -> tuple[NamedSharding, NamedSharding]:
-    """Copied to every device, and spread over them by the batch."""
-    found = local_devices(devices)
-    mesh = jax.make_mesh((len(found),), (BATCH_AXIS,), axis_types=(AxisType.Auto,), devices=found)
+    """Placements: copied to every device, and spread over them by the batch."""
+    mesh = jax.make_mesh((devices,), (BATCH_AXIS,), axis_types=(AxisType.Auto,), devices=local_devices(devices))
     return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
 
 
@@ -109,34 +107,29 @@ def _optimizer(clip_norm: float) -> optax.GradientTransformation:
 def _step_program(config: TrainConfig) -> Any:
     whole, spread = _placements(config.devices)
     return jax.jit(
-        functools.partial(_train_step, config),
-        in_shardings=(whole, spread, spread, whole, whole),
-        out_shardings=whole,
-        donate_argnums=0,
-        compiler_options=compile_options(jax.default_backend()),
-    )
+        functools.partial(_train_step, config), in_shardings=(whole, spread, spread, whole, whole),
+        out_shardings=whole, donate_argnums=0, compiler_options=compile_options(jax.default_backend()),
+    )  # fmt: skip
 
 
 @functools.cache
 def _embed_program(config: TrainConfig) -> Any:
     whole, spread = _placements(config.devices)
     return jax.jit(
-        functools.partial(_embed_step, config),
-        in_shardings=(whole, spread),
-        out_shardings=whole,
+        functools.partial(_embed_step, config), in_shardings=(whole, spread), out_shardings=whole,
         compiler_options=compile_options(jax.default_backend()),
-    )
+    )  # fmt: skip
 
 
 def local_devices(count: int) -> list[jax.Device]:
-    """The first `count` local devices. Raises InputError where there are fewer."""
-    found = jax.local_devices()
-    if count > len(found):
+    """The first `count` local devices. Raises InputError if there are fewer."""
+    devices = jax.local_devices()
+    if count > len(devices):
         raise InputError(
-            f"TrainConfig.devices = {count}: this machine has {len(found)} ({found[0].platform}); take fewer, or "
+            f"TrainConfig.devices = {count}: this machine has {len(devices)} ({devices[0].platform}); take fewer, or "
             "on CPU set jax_num_cpu_devices before the first computation"
         )
-    return found[:count]
+    return devices[:count]
 
 
 def _moved(config: TrainConfig, params: Any, updates: Any, learning_rate: jax.Array) -> Any:
@@ -152,13 +145,9 @@ def _moved(config: TrainConfig, params: Any, updates: Any, learning_rate: jax.Ar
 
 
 def _train_step(
-    config: TrainConfig,
-    state: State,
-    segments_BxL: jax.Array,
-    class_B: jax.Array,
-    learning_rate: jax.Array,
+    config: TrainConfig, state: State, segments_BxL: jax.Array, class_B: jax.Array, learning_rate: jax.Array,
     key: jax.Array,
-) -> tuple[State, StepResult]:
+) -> tuple[State, StepResult]:  # fmt: skip
     sound, picture, dropout = jax.random.split(key, 3)
     segments_BxL = augment_segments(sound, segments_BxL, config.augment)
     images = augment_images(picture, view_images(segments_BxL, config.view, config.images), config.view, config.augment)
@@ -166,8 +155,8 @@ def _train_step(
     def loss_of(params: Any) -> Any:
         variables = {"params": params, "batch_stats": state.batch_stats}
         emb_BxD, batch_stats = facenet.embed_train(config.network, variables, images, dropout)
-        found = triplet_loss(emb_BxD, class_B, jnp.ones(class_B.shape, bool), config.margin, config.mining)
-        return found.loss, (batch_stats, found.triplets / jnp.maximum(found.pairs, 1))
+        result = triplet_loss(emb_BxD, class_B, jnp.ones(class_B.shape, bool), config.margin, config.mining)
+        return result.loss, (batch_stats, result.triplets / jnp.maximum(result.pairs, 1))
 
     (loss, (batch_stats, triplets)), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     updates, moments = _optimizer(config.clip_norm).update(grads, state.moments, state.params)
@@ -178,3 +167,23 @@ def _train_step(
 
 def _embed_step(config: TrainConfig, variables: facenet.Variables, segments_BxL: jax.Array) -> jax.Array:
     return facenet.embed(config.network, variables, view_images(segments_BxL, config.view, config.images))
+
+
+def embed_all(
+    config: TrainConfig, variables: facenet.Variables, source: SegmentSource, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Embeddings [N, E] float32 of the segments at `rows`, all if None.
+
+    The last batch of `config.embed_batch` is filled with silence, so that one program serves; an embedding depends on
+    its segment alone.
+    """
+    program = Programs(config)
+    rows = np.arange(len(source)) if rows is None else np.asarray(rows)
+    variables = program.place(variables)
+    out_NxD = np.zeros((len(rows), config.network.embedding), np.float32)
+    for start in range(0, len(rows), config.embed_batch):
+        batch = rows[start : start + config.embed_batch]
+        segments_BxL = np.zeros((config.embed_batch, source.index.length), np.float32)
+        segments_BxL[: len(batch)] = source.segments(batch)
+        out_NxD[start : start + len(batch)] = np.asarray(program.embed(variables, segments_BxL))[: len(batch)]
+    return out_NxD

@@ -1,4 +1,4 @@
-"""How good embeddings are for people who were not trained on: triplet loss, and recall by the nearest class centre."""
+"""The validation of embeddings on held-out speakers: triplet loss, and recall by the nearest class centre."""
 
 import dataclasses
 
@@ -11,18 +11,19 @@ from siamese_jax.errors import InputError
 from siamese_jax.losses.triplet import triplet_loss
 from siamese_jax.models.embedding_classifiers import squared_distances
 from siamese_jax.models.facenet import Variables
+from siamese_jax.stats.scoring import average_recall
 from siamese_jax.training.facenet.config import TrainConfig
-from siamese_jax.training.facenet.embed import embed_all
+from siamese_jax.training.facenet.step import embed_all
 
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """What is looked at after every epoch, the same segments each time.
+    """The segments evaluated after every epoch.
 
     Fields:
       train, held_out: segments to learn the class centres from, and to classify.
-      train_rows: [<= validation_segments] rows of `train`, as many of each class as there are, up to an equal share.
-      loss_rows: [<= validation_segments] rows of `held_out` that the triplet loss is taken over.
+      train_rows: [<= validation_segments] rows of `train`, up to an equal share of each class.
+      loss_rows: [<= validation_segments] rows of `held_out` for the triplet loss.
     """
 
     train: SegmentSource
@@ -45,14 +46,10 @@ def plan(config: TrainConfig, train: SegmentSource, held_out: SegmentSource, key
     unknown = np.setdiff1d(held_out.emotion, train.emotion)
     if len(unknown):
         raise InputError(f"validation: {', '.join(unknown)} held out, but not trained on; map or leave out the emotion")
-    first, second = jax.random.split(key)
+    train_key, loss_key = jax.random.split(key)
     share = max(1, config.validation_segments // len(np.unique(train.emotion)))
-    return Validation(
-        train,
-        held_out,
-        balanced_rows(first, train.emotion, share),
-        np.sort(_rng(second).permutation(len(held_out))[: config.validation_segments]),
-    )
+    loss_rows = np.sort(_rng(loss_key).permutation(len(held_out))[: config.validation_segments])
+    return Validation(train, held_out, balanced_rows(train_key, train.emotion, share), loss_rows)
 
 
 def balanced_rows(key: jax.Array, emotion: np.ndarray, share: int) -> np.ndarray:
@@ -67,11 +64,10 @@ def _rng(key: jax.Array) -> np.random.Generator:
 
 
 def score(config: TrainConfig, variables: Variables, validation: Validation) -> dict[str, float]:
-    """The triplet loss over `loss_rows` and two unweighted average recalls on the held-out speakers.
+    """{"validation_loss", "segment_uar", "clip_uar", "training_uar"}: triplet loss over `loss_rows`, and UARs in 0..1.
 
-    Returns {"validation_loss", "segment_uar", "clip_uar", "training_uar"}: recalls of single held-out segments, of
-    held-out clips by the mean of their segments' squared distances to the centres, and of the training segments that
-    the centres are made of; shares, over the emotions that there are.
+    The UARs are of held-out segments, of held-out clips by the mean of their segments' squared distances to the class
+    centres, and of the training segments behind the centres.
     """
     train_emb = embed_all(config, variables, validation.train, validation.train_rows)
     held_emb = embed_all(config, variables, validation.held_out)
@@ -94,8 +90,3 @@ def score(config: TrainConfig, variables: Variables, validation: Validation) -> 
         "clip_uar": average_recall(true_N[first], clip_distance.argmin(axis=1)),
         "training_uar": average_recall(np.searchsorted(names, emotion), training_N),
     }
-
-
-def average_recall(true_N: np.ndarray, predicted_N: np.ndarray) -> float:
-    """Mean over the classes that occur in `true_N` of the share of each that is recognised."""
-    return float(np.mean([np.mean(predicted_N[true_N == name] == name) for name in np.unique(true_N)]))
