@@ -12,7 +12,7 @@ from ml_collections import ConfigDict, config_flags
 
 from siamese_jax.errors import InputError, LostError
 from siamese_jax.protocols.config import new_place
-from siamese_jax.runtime import config_files, distributed, interrupt, peers, shares
+from siamese_jax.runtime import config_files, distributed, interrupt
 from siamese_jax.runtime.devices import use_all_cores
 
 FAILED = 2
@@ -67,9 +67,9 @@ def join_hosts() -> None:
         distributed.join(given.coordinator, given.num_processes, given.process_id)
 
 
-def share() -> shares.Share:
-    """This process's share by the flags of `define_hosts`, where none needs to reach another; as `shares.share`."""
-    return shares.share(flags.FLAGS.distributed == "auto", flags.FLAGS.num_processes, flags.FLAGS.process_id)
+def share() -> distributed.Share:
+    """This process's share by the flags, where no process needs to reach another; as `distributed.share`."""
+    return distributed.share(flags.FLAGS.distributed == "auto", flags.FLAGS.num_processes, flags.FLAGS.process_id)
 
 
 def run(main: Callable[..., int | None], folders: bool = False, joins: bool = False, one_pass: bool = True) -> None:
@@ -136,7 +136,7 @@ def _check_overrides(arguments: list[str], default: str) -> None:
 def exit_codes() -> Iterator[None]:
     """Exits with `FAILED` on an error that the user can fix, and with 143 or 130 when stopped by SIGTERM or SIGINT.
 
-    In a run of several processes also with `peers.LOST`, where another one was lost or failed. Anything else is a
+    In a run of several processes also with `distributed.LOST`, where another one was lost or failed. Anything else is a
     defect of the program, and keeps its traceback.
     """
     code, why = 1, "a defect: see its traceback"
@@ -150,13 +150,13 @@ def exit_codes() -> Iterator[None]:
         code, why = FAILED, str(error)
     except LostError as error:
         logging.error("%s", error)
-        code, why = peers.LOST, str(error)
+        code, why = distributed.LOST, str(error)
     except interrupt.Stopped as stopped:
         logging.warning("%s", stopped)
         code = stopped.exit_code
     except BaseException:
         if distributed.count() > 1:
-            # Nothing comes after `hosts.leave` there.
+            # Nothing comes after `distributed.leave` there.
             traceback.print_exc()
         raise
     finally:

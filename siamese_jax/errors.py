@@ -28,3 +28,8 @@ def check_fields(record: object, checks: Mapping[str, tuple[bool, str]]) -> None
     for name, (passed, expected) in checks.items():
         if not passed:
             raise InputError(f"{type(record).__name__}.{name} = {getattr(record, name)!r}: expected {expected}")
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of the error's message, or its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -22,15 +22,16 @@ import xarray as xr
 from absl import app
 
 from launch import common
+from siamese_jax.errors import InputError
 from siamese_jax.experiments.workdir import WorkDir
 from siamese_jax.protocols import config
-from siamese_jax.runtime import distributed, vectorize
+from siamese_jax.runtime import distributed, interrupt, vectorize
 from siamese_jax.runtime.devices import use_all_cores
 
 N_TRIALS, CHUNK = 22, 6
 
 N_WALKS = 46
-"""Trials of a run that is interrupted: two processes are not done with the two rounds that are under way at once."""
+"""Trials of a run that is interrupted: two processes are not done with the two rounds that are in flight at once."""
 
 
 def run_trials(output, seconds):
@@ -93,6 +94,8 @@ def run_work(output, seconds):
     def on_chunk(n):
         print(n, flush=True)
         time.sleep(seconds)
+        if code := int(os.environ.get("ENDS_WITH", "0")):
+            raise interrupt.Stopped(code - 128) if code > 128 else InputError("an error of its own")
 
     def walk(key, start):
         return start + jax.random.normal(key, (3,)).cumsum()
@@ -110,7 +113,16 @@ def run_work(output, seconds):
 
         first = stage("first", np.zeros((N_WALKS, 3), np.float32))
         second = stage("second", first)
-        alone = work.arrays("alone", lambda: xr.Dataset({"sum": second.sum() + distributed.index()}), alone=True)
+
+        def make_alone():
+            print("alone", flush=True)
+            limit = time.monotonic() + float(os.environ.get("ALONE_SECONDS", "0"))
+            while time.monotonic() < limit:
+                interrupt.check()
+                time.sleep(0.1)
+            return xr.Dataset({"sum": second.sum() + distributed.index()})
+
+        alone = work.arrays("alone", make_alone, alone=True)
         print("sum", float(alone["sum"]), flush=True)
 
 
@@ -139,7 +151,8 @@ def start_all(command, n_processes, devices, cluster=None, environment=None, onl
     root = Path(__file__).parent.parent
     variables = {
         "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "SIAMESE_JAX_SAVE_SECONDS": "0",
-        "SIAMESE_JAX_LOST_SECONDS": "10", "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]),
+        "SIAMESE_JAX_LOST_SECONDS": "10",
+        "PYTHONPATH": os.pathsep.join(str(root / folder) for folder in (".", "tests", "tests/protocols")),
     }  # fmt: skip
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     port, processes = free_port(), []

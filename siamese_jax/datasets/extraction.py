@@ -29,10 +29,10 @@ from siamese_jax.features import is09
 from siamese_jax.features.bucketing import Engine
 from siamese_jax.runtime import interrupt
 from siamese_jax.runtime.devices import available_cores as available_cores
+from siamese_jax.runtime.distributed import WHOLE, Share
 from siamese_jax.runtime.files import remove_unfinished_of, writable
 from siamese_jax.runtime.progress import bars
 from siamese_jax.runtime.provenance import VERSION
-from siamese_jax.runtime.shares import WHOLE, Share
 
 log = logging.getLogger(__name__)
 

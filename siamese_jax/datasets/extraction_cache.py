@@ -21,11 +21,11 @@ import numpy as np
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.errors import InputError, LostError
 from siamese_jax.features import is09
-from siamese_jax.runtime import connecting, interrupt, peers
+from siamese_jax.runtime import distributed, interrupt
+from siamese_jax.runtime.distributed import WHOLE, Share
 from siamese_jax.runtime.files import UNFINISHED, atomic_path, write_text
 from siamese_jax.runtime.lock import Lock, holder
 from siamese_jax.runtime.partial_results import SAVE_SECONDS
-from siamese_jax.runtime.shares import WHOLE, Share
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +179,9 @@ class Parts:
         while heard:
             for share in list(heard):
                 file = self._lock_of(share)
-                patience = peers.LOST_SECONDS if file.exists() or heard[share] > since else connecting.JOIN_SECONDS
+                patience = (
+                    distributed.LOST_SECONDS if file.exists() or heard[share] > since else distributed.JOIN_SECONDS
+                )
                 if holder(file):
                     heard[share] = time.monotonic()
                 elif self._done_of(share).exists():

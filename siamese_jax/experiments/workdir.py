@@ -3,7 +3,7 @@
 A stage whose file is there is not run again, and of a stage that was under way the finished trials are kept
 (`finished`), so a run that was stopped, or killed, goes on where it was. One run at a time: a second is refused.
 
-In a run of several processes (`hosts`) process 0 alone looks at the folder; the others are told what is there.
+In a run of several processes (`distributed`) process 0 alone reads the folder, and broadcasts its content.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ class WorkDir:
         config["version"] = VERSION
         fixed = {key: value for key, value in config.items() if key not in self._may_change}
         self._digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
-        distributed.same("digest of the configuration, tables and version", self._digest)
+        distributed.require_same("digest of the configuration, tables and version", self._digest)
         if not distributed.is_writer():
             return
         if self.path.exists() and not self.path.is_dir():
@@ -130,8 +130,8 @@ class WorkDir:
             )
 
     def has(self, name: str) -> bool:
-        """Whether the arrays of this name are there already, on every process; all must come here."""
-        return distributed.agree(str(distributed.is_writer() and self._file(name).exists())) == "True"
+        """Whether the arrays of this name exist. Collective: every process must call this."""
+        return distributed.broadcast(b"1" if distributed.is_writer() and self._file(name).exists() else b"") == b"1"
 
     def _file(self, name: str) -> Path:
         return self.path / "arrays" / f"{name}.nc"

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamese_jax.errors import InputError
+from siamese_jax.errors import InputError, first_line
 from siamese_jax.runtime.files import UNFINISHED, sync, writable
 from siamese_jax.runtime.provenance import VERSION
 
@@ -103,8 +103,8 @@ def load_arrays(folder: str | Path, identity: Mapping[str, Any]) -> tuple[dict[s
         raise
     except Exception as error:  # a damaged file can make orbax raise anything
         raise InputError(
-            f"{folder}: damaged or cut short ({_first_line(error)}); remove this folder and run again: only what it "
-            "held is computed again"
+            f"{folder}: damaged or cut short ({first_line(error)[:200]}); remove this folder and run again: only its "
+            "content is computed again"
         ) from error
     return arrays, about["notes"]
 
@@ -163,11 +163,6 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name} {array.dtype} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
 
 
 def _checkpointer() -> Any:

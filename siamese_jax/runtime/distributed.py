@@ -1,160 +1,282 @@
-"""One run on several processes, on one host or many: who does what, and what happens when one of them is lost.
+"""One run on several processes through `jax.distributed` and `jax.experimental.multihost_utils`.
 
-Every process runs the same program. Trials are shared out (`trials.TrialProgram`), process 0 alone reads and writes
-the work directory, and what it finds there, or decides, the others are told. A run of one process needs none of this:
-there `count` is 1 and every function here returns at once.
-
-How processes find one another is in `connecting`, how they keep watch over one another in `peers`.
+Every process runs the same program; process 0 alone reads and writes the work directory, and broadcasts its content.
+The others learn of a process that ends at their next collective, of a killed process by the collective's error. Where a
+collective hangs, or process 0 is killed, JAX aborts them by its heartbeat.
 """
 
+import concurrent.futures
+import dataclasses
 import os
+import re
+import signal
+import socket
 import sys
+import time
+from typing import Literal
 
 import jax
 import numpy as np
 from absl import logging
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, PartitionSpec
 
-from siamese_jax.errors import InputError
-from siamese_jax.runtime import connecting, interrupt
-from siamese_jax.runtime.peers import Peers
+from siamese_jax.errors import InputError, LostError, first_line
+from siamese_jax.runtime import interrupt
 
-PIECE = 4 << 20
-"""Bytes that process 0 sends at a time: one shape, so one program."""
+JOIN_SECONDS = int(os.environ.get("SIAMESE_JAX_JOIN_SECONDS", "300"))  # time-out for all processes to start
+LOST_SECONDS = float(os.environ.get("SIAMESE_JAX_LOST_SECONDS", "30"))  # time-out of a process's heartbeat
+LOST = 3  # exit code where another process was lost or has failed
+RUNNING = -1  # in place of an exit code, of a process that has not ended
+PIECE = 1 << 20  # most bytes that one collective gathers from each process
 
-_peers: Peers | None = None
+SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
+"""Variables of a step; processes of a job outside srun lack some of them."""
+
+OPEN_MPI = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")
+
+_state: Literal["alone", "joining", "joined", "ended", "lost"] = "alone"
+"""ended: all processes know that the run ends; lost: collectives fail."""
+
+_end: BaseException | None = None
+"""Raised by every collective once another process has ended."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """One process's part of a partition that needs no communication: every `count`-th item, from `index`."""
+
+    index: int
+    count: int
+
+    def of(self, n: int) -> range:
+        """Returns the indices of this process's items among `n`."""
+        return range(self.index, n, self.count)
+
+    def __str__(self) -> str:
+        return f"process {self.index} of {self.count}"
+
+
+WHOLE = Share(0, 1)
+
+
+def share(detect: bool, processes: int | None, process: int | None) -> Share:
+    """Returns this process's share; `detect` reads numbers that are None from Slurm's or Open MPI's variables.
+
+    Raises InputError where a number is unknown, or they do not fit.
+    """
+    if detect:
+        _, processes, process = _detect(processes, process)
+        if processes is None or process is None:
+            raise InputError(f"no cluster was found that gives this process its number. {cluster_advice()}")
+    elif processes is None and process is None:
+        return WHOLE
+    if processes is None or process is None or not 0 <= process < processes:
+        raise InputError(
+            f"num_processes {processes}, process_id {process}: expected the number of processes and this one's, from 0"
+        )
+    return Share(process, processes)
+
+
+def _detect(processes: int | None, process: int | None) -> tuple[str | None, int | None, int | None]:
+    """(coordinator, processes, process) by the rules of JAX, which does not tell them before it has joined."""
+    env, host, job, numbers = os.environ, "", 0, ("", "")
+    if all(name in env for name in SLURM):
+        # "node7,node9" or "node[07-12,15]"
+        first, suffix = re.match(r"([^,[]*)(?:\[([^,\-\]]*))?", env["SLURM_STEP_NODELIST"]).groups("")  # type: ignore
+        host, job, numbers = first + suffix, int(env["SLURM_JOB_ID"]), (env["SLURM_NTASKS"], env["SLURM_PROCID"])
+    elif all(name in env for name in OPEN_MPI):
+        # "JOB.0;tcp://10.96.0.1,10.148.0.1:34911" or "JOB.0;tcp6://[fe80::1,2620::2]:43370"
+        uri = re.match(r"(\d+)\..*?tcp6?://\[?((?<=\[)[^,\]]+|[^,:\[]+)", env.get("OMPI_MCA_orte_hnp_uri", ""))
+        host, job = (uri[2], int(uri[1]) >> 12) if uri else ("", 0)
+        numbers = (env[OPEN_MPI[0]], env[OPEN_MPI[1]])
+    address = host and f"{host}:{env.get('JAX_COORDINATOR_PORT') or job % 2**12 + 61440}"
+    if numbers[0]:
+        processes = int(numbers[0]) if processes is None else processes
+        process = int(numbers[1]) if process is None else process
+    return env.get("JAX_COORDINATOR_ADDRESS") or address or None, processes, process
+
+
+def cluster_advice() -> str:
+    """Returns how to start the processes where no cluster is found."""
+    missing = [name for name in SLURM if name not in os.environ]
+    if not missing:
+        return "All of Slurm's variables are set: check that srun sets them for each process"
+    if len(missing) < len(SLURM):
+        return f"This is a Slurm job, but {', '.join(missing)} is not set: start the processes by srun, which sets it"
+    return (
+        f"Neither Slurm's variables ({', '.join(SLURM)}) nor Open MPI's ({', '.join(OPEN_MPI)}) are set: start the "
+        "processes by srun or mpirun, or give each of them coordinator, num_processes and process_id"
+    )
 
 
 def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Makes this process one of a run of several; before the first computation.
+    """Makes this process (number `process` of `processes`, from 0) part of a run; call it before any computation.
 
-    Args:
-      coordinator: "host:port" where process 0 is to be reached, the port being a free one there; None to have the
-        three found by JAX (Slurm, Open MPI, Kubernetes, TPU pods).
-      processes: how many there are.
-      process: which this is, from 0.
-
-    Raises:
-      InputError: these do not fit, no cluster is found, not all processes come, or their devices differ.
-      interrupt.Stopped: a signal came while the others were waited for.
+    `coordinator` is "host:port" of process 0, with a free port there; None detects all three (Slurm, Open MPI and, by
+    JAX, Kubernetes and TPU pods). Raises InputError where the arguments do not fit, no cluster is found, a process is
+    absent, or devices differ; interrupt.Stopped where a signal comes before all have joined.
     """
-    global _peers
-    connecting.connect(coordinator, processes, process)
-    from jax._src import distributed  # the service's key-value store has no other door
-
-    if jax.process_count() == 1:
-        return
-    _peers = Peers(distributed.global_state.client)
+    global _state
+    method = None if coordinator is None else "deactivate"
+    if coordinator is None:
+        coordinator, processes, process = _detect(processes, process)
+    elif processes is None or process is None or not 0 <= process < processes or ":" not in coordinator:
+        raise InputError(
+            f"coordinator {coordinator}, num_processes {processes}, process_id {process}: expected host:port, the same "
+            "on all processes, their number, and this one's number from 0; give all three, or leave all to be detected"
+        )
+    _state = "joining"
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM from `interrupt`
+    # JAX aborts the process at initialization_timeout, and hears no signal before: this thread waits in its place.
+    joining = concurrent.futures.ThreadPoolExecutor(1).submit(
+        jax.distributed.initialize, coordinator, processes, process, cluster_detection_method=method,
+        initialization_timeout=JOIN_SECONDS + 3600, heartbeat_timeout_seconds=max(1, int(LOST_SECONDS)),
+        shutdown_timeout_seconds=max(1, int(LOST_SECONDS)),
+    )  # fmt: skip
+    limit = time.monotonic() + JOIN_SECONDS
+    while not concurrent.futures.wait([joining], interrupt.POLL_SECONDS).done:
+        interrupt.check()
+        if time.monotonic() > limit:
+            raise InputError(f"process {process} of {processes}: {_absent(coordinator, processes)}")
+    if error := joining.exception():
+        if coordinator is None and isinstance(error, ValueError):
+            raise InputError(f"no cluster was found ({first_line(error)}). {cluster_advice()}") from error
+        raise InputError(
+            f"process {process} of {processes}: could not join at {coordinator} ({first_line(error)}). Start all with "
+            "the same coordinator, whose port must be free, and the same number, each with its own process_id"
+        ) from error
+    _state = "joined"
+    # The first collective connects the processes, and gloo waits at most 30 s for that: it must not come later.
     devices = jax.local_devices()
-    same("devices of a process", f"{len(devices)} {devices[0].device_kind}")
+    require_same("devices of a process", f"{len(devices)} {devices[0].device_kind}")
     logging.info("process %d of %d, each with %d devices", index(), count(), len(devices))
 
 
+def _absent(coordinator: str | None, processes: int | None) -> str:
+    """Which process is missing: process 0 where its port refuses a connection, else another."""
+    host, _, port = str(coordinator).rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), 2.0).close()
+    except (OSError, ValueError) as error:
+        return (
+            f"process 0 could not be reached at {coordinator} within {JOIN_SECONDS} s ({error}). Check that it was "
+            "started, that this address is its own as seen from here, and that nothing blocks the port"
+        )
+    return (
+        f"not all {processes} processes came to {coordinator} within {JOIN_SECONDS} s. Start all of them, with the "
+        "same coordinator and number, each with its own process_id; the log of a missing process says why"
+    )
+
+
 def leave(code: int, why: str = "") -> None:
-    """Ends this process's part, after its last words: the others learn `code`, its exit code, and `why`.
-
-    Where not all went well this does not return: it ends the process with its exit code.
-    """
-    global _peers
-    if _peers is None:
-        if connecting.is_unfinished():
-            _end(code)
+    """Ends this process's part with exit code `code` for the reason `why`; where a run fails, ends the process."""
+    global _state
+    if _state == "alone":
         return
-    peers, _peers = _peers, None
-    code = peers.end(code, why)
-    if code or peers.gone or peers.running:
-        _end(code)
-    jax.distributed.shutdown()
-
-
-def _end(code: int) -> None:
-    """Ends the process at once: on the usual way out JAX would wait for all to end well."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    logging.flush()
-    os._exit(code)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's handler would wait for the collective
+    try:
+        if _state == "joined":
+            _exchange(why.encode(), code)
+    except LostError as error:
+        logging.error("%s", error)
+        code = code or LOST
+    except interrupt.Stopped as stopped:
+        code = code or stopped.exit_code
+    if _state in ("joined", "ended"):
+        jax.distributed.shutdown()
+    _state = "alone"
+    if code:
+        # A usual exit would wait for a process that is lost or never came.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        logging.flush()
+        os._exit(code)
 
 
 def count() -> int:
-    """How many processes the run has."""
-    return 1 if _peers is None else _peers.count
+    """Returns the number of processes."""
+    return jax.process_count() if jax.distributed.is_initialized() else 1
 
 
 def index() -> int:
-    """Which of them this is, from 0."""
-    return 0 if _peers is None else _peers.index
+    """Returns this process's number, from 0."""
+    return jax.process_index() if jax.distributed.is_initialized() else 0
 
 
 def is_writer() -> bool:
-    """Whether this is the process that reads and writes the work directory."""
+    """Returns whether this process reads and writes the work directory."""
     return index() == 0
 
 
+def _gather(data: bytes, size: int) -> np.ndarray:
+    """[P, size] uint8 of all processes, through one device of each; `data` is padded."""
+    global _state, _end
+    first = {device.process_index: device for device in sorted(jax.devices(), key=lambda device: -device.id)}
+    mesh = Mesh(np.array([first[process] for process in range(count())]), ("process",))
+    width = min(PIECE, 1 << (max(size, 1) - 1).bit_length())  # few shapes, so few programs
+    pieces = [np.zeros((count(), 0), np.uint8)]
+    try:
+        for start in range(0, size, width):
+            piece = np.frombuffer(data[start : start + width].ljust(width, b"\0"), np.uint8)
+            rows = multihost_utils.host_local_array_to_global_array(piece[None], mesh, PartitionSpec("process"))
+            pieces.append(np.asarray(multihost_utils.process_allgather(rows, tiled=True)))
+    except (RuntimeError, ValueError) as error:  # JAX raises either
+        _state, _end = "lost", _lost(f"another process was lost ({first_line(error)})")
+        raise _end from error
+    return np.concatenate(pieces, axis=1)[:, :size]
+
+
+def _lost(reason: str) -> LostError:
+    return LostError(
+        f"process {index()} of {count()}: {reason}. This run cannot continue without it; finished results are kept: "
+        "the same command, on any number of processes, resumes from them"
+    )
+
+
+def _exchange(data: bytes, code: int = RUNNING) -> list[bytes]:
+    """The data of all processes, in their order; of one that ends, with exit code `code`, its reason. Collective.
+
+    Raises LostError or interrupt.Stopped where another process ends with an error and this one does not.
+    """
+    global _state, _end
+    if count() == 1:
+        return [data]
+    if _end is not None:
+        raise _end
+    header = np.array([code, len(data)], np.int64).tobytes()
+    codes, sizes = np.ascontiguousarray(_gather(header, len(header))).view(np.int64).T.tolist()
+    texts = [row[:size].tobytes() for row, size in zip(_gather(data, max(sizes)), sizes)]
+    if max(codes) > 0:
+        process, other = next((process, other) for process, other in enumerate(codes) if other > 0)
+        failure = _lost(f"process {process} of {count()} failed: {texts[process].decode()}")
+        _state, _end = "ended", interrupt.Stopped(other - 128) if other > 128 else failure
+        if code <= 0:
+            raise _end
+    return texts
+
+
 def check() -> None:
-    """As `interrupt.check`, and all processes stop at the same call of it; all must come here."""
-    if _peers is None:
-        interrupt.check()
-        return
-    asked = [int(number) for number in _peers.exchange(str(interrupt.signal_number())) if int(number)]
-    if asked:
-        raise interrupt.Stopped(asked[0])
+    """Raises interrupt.Stopped on all processes once a signal came to one. Collective: every process must call this."""
+    signals = [int(number) for number in _exchange(str(interrupt.signal_number()).encode()) if int(number)]
+    if signals:
+        raise interrupt.Stopped(signals[0])
 
 
-def agree(value: str) -> str:
-    """The value that process 0 gives, on every process; all must come here."""
-    return value if _peers is None else _peers.exchange(value if is_writer() else "")[0]
-
-
-def same(what: str, value: str) -> None:
-    """Raises InputError on every process where they do not all give the same value; all must come here."""
-    values = [value] if _peers is None else _peers.exchange(value)
-    if len(set(values)) > 1:
-        other = next(p for p, given in enumerate(values) if given != values[0])
-        raise InputError(
-            f"{what}: {values[other]} on process {other}, {values[0]} on process 0; start all processes alike"
-        )
+def require_same(name: str, value: str) -> None:
+    """Raises InputError where `value` differs between processes. Collective: every process must call this."""
+    values = [data.decode() for data in _exchange(value.encode())]
+    for process, other in enumerate(values):
+        if other != values[0]:
+            first = f"{values[0]} on process 0"
+            raise InputError(f"{name}: {other} on process {process}, {first}; start all processes alike")
 
 
 def gather(part_K: np.ndarray) -> np.ndarray:
-    """The bytes [K] uint8 of every process, [count, K] in their order; all must come here, with the same K."""
-    if _peers is None:
-        return part_K[None]
-    # Who is late is waited for here, where a stop and a loss are heeded.
-    _peers.exchange("")
-    try:
-        return _all_gather(part_K, _peers.count)
-    except jax.errors.JaxRuntimeError as error:
-        _peers.lose(f"a process was lost while results were gathered ({str(error).splitlines()[0]})")
-        raise _peers.gone or error from error
-
-
-def _all_gather(part_K: np.ndarray, n_processes: int) -> np.ndarray:
-    """Each local device gathers a column of its own, so that a process holds the whole once."""
-    local = sorted(jax.local_devices(), key=lambda device: device.id)
-    every = np.array(sorted(jax.devices(), key=lambda d: (d.process_index, d.id))).reshape(n_processes, len(local))
-    mesh = Mesh(every, ("process", "local"), axis_types=(AxisType.Auto,) * 2)
-    width = -(-part_K.size // len(local))
-    padded = np.zeros((1, width * len(local)), np.uint8)
-    padded[0, : part_K.size] = part_K
-    columns = [jax.device_put(padded[:, i * width : (i + 1) * width], device) for i, device in enumerate(local)]
-    spread = jax.make_array_from_single_device_arrays(
-        (n_processes, padded.shape[1]), NamedSharding(mesh, PartitionSpec("process", "local")), columns
-    )
-    gathered = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec(None, "local")))(spread)
-    found = sorted(gathered.addressable_shards, key=lambda shard: shard.device.id)
-    return np.concatenate([np.asarray(shard.data) for shard in found], axis=1)[:, : part_K.size]
+    """Returns the bytes [K] uint8 of all processes as [P, K]. Collective: every process must call this, with one K."""
+    return np.stack([np.frombuffer(data, np.uint8) for data in _exchange(part_K.tobytes())])
 
 
 def broadcast(data: bytes) -> bytes:
-    """What process 0 gives, on every process; all must come here."""
-    if _peers is None:
-        return data
-    size = int(agree(str(len(data))))
-    pieces = []
-    for start in range(0, size, PIECE):
-        piece = np.zeros(PIECE, np.uint8)
-        if is_writer():
-            given = np.frombuffer(data[start : start + PIECE], np.uint8)
-            piece[: len(given)] = given
-        pieces.append(gather(piece)[0, : size - start])
-    return b"".join(piece.tobytes() for piece in pieces)
+    """Returns process 0's `data`. Collective: every process must call this."""
+    return _exchange(data if is_writer() else b"")[0]

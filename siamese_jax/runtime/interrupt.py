@@ -24,9 +24,7 @@ POLL_SECONDS = 0.2
 T = TypeVar("T")
 
 _requested: list[int] = []
-"""Signals that ask for a stop, those that came to other processes of the run included."""
-
-_watching: list[bool] = []
+"""Signals that ask for a stop."""
 
 
 class Stopped(BaseException):
@@ -50,15 +48,6 @@ def requested() -> bool:
 def signal_number() -> int:
     """The signal that asks for a stop; 0 where none has."""
     return _requested[0] if _requested else 0
-
-
-def request(signum: int) -> None:
-    """Asks for a stop as a signal does that came to another process; one that comes to this process is still a first.
-
-    Without `watch` this does nothing.
-    """
-    if _watching and not _requested:
-        _requested.append(signum)
 
 
 def check() -> None:
@@ -100,11 +89,9 @@ def watch() -> Iterator[None]:
     former_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     thread = threading.Thread(target=_listen, args=(reading,), name="signals", daemon=True)
     thread.start()
-    _watching.append(True)
     try:
         yield
     finally:
-        _watching.clear()
         signal.set_wakeup_fd(former_fd)
         for number, handler in former.items():
             signal.signal(number, handler)

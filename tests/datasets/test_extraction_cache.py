@@ -16,9 +16,9 @@ from siamese_jax.corpora import audio
 from siamese_jax.datasets import extraction, extraction_cache
 from siamese_jax.datasets.table_files import read_table
 from siamese_jax.errors import InputError, LostError
-from siamese_jax.runtime import connecting, peers
+from siamese_jax.runtime import distributed
+from siamese_jax.runtime.distributed import Share
 from siamese_jax.runtime.lock import holder
-from siamese_jax.runtime.shares import Share
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +79,8 @@ def test_process_0_waits_for_the_others(manifest, table, tmp_path):
 
 
 def test_a_process_that_never_comes_is_named_and_any_number_goes_on(manifest, table, tmp_path, monkeypatch, decoded):
-    monkeypatch.setattr(peers, "LOST_SECONDS", 0.5)
-    monkeypatch.setattr(connecting, "JOIN_SECONDS", 1.0)
+    monkeypatch.setattr(distributed, "LOST_SECONDS", 0.5)
+    monkeypatch.setattr(distributed, "JOIN_SECONDS", 1.0)
     output = tmp_path / "t.npz"
     with pytest.raises(LostError, match=r"t\.npz: process 1 of 2 is not at work and has not finished its clips; start"):
         shared(manifest, output, 0, 2)
@@ -160,7 +160,7 @@ def test_launchers_share_the_clips_and_a_killed_one_fails_the_run_until_it_is_st
         time.sleep(0.02)
     second.send_signal(signal.SIGKILL)
     _, err = first.communicate(timeout=120)
-    assert first.returncode == peers.LOST, err
+    assert first.returncode == distributed.LOST, err
     assert "process 1 of 2 is not at work" in err
     for process in both():
         _, err = process.communicate(timeout=120)

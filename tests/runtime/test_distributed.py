@@ -1,4 +1,4 @@
-"""One run on several processes gives what one process gives, and ends in good order when one of them does not."""
+"""One run on several processes gives what one process gives, and ends on all of them when it ends on one."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hosts_for_tests import CHUNK, N_TRIALS, ends, open_mpi_rank, slurm_step, start
 
-from siamese_jax.runtime import peers
+from siamese_jax.runtime.distributed import LOST
 from siamese_jax.runtime.lock import Lock
 
 
@@ -60,59 +60,97 @@ def whole(tmp_path_factory):
     return summed([ended])
 
 
-def interrupted(tmp_path, which, number):
-    """Two processes, of which one gets a signal after its first chunks; how both ended, and how long it took."""
-    processes = start("work", tmp_path / "w", 2, 2, seconds=1.0, cluster=slurm_step)
+def started(tmp_path, **variables):
+    """Two processes after their first chunks."""
+    processes = start("work", tmp_path / "w", 2, 2, seconds=1.0, cluster=slurm_step, environment=[variables] * 2)
     for process in processes:
         while (line := process.stdout.readline()) != f"{CHUNK}\n":
             assert line.startswith("[Gloo]"), process.communicate()
+    return processes
+
+
+def interrupted(tmp_path, which, number):
+    """Two processes, of which one gets a signal after its first chunks; how both ended, and how long it took."""
+    processes = started(tmp_path)
     processes[which].send_signal(number)
     sent = time.monotonic()
     return ends(processes), time.monotonic() - sent
 
 
-def goes_on(tmp_path, n_processes, whole):
-    """The same run again, on another number of processes: what was kept is not run again."""
+def resumes(tmp_path, n_processes, whole, from_checkpoints=True):
+    """The same run again, on any number of processes, does not repeat finished trials."""
     ended = ends(start("work", tmp_path / "w", n_processes, 2))
     assert [code for code, *_ in ended] == [0] * n_processes
-    assert "trials were finished by an earlier run" in ended[0][2]
+    assert ("trials were finished by an earlier run" in ended[0][2]) == from_checkpoints
     assert summed(ended) == whole * n_processes
     assert not list((tmp_path / "w").rglob("checkpoints"))
 
 
-def test_a_killed_process_ends_the_others_and_the_run_goes_on(tmp_path, whole):
+def test_a_killed_process_ends_the_others_and_the_run_resumes(tmp_path, whole):
     ((code, _, err), (killed, _, _)), seconds = interrupted(tmp_path, 1, signal.SIGKILL)
-    assert (code, killed) == (peers.LOST, -signal.SIGKILL)
-    assert "process 1 of 2 was lost: no sign of it for 10 s" in err
-    assert "the same command, on any number of processes, goes on from there" in err
+    assert (code, killed) == (LOST, -signal.SIGKILL)
+    assert "process 0 of 2: another process was lost" in err
+    assert "the same command, on any number of processes, resumes from them" in err
     assert "Traceback" not in err
     assert seconds < 60
-    goes_on(tmp_path, 1, whole)
+    resumes(tmp_path, 1, whole)
 
 
-def test_a_signal_to_one_process_stops_all_and_the_run_goes_on(tmp_path, whole):
+def test_a_signal_to_one_process_stops_all_and_the_run_resumes(tmp_path, whole):
     ended, _ = interrupted(tmp_path, 1, signal.SIGTERM)
     assert [code for code, *_ in ended] == [143, 143]
     assert all("the same command goes on from there" in err and "Traceback" not in err for _, _, err in ended)
-    goes_on(tmp_path, 2, whole)
+    resumes(tmp_path, 2, whole)
 
 
 @pytest.mark.long
-def test_without_process_0_the_others_end_at_once_and_the_run_goes_on(tmp_path, whole):
+def test_without_process_0_the_others_end_and_the_run_resumes(tmp_path, whole):
     ((killed, _, _), (code, _, err)), seconds = interrupted(tmp_path, 0, signal.SIGKILL)
     assert killed == -signal.SIGKILL
-    # JAX's own watch ends the process most often before ours comes to it.
-    assert code in (peers.LOST, -signal.SIGABRT)
-    assert "process 0 of 2 was lost" in err or "another task died" in err
+    # JAX aborts the process, unless it is in a collective and comes to its error first.
+    assert code in (LOST, -signal.SIGABRT)
+    assert "process 1 of 2: another process was lost" in err or "another task died" in err
     assert seconds < 20
-    goes_on(tmp_path, 2, whole)
+    resumes(tmp_path, 2, whole)
+
+
+def test_a_process_that_hangs_ends_the_others_within_the_time_out_and_the_run_resumes(tmp_path, whole):
+    first, second = started(tmp_path, SIAMESE_JAX_LOST_SECONDS="3")
+    second.send_signal(signal.SIGSTOP)
+    sent = time.monotonic()
+    assert first.wait(60) == -signal.SIGABRT
+    assert time.monotonic() - sent < 20
+    second.kill()
+    assert "stopped sending heartbeats" in ends([first, second])[0][2]
+    resumes(tmp_path, 1, whole)
+
+
+def test_a_signal_to_process_0_while_the_others_wait_for_it_stops_all(tmp_path, whole):
+    processes = start("work", tmp_path / "w", 2, 2, cluster=slurm_step, environment=[{"ALONE_SECONDS": "60"}] * 2)
+    while processes[0].stdout.readline() != "alone\n":
+        assert processes[0].poll() is None
+    processes[0].send_signal(signal.SIGTERM)
+    ended = ends(processes, 60)
+    assert [code for code, *_ in ended] == [143, 143]
+    assert all("stopped by SIGTERM" in err and "Traceback" not in err for *_, err in ended)
+    resumes(tmp_path, 2, whole, from_checkpoints=False)
+
+
+@pytest.mark.parametrize(
+    ("code", "others", "message"), [(143, 143, "stopped by SIGTERM"), (2, LOST, "1 of 2 failed: an")]
+)
+def test_a_process_that_ends_between_its_chunks_ends_all(tmp_path, code, others, message):
+    ended = ends(start("work", tmp_path / "w", 2, 2, environment=[{}, {"ENDS_WITH": str(code)}]), 60)
+    assert [code for code, *_ in ended] == [others, code]
+    assert message in ended[0][2]
+    assert all("Traceback" not in err for *_, err in ended)
 
 
 @pytest.mark.long
-def test_what_is_wrong_on_one_process_is_heard_on_all(tmp_path):
+def test_an_error_of_one_process_ends_all(tmp_path):
     with Lock(tmp_path / "w" / ".lock", "the folder"):
         (code, _, first), (other, _, second) = ends(start("work", tmp_path / "w", 2, 1))
-    assert (code, other) == (2, peers.LOST)
+    assert (code, other) == (2, LOST)
     assert f"in use by process {os.getpid()}" in first
     assert "process 0 of 2 failed" in second
     assert f"in use by process {os.getpid()}" in second
