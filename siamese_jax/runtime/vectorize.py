@@ -1,4 +1,4 @@
-"""Many trials at once: the only place that knows of vmap, jit, chunks and devices."""
+"""Many trials at once: vmap, jit, chunks and devices are here alone."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from siamese_jax.runtime import distributed, interrupt, partial_results, xla
 TRIAL_AXIS = "trial"
 
 CPU_FLOATS = 5e6
-"""Floats that the trials of one call may hold on one CPU core: some 13 to 25 trials, whose training stays in the cache.
+"""Floats that the trials of one call may hold on one CPU core: 13 to 25 trials, whose training stays in the cache.
 
 Three times as many are a tenth slower, a third as many lose as much to starting operations (measured)."""
 
@@ -37,13 +37,13 @@ def _rows(tree: Any, rows: np.ndarray) -> Any:
 
 
 class Kept(Protocol):
-    """Where the finished trials of one call are kept, so that a run that was stopped goes on with the others."""
+    """Storage of one call's finished trials, from which a stopped run resumes."""
 
     def restore(self, results: Any) -> np.ndarray:
-        """Fills in the results [G, ...] of the trials that are kept, in place; which those are, [G] bool."""
+        """Fills in the results [G, ...] of stored trials, in place; returns which they are, [G] bool."""
 
     def add(self, rows: np.ndarray, results: Any) -> None:
-        """Keeps the results [K, ...] of the trials `rows` [K]."""
+        """Stores the results [K, ...] of the trials `rows` [K]."""
 
 
 class TrialProgram:
@@ -52,8 +52,8 @@ class TrialProgram:
     Args:
       trial: an unbatched pure function.
       in_axes: 0 for each argument that differs between trials, None for each that all share; as in `jax.vmap`.
-      chunk: trials of one compiled call, over all local devices; bounds memory. Every chunk has this shape, the last
-        one is padded by repeating a trial, so a trial gives the same bits whatever the number of trials.
+      chunk: trials of one compiled call, over all local devices; bounds memory. Every chunk has this shape, the last is
+        padded by repeating a trial, so a trial gives the same bits whatever the number of trials.
     """
 
     def __init__(self, trial: Callable[..., Any], in_axes: Sequence[int | None], chunk: int):
@@ -61,39 +61,36 @@ class TrialProgram:
         self.in_axes = tuple(in_axes)
         self.chunk = -(-chunk // len(devices)) * len(devices)
         mesh = jax.make_mesh((len(devices),), (TRIAL_AXIS,), axis_types=(AxisType.Auto,), devices=devices)
-        self._mapped = NamedSharding(mesh, PartitionSpec(TRIAL_AXIS))
-        self._shared = NamedSharding(mesh, PartitionSpec())
+        self._mapped, self._shared = (
+            NamedSharding(mesh, PartitionSpec(TRIAL_AXIS)),
+            NamedSharding(mesh, PartitionSpec()),
+        )
         shardings = tuple(self._shared if axis is None else self._mapped for axis in self.in_axes)
         # A third of a step are elementwise updates of many parameters: the widest vectors gain 3 to 10 % of a trial.
-        options = xla.cpu_option(devices[0].platform, xla.VECTOR_OPTION, 512)
-        self._program = jax.jit(
-            jax.vmap(trial, in_axes=self.in_axes),
-            in_shardings=shardings,
-            out_shardings=self._mapped,
-            compiler_options=dict(options),
-        )
+        options = dict(xla.cpu_option(devices[0].platform, xla.VECTOR_OPTION, 512))
+        batched = jax.vmap(trial, in_axes=self.in_axes)
+        self._program = jax.jit(batched, in_shardings=shardings, out_shardings=self._mapped, compiler_options=options)
         self.compiled: Any = None
 
     def prepare(self, *arguments: Any) -> "TrialProgram":
         """Compiles for arguments of these shapes (any number of trials); safe to call from a thread."""
         rows = np.zeros(self.chunk, int)
-        self.compiled = self._program.lower(*self._placed(arguments, self._everywhere(arguments), rows)).compile()
+        self.compiled = self._program.lower(*self._placed(arguments, self._replicated(arguments), rows)).compile()
         return self
 
     def __call__(self, *arguments: Any, on_chunk: Callable[[int], None] | None = None, kept: Kept | None = None) -> Any:
-        """Runs all trials; the result has the trial axis [G] in front of every array, as NumPy arrays.
+        """Runs all trials; returns NumPy arrays with the trial axis [G] in front.
 
-        In a run of several processes (`distributed`) each runs a chunk of its own at a time, and all get the
-        results of all; every process must make the same calls in the same order.
+        In a run of several processes each runs a chunk of its own at a time, and all return the results of all.
+        Collective: every process must make the same calls in the same order.
 
-        `on_chunk` is called with the number of trials that each finished chunk held. Trials that are in `kept` (by
-        default the checkpoint that is open, if one is) are not run; finished chunks are added to it. At equal chunk
-        shape a trial gives the same bits either way: chunks are kept whole, so those that are missing hold the same
-        trials at the same places.
+        `on_chunk` is called with the number of trials of each finished chunk. Trials stored in `kept` (by default the
+        open checkpoint, if any) are not run; finished chunks are added to it. At equal chunk shape the bits are the
+        same either way: chunks are stored whole, so missing chunks hold the same trials at the same places.
 
         Raises:
           InputError: the mapped arguments do not agree on G.
-          interrupt.Stopped: a signal has come; what was finished is in `kept`, the chunk that was under way included.
+          interrupt.Stopped: a signal came; finished trials are in `kept`, the chunk in flight included.
         """
         mapped = [leaf for a, axis in zip(arguments, self.in_axes) if axis == 0 for leaf in jax.tree.leaves(a)]
         sizes = {leaf.shape[0] for leaf in mapped}
@@ -109,76 +106,74 @@ class TrialProgram:
             on_chunk(int(done.sum()))
         missing = np.flatnonzero(~done)
         chunks = [missing[start : start + self.chunk] for start in range(0, len(missing), self.chunk)]
-        for at_once, found in self._started(arguments, chunks):
-            for held, leaves in zip(at_once, self._of_all(found)):
-                for into, leaf in zip(jax.tree.leaves(results), leaves):
-                    into[held] = leaf[: len(held)]
+        for round_rows, result in self._started(arguments, chunks):
+            for rows, leaves in zip(round_rows, self._of_all(result)):
+                leaves = [leaf[: len(rows)] for leaf in leaves]
+                for target, leaf in zip(jax.tree.leaves(results), leaves):
+                    target[rows] = leaf
                 if kept is not None:
-                    kept.add(held, jax.tree.unflatten(jax.tree.structure(results), [x[: len(held)] for x in leaves]))
+                    kept.add(rows, jax.tree.unflatten(jax.tree.structure(results), leaves))
                 if on_chunk is not None:
-                    on_chunk(len(held))
+                    on_chunk(len(rows))
         return results
 
     def _started(
         self, arguments: Sequence[Any], chunks: Sequence[np.ndarray]
     ) -> Iterator[tuple[Sequence[np.ndarray], Any]]:
-        """The chunks that all processes run at once, and the results of this one's, or None where it has none.
+        """The rows of all processes' chunks of a round, and the result of this one's; None where it has no chunk.
 
-        They come when the next ones are under way: the devices do not wait for the host. At a stop, what is under way
-        comes before Stopped is raised.
+        A round is yielded when the next is in flight: the devices do not wait for the host. At a stop, the round in
+        flight is yielded before Stopped is raised.
         """
-        shared = self._everywhere(arguments)
-        under_way = None
+        shared = self._replicated(arguments)
+        in_flight = None
         for first in range(0, len(chunks), distributed.count()):
             try:
                 distributed.check()
             except interrupt.Stopped:
-                if under_way is not None:
-                    yield under_way
+                if in_flight is not None:
+                    yield in_flight
                 raise
-            at_once = chunks[first : first + distributed.count()]
-            mine = at_once[distributed.index()] if distributed.index() < len(at_once) else None
-            started = at_once, None if mine is None else self._start(arguments, shared, mine)
-            if under_way is not None:
-                yield under_way
-            under_way = started
-        if under_way is not None:
-            yield under_way
+            round_rows = chunks[first : first + distributed.count()]
+            mine = round_rows[distributed.index()] if distributed.index() < len(round_rows) else None
+            started = round_rows, None if mine is None else self._start(arguments, shared, mine)
+            if in_flight is not None:
+                yield in_flight
+            in_flight = started
+        if in_flight is not None:
+            yield in_flight
 
-    def _everywhere(self, arguments: Sequence[Any]) -> list[Any]:
+    def _replicated(self, arguments: Sequence[Any]) -> list[Any]:
         """The shared arguments on every local device; None in the places of the mapped ones."""
         return [None if axis == 0 else jax.device_put(a, self._shared) for a, axis in zip(arguments, self.in_axes)]
 
     def _placed(self, arguments: Sequence[Any], shared: Sequence[Any], rows: np.ndarray) -> list[Any]:
         """The arguments of one compiled call for the trials `rows` [chunk], on the local devices."""
-        mapped = iter(
-            jax.device_put([_rows(a, rows) for a, axis in zip(arguments, self.in_axes) if axis == 0], self._mapped)
-        )
+        selected = [_rows(a, rows) for a, axis in zip(arguments, self.in_axes) if axis == 0]
+        mapped = iter(jax.device_put(selected, self._mapped))
         return [next(mapped) if axis == 0 else s for s, axis in zip(shared, self.in_axes)]
 
-    def _start(self, arguments: Sequence[Any], shared: Sequence[Any], held: np.ndarray) -> Any:
-        """The results of one chunk, padding included, as arrays that are still being computed."""
-        rows = np.concatenate([held, np.repeat(held[-1:], self.chunk - len(held))])
-        return self.compiled(*self._placed(arguments, shared, rows))
+    def _start(self, arguments: Sequence[Any], shared: Sequence[Any], rows: np.ndarray) -> Any:
+        """The result of one chunk, padding included, as arrays that are still being computed."""
+        padded = np.concatenate([rows, np.repeat(rows[-1:], self.chunk - len(rows))])
+        return self.compiled(*self._placed(arguments, shared, padded))
 
-    def _of_all(self, found: Any | None) -> list[list[np.ndarray]]:
-        """The leaves of every process's chunk, in the order of the processes; None where this one has none."""
+    def _of_all(self, result: Any | None) -> list[list[np.ndarray]]:
+        """The leaves of every process's chunk, in their order; `result` is None where this process has no chunk."""
         if distributed.count() == 1:
-            return [jax.device_get(jax.tree.leaves(found))]
+            return [jax.device_get(jax.tree.leaves(result))]
         shapes = [(leaf.shape, np.dtype(leaf.dtype)) for leaf in jax.tree.leaves(self.compiled.out_info)]
-        leaves = [np.zeros(*shape) for shape in shapes] if found is None else jax.device_get(jax.tree.leaves(found))
-        every = distributed.gather(
-            np.concatenate([np.ascontiguousarray(leaf).reshape(-1).view(np.uint8) for leaf in leaves])
-        )
+        leaves = [np.zeros(*shape) for shape in shapes] if result is None else jax.device_get(jax.tree.leaves(result))
+        joined = np.concatenate([np.ascontiguousarray(leaf).reshape(-1).view(np.uint8) for leaf in leaves])
         ends = np.cumsum([leaf.nbytes for leaf in leaves])[:-1]
         return [
             [part.view(dtype).reshape(shape) for part, (shape, dtype) in zip(np.split(row, ends), shapes)]
-            for row in every
+            for row in distributed.gather(joined)
         ]
 
 
 def _restore(results: Any, n_trials: int, kept: Kept | None) -> np.ndarray:
-    """Fills in the trials that are kept, which process 0 knows, on every process; which those are, [G] bool."""
+    """Fills in process 0's stored trials on every process; which they are, [G] bool."""
     done = np.zeros(n_trials, bool) if kept is None else kept.restore(results)
     if distributed.count() == 1:
         return done

@@ -56,7 +56,7 @@ def test_a_checkpoint_of_other_work_is_refused_by_name(tmp_path, monkeypatch, wh
         expected = r"c: a checkpoint of other work \(config: 'abc' there, 'xyz' now\)"
     elif what == "version":
         monkeypatch.setattr("siamese_jax.runtime.checkpoints.VERSION", "9.9")
-        expected = r"other work \(siamese_jax: '0.2.0' there, '9.9' now\); go on with what it was made by"
+        expected = r"other work \(siamese_jax: '0.2.0' there, '9.9' now\); resume with the version and configuration"
     elif what == "format":
         monkeypatch.setattr(checkpoints, "FORMAT", 2)
         expected = r"other work \(format: 1 there, 2 now\)"
