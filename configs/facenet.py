@@ -3,7 +3,7 @@
     python -m launch.facenet --workdir=results/facenet --audio=ravdess=FOLDER --audio=emodb=FOLDER
 
 The comparison comes first: the waveform of the target, from scratch and after the spectrogram of the other corpus; then
-the rest of the matrix. Stop it whenever you like: it writes what it knows after every cell, and goes on where it was.
+the rest of the matrix. Stop it whenever you like: it writes its results after every cell, and resumes.
 Only the comparison: `--config.cells="('comparison',)"`. Your own recordings: `--audio=mine=clips.csv`, columns file,
 emotion, speaker. The paper's own size: `--config.images.size=160 --config.images.fft_size=2048
 --config.network.width=1.0 --config.network.depth=1.0` and an accelerator.

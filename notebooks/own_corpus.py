@@ -163,7 +163,7 @@ plt.show()
 #
 # One labelled clip per emotion of 2 or 4 voices, drawn at random, 20 times; each draw starts from one of 5
 # networks trained on EMO-DB. Features are scaled by those labelled clips alone (`support`), which is what one
-# can do in practice: the default `corpus` scaling looks at all clips of the target, unlabelled test clips
+# can do in practice: the default `corpus` scaling uses all clips of the target, unlabelled test clips
 # included.
 
 # %%

@@ -7,7 +7,7 @@
 #
 # where $D_s$ and $D_d$ are the mean Euclidean distances between encoded clips of the same and of different
 # emotions. The loss wants different emotions apart, as seen from same ones. It has a pole at $r = 1$. This
-# notebook looks at the loss on both sides of it, at where real networks start, and at what fine-tuning does.
+# notebook shows the loss on both sides of it, where real networks start, and the course of fine-tuning.
 # Data: the tables that ship, EMO-DB to RAVDESS.
 
 # %%
