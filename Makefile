@@ -4,18 +4,22 @@ VENV ?= .venv
 WORKDIR ?= results/reproduce
 # What `make test` installs beside the package; CI adds `reference` (openSMILE, research licence).
 EXTRAS ?= test
+# Processes that run tests side by side.
+WORKERS ?= 2
 
 BIN := $(VENV)/bin
 COMMA := ,
 STAMP := $(VENV)/.installed-$(subst $(COMMA),-,$(EXTRAS))
 
-.PHONY: reproduce smoke test test-long lint types tables clean help
+.PHONY: reproduce smoke install test test-long notebooks newest-python lint types tables clean help
 
 help:
 	@echo "make reproduce   install into $(VENV), run the paper's protocol on the shipped tables, print Table 1, draw Figure 2"
 	@echo "make test        install into $(VENV) with the test extras, run the tests"
 	@echo "make smoke       the main job in its smallest configuration"
-	@echo "make test-long   the tests that take minutes too"
+	@echo "make test-long   the tests that take minutes, and only these"
+	@echo "make notebooks   run every notebook from its first cell to its last"
+	@echo "make newest-python   the smoke run and a quick part of the tests on the newest Python found, with the newest packages"
 	@echo "make lint types  ruff, mypy"
 	@echo "make tables SIAMESE_JAX_DATA=DIR   make the shipped tables again from DIR/audio/{ravdess,emodb}"
 
@@ -25,25 +29,33 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-$(VENV)/.installed: $(BIN)/python setup.cfg pyproject.toml
+$(VENV)/.installed: $(BIN)/python setup.py setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet -e .
 	@touch $@
 
-$(STAMP): $(BIN)/python setup.cfg pyproject.toml
+$(STAMP): $(BIN)/python setup.py setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
 	@touch $@ $(VENV)/.installed
 
 reproduce: $(VENV)/.installed
-	$(BIN)/python -m launch.reproduce --workdir=$(WORKDIR)
+	$(BIN)/siamese-jax reproduce --workdir=$(WORKDIR)
 
 smoke: $(VENV)/.installed
-	$(BIN)/python -m launch.reproduce --config=configs/smoke.py --workdir=results/smoke
+	$(BIN)/siamese-jax reproduce --config=smoke --workdir=results/smoke
+
+install: $(STAMP)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-long: $(STAMP)
-	$(BIN)/python -m pytest -m "long or not long"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "long and not notebook"
+
+notebooks: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist load -m notebook tests/test_notebooks.py
+
+newest-python:
+	scripts/newest_python.sh
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
