@@ -1,7 +1,7 @@
 """CREMA-D to RAVDESS, the paper's second column, from the corpora's audio.
 
-    python -m launch.extract --corpus=cremad --root=CREMA-D/AudioWAV --output=cremad.npz
-    python -m launch.reproduce --config=configs/cremad.py --workdir=results/cremad --config.data.source=cremad.npz
+    siamese-jax extract --corpus=cremad --root=CREMA-D/AudioWAV --output=cremad.npz
+    siamese-jax reproduce --config=cremad --workdir=results/cremad --config.data.source=cremad.npz
 
 RAVDESS is the table that ships; extract your own (`--corpus=ravdess`) and give it as `--config.data.target` for
 the same resampling on both sides.
@@ -9,11 +9,11 @@ the same resampling on both sides.
 
 from ml_collections import ConfigDict
 
-from configs import reproduce
+from siamese_jax import load_config
 
 
 def get_config() -> ConfigDict:
     """The default experiment with CREMA-D as its source."""
-    config = reproduce.get_config()
+    config = load_config("reproduce")
     config.data.source = "cremad.npz"
     return config

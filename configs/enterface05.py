@@ -3,7 +3,7 @@
 The tables accompany their 2021 follow-up: the public repository HUBBS-Lab/pytorch-MeL_S_ASPF, folder `feature`. They
 come standardised over each corpus, so scaling by the source is refused.
 
-    python -m launch.reproduce --config=configs/enterface05.py --workdir=results/enterface05 \
+    siamese-jax reproduce --config=enterface05 --workdir=results/enterface05 \
         --config.data.source=PATH/authors_is09_enterface05.csv --config.data.target=PATH/authors_is09_ravdess.csv
 
 From the audio instead: extract both corpora (see the README) and give the two tables, with empty `source_corpus` and
@@ -12,12 +12,12 @@ From the audio instead: extract both corpora (see the README) and give the two t
 
 from ml_collections import ConfigDict
 
-from configs import reproduce
+from siamese_jax import load_config
 
 
 def get_config() -> ConfigDict:
     """The default experiment on the authors' tables; their paths are given on the command line."""
-    config = reproduce.get_config()
+    config = load_config("reproduce")
     config.data.update({"source": "authors_is09_enterface05.csv", "source_corpus": "enterface05"})
     config.data.update({"target": "authors_is09_ravdess.csv", "target_corpus": "ravdess"})
     return config

@@ -1,6 +1,6 @@
 """FaceNet for speech (Liu et al. 2021): RAVDESS and EMO-DB, waveform and spectrogram, sized for two cores.
 
-    python -m launch.facenet --workdir=results/facenet --audio=ravdess=FOLDER --audio=emodb=FOLDER
+    siamese-jax facenet --workdir=results/facenet --audio=ravdess=FOLDER --audio=emodb=FOLDER
 
 The comparison comes first: the waveform of the target, from scratch and after the spectrogram of the other corpus; then
 the rest of the matrix. Stop it whenever you like: it writes its results after every cell, and resumes.
@@ -18,7 +18,7 @@ EMO-DB, and from 0.04 (sadness) to 0.27 (anger) in RAVDESS.
 
 from ml_collections import ConfigDict
 
-from configs import reproduce
+from siamese_jax import load_config
 
 
 def get_config() -> ConfigDict:
@@ -83,7 +83,7 @@ def get_config() -> ConfigDict:
     config.neighbours = 15  # that vote, for the decision "neighbours"
     config.keep_weights = True
     config.projection = "tsne"  # of the embeddings; or "pca"
-    config.features = reproduce.get_config()  # the Siamese network and classifiers on 64 features, on the same folds
+    config.features = load_config("reproduce")  # the Siamese network and classifiers on 64 features, on the same folds
     config.features.data.scalings = ("source", "corpus")  # without and with a look at the test clips
     config.level = 0.95  # of the intervals
     config.seed = 0  # of all random numbers

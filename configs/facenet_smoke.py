@@ -1,16 +1,16 @@
 """The cross-training in small, for tests and a first look at your own audio: numbers that mean little.
 
-python -m launch.facenet --config=configs/facenet_smoke.py --workdir=results/facenet_smoke --audio=mine=clips.csv
+siamese-jax facenet --config=facenet_smoke --workdir=results/facenet_smoke --audio=mine=clips.csv
 """
 
 from ml_collections import ConfigDict
 
-from configs import facenet
+from siamese_jax import load_config
 
 
 def get_config() -> ConfigDict:
     """A sixteenth of the width, 32 x 32 images, two epochs, three folds, the comparison alone."""
-    config = facenet.get_config()
+    config = load_config("facenet")
     for name in ("ravdess", "emodb"):
         config.corpora[name].folds = 3
     config.new_corpus.folds = 3

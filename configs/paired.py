@@ -1,6 +1,6 @@
 """Paired differences over 200 draws: does the ratio loss help, and does it help more than its control?
 
-    python -m launch.reproduce --config=configs/paired.py --workdir=results/paired
+    siamese-jax reproduce --config=paired --workdir=results/paired
 
 EMO-DB to RAVDESS; nothing frozen, every number of speakers, 100 source trainings. `differences.md` holds the answer.
 For the paper's first column give the authors' tables as configs/enterface05.py says, with the two flags
@@ -12,12 +12,12 @@ beside their paths.
 
 from ml_collections import ConfigDict
 
-from configs import reproduce
+from siamese_jax import load_config
 
 
 def get_config() -> ConfigDict:
     """The default experiment with 200 draws, a pool of 100 seeds, and no frozen layers."""
-    config = reproduce.get_config()
+    config = load_config("reproduce")
     config.protocol.update({"n_draws": 200, "n_seeds": 100, "frozen": (0,), "baselines": ("logistic_regression",)})
     config.protocol.losses = ("none", "ratio", "ratio_bounded", "cross_entropy_twice")
     return config

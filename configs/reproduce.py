@@ -1,6 +1,6 @@
 """Table 1 and Figure 2 of Feng & Chaspari 2020 on the tables that ship: EMO-DB to RAVDESS, in the default scope.
 
-    python -m launch.reproduce --workdir=results/reproduce
+    siamese-jax reproduce --workdir=results/reproduce
 
 One source, one scaling, one head, three losses, 10 draws, 10 seeds. The other configurations start from this one.
 """

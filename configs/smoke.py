@@ -1,16 +1,16 @@
 """The whole experiment in small, for tests and for a first look: seconds of computing, numbers that mean little.
 
-python -m launch.reproduce --config=configs/smoke.py --workdir=results/smoke
+siamese-jax reproduce --config=smoke --workdir=results/smoke
 """
 
 from ml_collections import ConfigDict
 
-from configs import reproduce
+from siamese_jax import load_config
 
 
 def get_config() -> ConfigDict:
     """Two numbers of speakers, two draws, two seeds, short training."""
-    config = reproduce.get_config()
+    config = load_config("reproduce")
     config.protocol.update({"n_speakers": (2, 4), "frozen": (0, 1), "steps": (0, 5, 10)})
     config.protocol.update({"n_draws": 3, "n_seeds": 2, "n_in_domain_seeds": 2})
     config.training.update({"source_steps": 60, "in_domain_steps": 40})

@@ -16,7 +16,7 @@ from siamese_jax.report.render.notebook import Markdown, Picture
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = ("own_corpus", "ratio_loss", "reproduce", "reruns")
-PUBLIC = {"siamese_jax", "configs", "jax", "numpy", "matplotlib", "xarray"}
+PUBLIC = {"siamese_jax", "jax", "numpy", "matplotlib", "xarray"}
 LARGEST = 400_000
 """Bytes of a notebook that a code host still shows."""
 
@@ -54,7 +54,7 @@ def test_only_the_public_interface_is_imported(name):
     for module, names in imported("\n".join(code(name))):
         top = module.partition(".")[0]
         assert top in PUBLIC or top in sys.stdlib_module_names, f"{name} imports {module}"
-        if top in ("siamese_jax", "configs"):
+        if top == "siamese_jax":
             hidden = [part for part in [*module.split("."), *(names or [])] if part.startswith("_")]
             assert not hidden, f"{name} imports {hidden} of {module}"
     for source in code(name):
@@ -81,10 +81,8 @@ def test_kept_outputs_are_whole_small_and_tell_nothing_of_the_machine(name):
         assert not re.search(r"/(home|root|Users|tmp|work|var)/|[A-Z]:\\\\|site-packages|Warning", said), said[:300]
 
 
-# The long ones take a minute or two each on two cores.
-@pytest.mark.parametrize(
-    "name", ["own_corpus", *(pytest.param(n, marks=pytest.mark.long) for n in NAMES if n != "own_corpus")]
-)
+@pytest.mark.notebook
+@pytest.mark.parametrize("name", NAMES)
 def test_runs_from_the_first_cell_to_the_last(name, tmp_path, monkeypatch, pytestconfig):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(pytestconfig.rootpath / ".pytest_cache" / "xla"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))

@@ -66,7 +66,9 @@ def test_rates_agree():
 @pytest.mark.parametrize("sound", SOUNDS)
 def test_features_are_opensmiles(golden, sound, block):
     assert tuple(golden["feature_names"]) == is09.FEATURE_NAMES
-    assert wrong_columns(all_features(block)[sound], golden[f"{sound}/features"].astype(float)) == []
+    # From jax 0.12 on, a mean of differences over five frames, nearly zero, is rounded otherwise.
+    part = 1e-5 if jax.__version_info__ < (0, 12) else 2e-5
+    assert wrong_columns(all_features(block)[sound], golden[f"{sound}/features"].astype(float), part) == []
 
 
 @pytest.mark.parametrize("sound", ["speech_with_digital_silence", "lone_bursts", "pitch_jumps"])

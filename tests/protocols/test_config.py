@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 
 import pytest
 from ml_collections import ConfigDict
@@ -20,8 +21,8 @@ def test_every_shipped_configuration_resolves_and_says_its_command(name):
         settings.resolve(settings.with_audio(module.get_config(), ["mine=clips.csv"]))
     else:
         config.resolve(module.get_config())
-    assert f"configs/{name}.py" in module.__doc__ or name in ("reproduce", "facenet")  # the launchers' defaults
-    assert "python -m launch." in module.__doc__
+    assert f"--config={name}" in module.__doc__ or name in ("reproduce", "facenet")  # the launchers' defaults
+    assert re.search("^ *siamese-jax ", module.__doc__, re.MULTILINE)
 
 
 def changed(**values):
