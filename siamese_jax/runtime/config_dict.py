@@ -1,4 +1,4 @@
-"""From a ConfigDict's values to frozen records, checked by name and type."""
+"""Frozen records from a ConfigDict's values, checked by name and type."""
 
 import dataclasses
 import difflib

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: CPU cores as devices, and compiled programs kept on disk."""
+"""Devices of this process: CPU cores as devices, and compiled programs cached on disk."""
 
 import logging
 import os
@@ -10,25 +10,25 @@ from siamese_jax.runtime import xla
 
 
 def available_cores() -> int:
-    """The CPU cores that this process may run on; on systems that cannot say, all of the machine's."""
+    """Returns the number of CPU cores of this process; on systems without affinity, of the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_all_cores(one_pass: bool = True) -> None:
-    """Makes every CPU core a device, and keeps compiled programs on disk; call it before the first computation.
+    """Makes every CPU core a device, and caches compiled programs on disk; call it before the first computation.
 
-    One device a core runs whole trials side by side, without waiting for one another inside an operation. On GPU and
-    TPU the devices are what they are. The cache's folder is JAX_COMPILATION_CACHE_DIR where that is set, else
-    siamese_jax in the user's cache folder. JAX_NUM_CPU_DEVICES sets another number.
+    With a device a core, trials run side by side and do not wait for one another inside an operation.
+    JAX_NUM_CPU_DEVICES sets another number; GPU and TPU devices are unchanged. The cache is JAX_COMPILATION_CACHE_DIR,
+    by default siamese_jax in the user's cache folder.
 
     Args:
-      one_pass: whether XLA is asked for loops that write several arrays, see `compiling`: trials and features gain a
-        tenth to a fifth, FaceNet's convolutions lose a seventh. Not for programs whose devices talk to one another:
-        with it FaceNet's loss is the same to the bit on one device and 0.5 % off on two (jaxlib 0.10.2).
+      one_pass: whether XLA may write several arrays in one loop, see `xla`: trials and features gain a tenth to a
+        fifth, FaceNet's convolutions lose a seventh. Not for programs with collectives between devices: with it
+        FaceNet's loss is the same to the bit on one device and 0.5 % off on two (jaxlib 0.10.2).
     """
     if one_pass:
         xla.ask_for_one_pass()
-    # That an accelerator's library is absent is no news to a user without one.
+    # An accelerator's missing library is not worth a warning.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
     if getattr(jax.config, "jax_num_cpu_devices") == -1:  # noqa: B009 - the stubs lack it
         jax.config.update("jax_num_cpu_devices", available_cores())

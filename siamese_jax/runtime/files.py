@@ -1,4 +1,4 @@
-"""Files written so that a reader never sees half of one, whenever the writer is killed."""
+"""Atomic writes: a reader never sees a partial file, whenever the writer is killed."""
 
 import contextlib
 import glob
@@ -13,15 +13,15 @@ from typing import Any
 from siamese_jax.errors import InputError
 
 UNFINISHED = ".unfinished-"
-"""How the name of a file or folder begins that is being written; what a killed process leaves can be told by it."""
+"""Prefix of a file or folder that is being written; remains of killed processes are identified by it."""
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it replaces `path`, on an exception it is removed.
 
-    The temporary name keeps the suffix, since some writers choose their format by it. Raises InputError where the file
-    cannot be written (a full disk, a read-only folder): what was at `path` is still there.
+    The temporary name keeps the suffix, by which some writers choose their format. Raises InputError where the file
+    cannot be written (a full disk, a read-only folder); the former content of `path` is kept.
     """
     path = Path(path)
     with writable(path):
@@ -32,7 +32,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         try:
             yield temporary
             sync(temporary)
-            # mkstemp makes files private; results are for whoever may read the folder.
+            # mkstemp makes files private; results are for all readers of the folder.
             umask = os.umask(0)
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)
@@ -40,7 +40,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             if os.name == "posix":
                 sync(path.parent)
         finally:
-            # The folder itself may be gone, or not let go of anything: the first error is the one to hear of.
+            # The folder may be gone or read-only: the first error is reported.
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
@@ -52,13 +52,13 @@ def writable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); make room or mend the folder's permissions, or "
-            "give another place, then run again: what was finished and written before is kept"
+            f"{path}: cannot be written ({error.strerror or error}); make room, fix the folder's permissions, or give "
+            "another place, then run again: results written before are kept"
         ) from error
 
 
 def sync(path: Path) -> None:
-    """Puts a file or folder on the disk itself, so that it outlives a loss of power."""
+    """Flushes a file or folder to the disk, so that it survives a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -67,7 +67,7 @@ def sync(path: Path) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what killed processes left half written below `folder`; to be called by the only one who writes there."""
+    """Removes partial files of killed processes below `folder`; call it only from the folder's single writer."""
     for path in folder.rglob(f"{UNFINISHED}*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -76,7 +76,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def remove_unfinished_of(path: Path) -> None:
-    """As `remove_unfinished`, of one file; others may be writing their own beside it."""
+    """As `remove_unfinished`, for one file, beside which other processes may write theirs."""
     # Eight characters are tempfile's.
     for left in path.parent.glob(f"{UNFINISHED}{glob.escape(path.stem)}-{'?' * 8}{glob.escape(path.suffix)}"):
         left.unlink(missing_ok=True)
@@ -89,5 +89,5 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Writes `value` as indented JSON; NaN and infinities are refused, since JSON has none."""
+    """Writes `value` atomically as indented JSON. Raises ValueError for NaN and infinities, which JSON lacks."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")

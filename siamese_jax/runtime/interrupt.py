@@ -1,11 +1,11 @@
-"""A clean stop: the first SIGTERM or SIGINT asks for one, and long work stops where its results can be kept.
+"""A clean stop: the first SIGTERM or SIGINT requests it, and long work stops where its results can be kept.
 
     with interrupt.watch():
         for step in range(steps):
             state = train_step(state)
-            interrupt.check()  # raises Stopped once a signal has come; save what is done on the way out
+            interrupt.check()  # raises Stopped after a signal; save the state on the way out
 
-Without `watch` the signals do what they always do, and `check` does nothing.
+Without `watch` the signals keep their usual effect, and `check` does nothing.
 """
 
 import contextlib
@@ -18,46 +18,43 @@ from typing import TypeVar
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-POLL_SECONDS = 0.2
-"""How long a wait for a thread may take to heed a stop."""
+POLL_SECONDS = 0.2  # longest delay of a stop while a thread is waited for
 
 T = TypeVar("T")
 
-_requested: list[int] = []
-"""Signals that ask for a stop."""
+_requested: list[int] = []  # signals that came
 
 
 class Stopped(BaseException):
     """Raised between two pieces of work after a signal; no `Exception`, so that no handler of errors swallows it.
 
-    Fields:
-      exit_code: 128 plus the signal's number, as a shell gives it: 143 after SIGTERM, 130 after SIGINT.
+    Its `exit_code` is 128 plus the signal's number, as a shell's: 143 after SIGTERM, 130 after SIGINT.
     """
 
     def __init__(self, signum: int):
         name = signal.Signals(signum).name
-        super().__init__(f"stopped by {name}; what is finished is kept: the same command goes on from there")
+        super().__init__(f"stopped by {name}; finished results are kept: the same command resumes from them")
         self.exit_code = 128 + signum
 
 
 def requested() -> bool:
-    """Whether a signal has asked for a stop."""
+    """Returns whether a signal has requested a stop."""
     return bool(_requested)
 
 
 def signal_number() -> int:
-    """The signal that asks for a stop; 0 where none has."""
+    """Returns the number of the signal that requests a stop, or 0."""
     return _requested[0] if _requested else 0
 
 
 def check() -> None:
-    """Raises Stopped if a signal has asked for a stop; cheap, to be called between any two pieces of work."""
+    """Raises Stopped if a signal has requested a stop; cheap enough for between any two pieces of work."""
     if _requested:
         raise Stopped(_requested[0])
 
 
 def result(future: Future[T]) -> T:
-    """What a thread computes, as `future.result`, but heeding a stop while it waits."""
+    """As `future.result`; raises Stopped when a signal comes during the wait."""
     while True:
         check()
         if wait([future], POLL_SECONDS).done:
@@ -66,7 +63,7 @@ def result(future: Future[T]) -> T:
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[Executor]:
-    """Threads for work that is asked for ahead of need; what has not begun is dropped where the context ends early."""
+    """Threads for work ahead of need; tasks that have not begun are dropped where the context ends by an exception."""
     executor = ThreadPoolExecutor(count)
     try:
         yield executor
@@ -78,10 +75,10 @@ def threads(count: int) -> Iterator[Executor]:
 
 @contextlib.contextmanager
 def watch() -> Iterator[None]:
-    """While it lasts, the first SIGTERM or SIGINT asks for a stop and the second ends the process at once.
+    """In this context the first SIGTERM or SIGINT requests a stop, and the second ends the process at once.
 
-    The signals are read by a thread of their own: the main one may be inside a compiled call for seconds, where
-    Python's handlers have to wait. To be called from the main thread, as `signal.signal`.
+    A thread reads the signals: Python's handlers would wait while the main thread is inside a compiled call. Call it
+    from the main thread, as `signal.signal`.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -102,13 +99,13 @@ def watch() -> Iterator[None]:
 
 
 def _heard(number: int, frame: object) -> None:
-    """Python's own handler: for a signal whose byte went to an event loop that was running meanwhile (orbax's)."""
+    """Python's own handler, for a signal whose byte went to an event loop that was running (orbax's)."""
     if not _requested:
         _requested.append(number)
 
 
 def _listen(reading: int) -> None:
-    """Takes the signals' numbers, a byte each, until the pipe is closed at its other end."""
+    """Reads the signals' numbers, a byte each, until the pipe's other end is closed."""
     received = False
     while byte := os.read(reading, 1):
         if byte[0] not in SIGNALS:
@@ -117,6 +114,6 @@ def _listen(reading: int) -> None:
         if received:
             os.write(2, f"\n{name} again: ending at once\n".encode())
             os._exit(128 + byte[0])
-        os.write(2, f"\n{name}: stopping as soon as what is under way can be kept; once more ends at once\n".encode())
+        os.write(2, f"\n{name}: stopping once the work in flight is kept; a second signal ends at once\n".encode())
         received = True
         _requested.append(byte[0])

@@ -1,7 +1,6 @@
-"""The finished trials of a stage, on disk in parts, at most some seconds of work apart, until its own file is written.
+"""The finished trials of a stage, on disk in parts a few seconds of work apart, until the stage's file is written.
 
-While a `Checkpoint` is open, every `trials.TrialProgram` call keeps its chunks there and finds those of an earlier run
-again.
+While a `Checkpoint` is open, every call of a `vectorize.TrialProgram` stores its chunks and restores an earlier run's.
 """
 
 import contextvars
@@ -11,7 +10,6 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import jax
@@ -22,38 +20,35 @@ from siamese_jax.runtime import checkpoints
 
 log = logging.getLogger(__name__)
 
-COST = 0.05
-"""Most of the work's time that saving may take: where a save is slow, the next one comes later."""
-
-SAVE_SECONDS = float(os.environ.get("SIAMESE_JAX_SAVE_SECONDS", "10"))
-"""How much work a process that is killed may lose, beside the chunk that is under way."""
-
-PART = "part_"
-"""How the folder of a part begins; its number follows."""
+COST = 0.05  # largest fraction of the time that saving may take: after a slow save the next comes later
+SAVE_SECONDS = float(
+    os.environ.get("SIAMESE_JAX_SAVE_SECONDS", "10")
+)  # work that a kill loses, beside chunks in flight
+PART = "part_"  # prefix of a part's folder, before its number
 
 Kept = tuple[np.ndarray, list[np.ndarray]]
 """Trials [K], and the leaves of their results, each [K, ...]."""
 
 
 class Checkpoint:
-    """The finished trials of one stage, in `folder`, until the stage's own file is written: a context.
+    """Context that stores the finished trials of one stage in `folder` until the stage's own file is written.
 
-    When the context ends well the folder is removed; when it ends by an exception, what is not saved yet is saved.
-    Calls of trial programs are told apart by their order, which a stage must not change between runs.
+    When it ends well the folder is removed; when it ends by an exception, unsaved trials are saved. Calls of trial
+    programs are identified by their order, which a stage must not change between runs.
 
     Args:
-      identity: names the stage and all that its trials depend on.
-      every: seconds of work after which finished trials are saved; 0 for every chunk.
-      check: called before anything is written; raises where the place is not fit for it any more.
+      identity: the stage and all that its trials depend on.
+      every: seconds of work between saves; 0 saves every chunk.
+      check: called before each save; raises where the folder can no longer be used.
 
-    Raises InputError, on entry, as `checkpoints.load`; when saving, as `checkpoints.save`.
+    Raises InputError on entry as `checkpoints.load`, when saving as `checkpoints.save`.
     """
 
     def __init__(
         self, folder: str | Path, identity: Mapping[str, Any], every: float, check: Callable[[], None] = lambda: None
     ):
         self.folder, self._identity, self._every, self._check = Path(folder), dict(identity), every, check
-        self._found: dict[str, list[Kept]] = {}
+        self._restored: dict[str, list[Kept]] = {}
         self._unsaved: dict[str, list[Kept]] = {}
         self._earlier_seconds, self._n_parts, self._n_calls = 0.0, 0, 0
         self._failed = False
@@ -67,37 +62,35 @@ class Checkpoint:
             self._n_parts = int(part.name.removeprefix(PART)) + 1
             for call in {name.split("/")[0] for name in arrays}:
                 leaves = [arrays[name] for name in sorted(arrays) if name.startswith(f"{call}/leaf_")]
-                self._found.setdefault(call, []).append((arrays[f"{call}/rows"], leaves))
+                self._restored.setdefault(call, []).append((arrays[f"{call}/rows"], leaves))
         self._token = _current.set(self)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         _current.reset(self._token)
-        if kind is None:
+        if error is None:
             shutil.rmtree(self.folder, ignore_errors=True)
         elif not self._failed:
             try:
                 self.save()
             except InputError as failure:
-                # After a stop this is what the user has to hear of; after an error, that error is.
+                # After a stop the user must learn of this failure; after an error, of that error.
                 if not isinstance(error, Exception):
                     raise
                 log.warning("%s", failure)
 
     @property
     def seconds(self) -> float:
-        """Seconds of work behind the stage, those of earlier runs that are kept included."""
+        """Seconds of work on the stage, stored work of earlier runs included."""
         return self._earlier_seconds + time.perf_counter() - self._begun
 
     def next_call(self) -> "Call":
-        """Where the next call's trials are kept."""
+        """Returns the storage of the next call's trials."""
         self._n_calls += 1
         return Call(self, f"call_{self._n_calls - 1:03d}")
 
     def save(self) -> None:
-        """Saves what is not saved yet as a new part."""
+        """Saves the unsaved trials as a new part."""
         now = time.perf_counter()
         if self._unsaved:
             state = {call: _joined(chunks) for call, chunks in self._unsaved.items()}
@@ -111,9 +104,6 @@ class Checkpoint:
         self._saved_at = time.perf_counter()
         self._wait = max(self._every, (self._saved_at - now) / COST if self._every else 0.0)
 
-    def _take(self, call: str) -> list[Kept]:
-        return self._found.pop(call, [])
-
     def _add(self, call: str, rows: np.ndarray, leaves: list[np.ndarray]) -> None:
         self._unsaved.setdefault(call, []).append((rows, leaves))
         if time.perf_counter() - self._saved_at >= self._wait:
@@ -121,31 +111,31 @@ class Checkpoint:
 
 
 class Call:
-    """The trials of one call of a program, see `trials.Kept`."""
+    """The stored trials of one call of a program, see `vectorize.Kept`."""
 
     def __init__(self, checkpoint: Checkpoint, name: str):
         self._checkpoint, self._name = checkpoint, name
 
     def restore(self, results: Any) -> np.ndarray:
-        """Fills in the kept trials of `results` [G, ...]; which those are, [G] bool."""
+        """Fills in the stored trials of `results` [G, ...]; returns which they are, [G] bool."""
         leaves = jax.tree.leaves(results)
         done = np.zeros(len(leaves[0]), bool)
-        for rows, found in self._checkpoint._take(self._name):
-            fits = [(leaf.shape[1:], leaf.dtype) for leaf in leaves] == [(f.shape[1:], f.dtype) for f in found]
+        for rows, stored in self._checkpoint._restored.pop(self._name, []):
+            fits = [(leaf.shape[1:], leaf.dtype) for leaf in leaves] == [(s.shape[1:], s.dtype) for s in stored]
             if not fits or rows.max() >= len(done):
                 raise InputError(
                     f"{self._checkpoint.folder}: holds trials of another shape than this program's; remove this "
                     "folder to compute them again"
                 )
             done[rows] = True
-            for leaf, values in zip(leaves, found):
+            for leaf, values in zip(leaves, stored):
                 leaf[rows] = values
         if done.any():
             log.info("%s: %d of %d trials were finished by an earlier run", self._name, done.sum(), len(done))
         return done
 
     def add(self, rows: np.ndarray, results: Any) -> None:
-        """Keeps the results [K, ...] of the trials `rows` [K]; on disk some seconds of work later at the latest."""
+        """Stores the results [K, ...] of the trials `rows` [K], on disk after at most some seconds of work."""
         self._checkpoint._add(self._name, rows, jax.tree.leaves(results))
 
 
@@ -159,6 +149,6 @@ _current: contextvars.ContextVar[Checkpoint | None] = contextvars.ContextVar("ch
 
 
 def next_call() -> Call | None:
-    """Where a call of many trials is kept: in the checkpoint that is open; None where none is."""
+    """Returns the storage of the next call in the open checkpoint, or None without an open checkpoint."""
     checkpoint = _current.get()
     return None if checkpoint is None else checkpoint.next_call()

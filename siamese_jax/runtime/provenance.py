@@ -1,4 +1,4 @@
-"""Where numbers come from: versions, code revision, machine, devices and command."""
+"""Provenance of results: versions, code revision, machine, devices and command."""
 
 import importlib.metadata
 import platform
@@ -29,7 +29,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", 
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, code revision, machine and command of this process, as plain JSON values."""
+    """Returns versions, code revision, machine and command of this process, as plain JSON values."""
     devices = jax.devices()
     return {
         "siamese_jax": VERSION,
@@ -44,7 +44,7 @@ def provenance() -> dict[str, Any]:
 
 
 def revision() -> str:
-    """The code's git revision, with "+changes" where files differ from it; "unknown" outside a checkout."""
+    """Returns the code's git revision, with "+changes" where files differ from it; "unknown" outside a checkout."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:

@@ -134,7 +134,7 @@ def test_the_launcher_stops_cleanly_on_sigterm_and_refuses_a_second_run(tmp_path
     first.send_signal(signal.SIGTERM)
     told = first.communicate(timeout=120)[1]
     assert first.returncode == 143, told
-    assert "stopped by SIGTERM; what is finished is kept: the same command goes on from there" in told
+    assert "stopped by SIGTERM; finished results are kept: the same command resumes from them" in told
     assert "Traceback" not in told
     assert not (tmp_path / "run" / ".lock").exists()
     assert not (tmp_path / "run" / "summary.json").exists()

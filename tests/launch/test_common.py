@@ -33,7 +33,7 @@ def test_a_signal_exits_with_its_code_and_says_how_to_go_on(number, code, caplog
     with pytest.raises(SystemExit) as ended, common.exit_codes():
         work()
     assert ended.value.code == code
-    assert "the same command goes on from there" in caplog.text
+    assert "the same command resumes from them" in caplog.text
 
 
 def test_a_defect_keeps_its_traceback():

@@ -99,7 +99,7 @@ def test_a_killed_process_ends_the_others_and_the_run_resumes(tmp_path, whole):
 def test_a_signal_to_one_process_stops_all_and_the_run_resumes(tmp_path, whole):
     ended, _ = interrupted(tmp_path, 1, signal.SIGTERM)
     assert [code for code, *_ in ended] == [143, 143]
-    assert all("the same command goes on from there" in err and "Traceback" not in err for _, _, err in ended)
+    assert all("the same command resumes from them" in err and "Traceback" not in err for _, _, err in ended)
     resumes(tmp_path, 2, whole)
 
 

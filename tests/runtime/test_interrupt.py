@@ -42,7 +42,7 @@ def test_the_first_signal_stops_between_two_pieces_of_work(number, code):
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == code
-    assert out.startswith(f"kept stopped by {number.name}; what is finished is kept: the same command goes on")
+    assert out.startswith(f"kept stopped by {number.name}; finished results are kept: the same command resumes")
     assert f"{number.name}: stopping as soon as" in err
 
 

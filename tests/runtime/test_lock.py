@@ -88,5 +88,5 @@ def test_a_folder_that_vanishes_is_noticed(file):
 
 def test_a_holder_whose_name_cannot_be_read_is_still_a_holder(file, holder):
     file.write_text("{")
-    with pytest.raises(InputError, match="another process, which has not said its name"):
+    with pytest.raises(InputError, match="another process, which has not written its name"):
         Lock(file, "x")
