@@ -26,7 +26,7 @@ IMPORTS = [
 SMALL = {
     "n_speakers": (2, 3), "steps": (0, 3), "fixed_steps": 3, "fixed_n_speakers": 2, "n_draws": 2, "source_steps": 30,
     "in_domain_steps": 20, "encoder_widths": (8, 6, 4), "pad_speakers": 4, "losses": ("none", "ratio"),
-    "alternatives": ("logistic_regression",),
+    "baselines": ("logistic_regression",),
 }  # fmt: skip
 """What an experiment of seconds differs by from configs/smoke.py."""
 

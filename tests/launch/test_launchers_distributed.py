@@ -6,6 +6,8 @@ import kill_targets
 import pytest
 from hosts_for_tests import ends, slurm_step, start_all
 
+from siamese_jax.protocols.config import GROUP_OF
+
 LAYOUTS = {"1x1": (1, 1), "1x3": (1, 3), "2x2": (2, 2), "3x1": (3, 1)}
 """Processes, and devices of each; ten trials of a call, two on a device, leave some of all but the first idle."""
 
@@ -16,7 +18,7 @@ def start(workdir, layout, launcher, *given, **changes):
     """A launcher's processes, writing into `workdir`; several find one another as under Slurm."""
     n_processes, devices = LAYOUTS[layout]
     settings = {**kill_targets.SMALL, **CHANGES, **kill_targets.tables(workdir.parent), **changes}
-    flags = [f"--config.{name}={value}" for name, value in settings.items()]
+    flags = [f"--config.{GROUP_OF[name]}.{name}={value}" for name, value in settings.items()]
     command = ["tests/launched_for_tests.py", launcher, "--config=configs/smoke.py", f"--workdir={workdir}", *flags]
     return start_all([*command, *given], n_processes, devices, cluster=slurm_step)
 
@@ -37,7 +39,7 @@ def assert_same_everywhere(tmp_path, layouts, at_once, launcher, *given, **chang
 
 
 def test_a_rerun_gives_the_same_bits_on_two_processes(tmp_path):
-    less = {"n_speakers": (2,), "losses": ("ratio",), "alternatives": ()}
+    less = {"n_speakers": (2,), "losses": ("ratio",), "baselines": ()}
     given = ("launch.rerun", "--draws=10")
     assert_same_everywhere(tmp_path, ["1x1", "2x2"], 2, *given, **less)
 

@@ -43,7 +43,7 @@ def test_the_first_signal_stops_between_two_pieces_of_work(number, code):
     out, err = process.communicate(timeout=30)
     assert process.returncode == code
     assert out.startswith(f"kept stopped by {number.name}; finished results are kept: the same command resumes")
-    assert f"{number.name}: stopping as soon as" in err
+    assert f"{number.name}: stopping once the work in flight is kept; a second signal ends at once" in err
 
 
 def test_the_second_signal_ends_at_once_even_inside_compiled_code():
