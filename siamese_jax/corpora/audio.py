@@ -15,6 +15,7 @@ import soundfile
 import soxr
 
 from siamese_jax.errors import ClipError, InputError
+from siamese_jax.runtime.files import user_path
 
 KINDS = (
     "missing", "git-lfs pointer", "unreadable", "empty", "too short", "silent", "not finite", "out of range",
@@ -61,7 +62,7 @@ class Decoded:
 
 def is_lfs_pointer(path: str | Path) -> bool:
     """Returns whether `path` is the short text that git-lfs leaves in place of a file it has not fetched."""
-    path = Path(path)
+    path = user_path(path)
     if path.stat().st_size >= _LFS_MAX_BYTES:
         return False
     with path.open("rb") as file:
@@ -80,7 +81,7 @@ def decode(path: str | Path, start: float | None = None, end: float | None = Non
         are equal, zero or not: a constant offset carries no sound either, while dithered silence passes.
       InputError: a video, and PyAV is not installed.
     """
-    path = Path(path)
+    path = user_path(path)
     _require_file(path)
     if path.suffix.lower() in VIDEO_SUFFIXES:
         sound_LxC, source_rate = _read_video(path, start, end)

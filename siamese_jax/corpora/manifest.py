@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from siamese_jax.corpora.csv_files import read_csv, some
 from siamese_jax.errors import InputError
-from siamese_jax.runtime.files import atomic_path
+from siamese_jax.runtime.files import atomic_path, user_path
 
 EMOTIONS = (
     "anger", "happiness", "sadness", "fear", "disgust", "surprise", "neutral", "calm", "boredom",
@@ -151,7 +151,7 @@ def read_rows(
 
     Raises InputError for a file that is missing, not UTF-8, without rows or header, or lacks or doubles a column.
     """
-    path = Path(path)
+    path = user_path(path)
     clips: list[Clip] = []
     problems: list[RowProblem] = []
     rows_seen: dict[tuple[object, ...], int] = {}
@@ -164,12 +164,12 @@ def read_rows(
         problems += row_problems
     if not clips and not problems:
         raise InputError(f"{path}: no rows below the header; expected one row a clip")
-    return Manifest(path.parent if root is None else Path(root), tuple(clips)), tuple(problems)
+    return Manifest(path.parent if root is None else user_path(root), tuple(clips)), tuple(problems)
 
 
 def write_manifest(path: str | Path, manifest: Manifest) -> None:
     """Writes a CSV that `read_manifest` reads back; files are written relative to the CSV's own folder."""
-    path = Path(path)
+    path = user_path(path)
     columns = ("file", "emotion", "speaker", "corpus", "name", "sex", "start", "end")
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

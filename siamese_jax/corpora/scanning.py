@@ -12,6 +12,7 @@ from siamese_jax.corpora.audio import AUDIO_SUFFIXES, VIDEO_SUFFIXES, is_lfs_poi
 from siamese_jax.corpora.csv_files import some
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.errors import InputError
+from siamese_jax.runtime.files import user_path
 
 SUFFIXES = AUDIO_SUFFIXES + VIDEO_SUFFIXES
 """Of a take in several formats, the file whose suffix comes first here is kept."""
@@ -81,7 +82,7 @@ def scan_names(root: str | Path, layout: Layout) -> Manifest:
 
 def require_folder(root: str | Path, layout: Layout) -> Path:
     """Returns `root` as a Path, or raises an InputError that names the expected folder."""
-    folder = Path(root)
+    folder = user_path(root)
     if not folder.exists():
         raise InputError(f"{folder}: no such folder; expected {layout.expected}")
     if not folder.is_dir():

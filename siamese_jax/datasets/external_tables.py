@@ -15,6 +15,7 @@ from siamese_jax.corpora.scanning import SUFFIXES
 from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.errors import InputError
 from siamese_jax.features.is09 import FEATURE_NAMES
+from siamese_jax.runtime.files import user_path
 
 _ID_COLUMNS = ("id", "clip", "name", "file", "filename")
 _LABEL_COLUMNS = ("emotion", "speaker", "corpus", "sex")
@@ -204,7 +205,7 @@ def _label_rows(
     if rows.empty:
         raise InputError(f"{path}: no rows below the header; expected one row a clip")
     if companion is not None:
-        return _from_companion(path, rows, corpus, Path(companion)), "companion"
+        return _from_companion(path, rows, corpus, user_path(companion)), "companion"
     if {"emotion", "speaker"} <= set(rows):
         return _checked_labels(path, rows, "id", corpus or path.stem), "columns"
     if corpus is None:

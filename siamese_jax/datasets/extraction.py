@@ -30,7 +30,7 @@ from siamese_jax.features.bucketing import Engine
 from siamese_jax.runtime import interrupt
 from siamese_jax.runtime.devices import available_cores as available_cores
 from siamese_jax.runtime.distributed import WHOLE, Share
-from siamese_jax.runtime.files import remove_unfinished_of, writable
+from siamese_jax.runtime.files import remove_unfinished_of, user_path, writable
 from siamese_jax.runtime.progress import bars
 from siamese_jax.runtime.provenance import VERSION
 
@@ -88,7 +88,7 @@ def extract_share(manifest: Manifest, output: str | Path, options: Options, shar
     Raises:
       LostError: on process 0, where another one is not at work any more, or never came; what was finished is kept.
     """
-    output = Path(output)
+    output = user_path(output)
     if output.suffix != ".npz":
         raise InputError(f"{output}: feature tables are written as .npz; give the file that suffix")
     folder = output.with_name(f".{output.name}.partial")

@@ -16,7 +16,7 @@ from siamese_jax.corpora.csv_files import some
 from siamese_jax.datasets.external_tables import read_external
 from siamese_jax.datasets.feature_table import COLUMNS, FeatureTable
 from siamese_jax.errors import InputError
-from siamese_jax.runtime.files import atomic_path
+from siamese_jax.runtime.files import atomic_path, user_path
 
 _FIELDS = ("features", "feature_names", *COLUMNS, "made")
 
@@ -27,7 +27,7 @@ def write_table(path: str | Path, table: FeatureTable) -> None:
     Raises:
       InputError: the path does not end in .npz, or the table breaks a rule of `check_table`.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.suffix != ".npz":
         raise InputError(f"{path}: feature tables are written as .npz; give the file that suffix")
     check_table(table, str(path))
@@ -62,7 +62,7 @@ def read_table(path: str | Path, corpus: str | None = None, companion: str | Pat
     Raises:
       InputError: naming file, row and column of a value that is missing, doubled, not a number or not finite.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a feature table, .npz or .csv")
     with path.open("rb") as file:

@@ -24,7 +24,7 @@ from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.runtime import distributed, interrupt
 from siamese_jax.runtime.devices import available_cores
-from siamese_jax.runtime.files import write_json
+from siamese_jax.runtime.files import user_path, write_json
 from siamese_jax.runtime.progress import Bars, OnDone, bars
 
 
@@ -80,7 +80,7 @@ def scores(experiment: Experiment, workdir: str | Path, head: str, scope: str) -
     Raises:
       InputError: the folder holds another experiment, or lacks a stage of this setting.
     """
-    if not (Path(workdir) / "config.json").exists():
+    if not (user_path(workdir) / "config.json").exists():
         raise InputError(f"{workdir}: holds no config.json, so no results; run the experiment into it first")
     source, target = load(experiment)
     work = WorkDir(workdir, experiment, digests(source, target), "reproduce", reading=True)

@@ -15,6 +15,7 @@ import xarray as xr
 
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import claims
+from siamese_jax.runtime.files import user_path
 from siamese_jax.stats.scoring import counts_by_speaker, uar
 from siamese_jax.stats.variance_components import contrasts, spread_difference
 
@@ -43,7 +44,7 @@ def read(workdir: str | Path, head: str, scope: str, loss: str, steps: int) -> S
     Raises:
       InputError: there is no such experiment, setting, loss or readout in `workdir`.
     """
-    workdir = Path(workdir)
+    workdir = user_path(workdir)
     config = workdir / "config.json"
     files = sorted((workdir / "arrays" / head / scope).glob("fine_tuning_*.nc"))
     if not config.exists() or not files:

@@ -24,7 +24,7 @@ from absl import logging
 
 from siamese_jax.errors import InputError
 from siamese_jax.runtime import distributed, partial_results
-from siamese_jax.runtime.files import UNFINISHED, atomic_path, remove_unfinished, writable, write_json
+from siamese_jax.runtime.files import UNFINISHED, atomic_path, remove_unfinished, user_path, writable, write_json
 from siamese_jax.runtime.lock import Lock
 from siamese_jax.runtime.provenance import VERSION, check_version, provenance
 
@@ -56,7 +56,7 @@ class WorkDir:
           reading: only look at what is there: nothing is locked, made or written.
           may_change: fields of the configuration that may differ from an earlier run's; config.json holds the last.
         """
-        self.path = Path(path)
+        self.path = user_path(path)
         self._may_change = frozenset(may_change)
         self._lock: Lock | None = None
         self._begun: float | None = time.perf_counter()

@@ -20,7 +20,7 @@ import numpy as np
 
 from siamese_jax.errors import InputError
 from siamese_jax.models.facenet import FaceNetConfig, Variables, init
-from siamese_jax.runtime.files import atomic_path
+from siamese_jax.runtime.files import atomic_path, user_path
 
 _LEAF = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 # Not of the embedding network: the classifier of faces, and PyTorch's step counters.
@@ -59,7 +59,7 @@ def import_weights(arrays: Mapping[str, np.ndarray], config: FaceNetConfig) -> d
 
 def save_weights(path: str | Path, variables: Variables) -> None:
     """Writes the public layout to `path`, *.npz or *.safetensors, atomically. Raises InputError for other names."""
-    path = Path(path)
+    path = user_path(path)
     arrays = export_weights(variables)
     with atomic_path(path) as temporary:
         if path.suffix == ".npz":
@@ -74,7 +74,7 @@ def load_weights(path: str | Path, config: FaceNetConfig) -> dict[str, Any]:
 
     Raises InputError if the file is missing, of another format, or does not fit `config`.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected FaceNet weights as .npz or .safetensors")
     if path.suffix == ".npz":

@@ -7,6 +7,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from siamese_jax.errors import InputError
+from siamese_jax.runtime.files import user_path
 
 _PACKAGE = Path(__file__).parent.parent
 
@@ -23,7 +24,7 @@ def find(config: str | os.PathLike[str]) -> Path:
     """Returns the file of a configuration that ships, given by name, or of a path. Raises InputError without one."""
     if str(config) in names():
         return SHIPPED / f"{config}.py"
-    path = Path(config).expanduser()
+    path = user_path(config)
     if not path.is_file():
         raise InputError(f"configuration {str(config)!r}: no such file, and no name of {', '.join(names())}")
     return path.absolute()

@@ -16,6 +16,11 @@ UNFINISHED = ".unfinished-"
 """Prefix of a file or folder that is being written; remains of killed processes are identified by it."""
 
 
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """Returns a path that a user gave, `~` expanded; the `~` of an unknown user stays."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises for an unknown user
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it replaces `path`, on an exception it is removed.

@@ -1,14 +1,20 @@
 """What ends a run is an exit code and a message; what is a defect keeps its traceback."""
 
 import os
+import shutil
 import signal
 import time
 
 import pytest
+from absl import flags
 
 from launch import common
+from siamese_jax.corpora.manifest import read_manifest
+from siamese_jax.datasets.shipped import shipped
+from siamese_jax.datasets.table_files import read_table
 from siamese_jax.errors import InputError
 from siamese_jax.runtime import interrupt
+from siamese_jax.runtime.files import user_path
 
 
 @pytest.mark.parametrize(
@@ -67,3 +73,16 @@ def test_overrides_of_groups_in_groups_are_found():
     common._check_overrides(["--config.features.training.batch_size=8", "--config.level=0.9"], "facenet")
     with pytest.raises(InputError, match=r"give --config\.features\.training\.batch_size"):
         common._check_overrides(["--config.features.batch_size=8"], "facenet")
+
+
+def test_a_tilde_is_expanded_in_flags_and_where_the_library_takes_a_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert common.define_path("a_path_of_tests", None, "").name == "a_path_of_tests"
+    flags.FLAGS["a_path_of_tests"].parse("~/x")
+    assert flags.FLAGS["a_path_of_tests"].value == f"{tmp_path}/x"
+    shutil.copyfile(shipped("emodb"), tmp_path / "mine.npz")
+    assert len(read_table("~/mine.npz")) == 535
+    (tmp_path / "mine.csv").write_text("file,emotion,speaker\na.wav,anger,1\n")
+    assert read_manifest("~/mine.csv").root == tmp_path
+    assert read_manifest(tmp_path / "mine.csv", "~/audio").root == tmp_path / "audio"
+    assert str(user_path("~no_such_user/x")) == "~no_such_user/x"

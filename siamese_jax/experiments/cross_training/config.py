@@ -3,7 +3,6 @@
 import dataclasses
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -20,6 +19,7 @@ from siamese_jax.models.embedding_classifiers import DECISIONS
 from siamese_jax.models.facenet import FaceNetConfig
 from siamese_jax.protocols.config import Experiment, check
 from siamese_jax.runtime.config_dict import record
+from siamese_jax.runtime.files import user_path
 from siamese_jax.training.facenet.config import Learning, TrainConfig
 
 EXAMPLE = "configs/facenet.py"
@@ -137,7 +137,7 @@ def with_audio(given: ConfigDict, places: Sequence[str]) -> ConfigDict:
         if not (name and equals and audio) or name in named:
             raise InputError(f"--audio={place}: expected NAME=FOLDER or NAME=MANIFEST.csv, each name once")
         settings = given.corpora.get(name, given.new_corpus)
-        named[name] = {**settings.to_dict(), "audio": str(Path(audio).expanduser())}
+        named[name] = {**settings.to_dict(), "audio": str(user_path(audio))}
     changed.corpora = ConfigDict(named)
     if changed.target not in named:
         changed.target = next(iter(named))

@@ -8,7 +8,7 @@ from siamese_jax.report.loading import reproduction, workdir
 from siamese_jax.report.loading.workdir import read_json
 from siamese_jax.report.paper import claims, crossed, differences, figure2, table1
 from siamese_jax.report.render import markdown
-from siamese_jax.runtime.files import write_text
+from siamese_jax.runtime.files import user_path, write_text
 
 
 def write(folder: str | Path) -> str:
@@ -20,7 +20,7 @@ def write(folder: str | Path) -> str:
     Raises:
       InputError: the folder is no work directory of these kinds, or is not finished.
     """
-    path = Path(folder)
+    path = user_path(folder)
     kind = workdir.kind_of(path)
     if kind == reproduction.KIND:
         return _reproduction(path, workdir.experiment_of(path))
