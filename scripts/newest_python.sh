@@ -27,8 +27,8 @@ fi
 rm -rf $environment
 "$python" -m venv $environment
 bin=$PWD/$environment/bin
-"$bin/python" -m pip install --quiet --upgrade pip
-"$bin/python" -m pip install --quiet --editable '.[test]'
+"$bin/python" -m pip install -qq --upgrade pip
+"$bin/python" -m pip install -qq --editable '.[test]'
 versions=$("$bin/python" -m pip list --format=freeze | grep -E '^(jax|flax|optax|numpy|librosa|orbax-checkpoint)==' | tr '\n' ' ')
 echo "newest Python: $("$bin/python" --version) ($python), $versions"
 "$bin/python" -I scripts/import_all.py
