@@ -12,14 +12,10 @@ Record = TypeVar("Record")
 
 
 def record(kind: type[Record], given: Mapping[str, Any], where: str, example: str) -> Record:
-    """The frozen record of type `kind` with the values of `given`, records inside it among them.
+    """Returns the frozen record of type `kind` with the values of `given`, nested records included.
 
-    Args:
-      where: what the values are called in messages, as in "config.network".
-      example: a file that shows every key.
-
-    Raises:
-      InputError: a key is unknown or missing, a value is of the wrong type, or the record refuses it.
+    Messages name the values by `where`, as in "config.network", and `example`, a file that shows every key. Raises
+    InputError where a key is unknown or missing, a value is of the wrong type, or the record refuses it.
     """
     types = typing.get_type_hints(kind)
     for key in given:
@@ -33,19 +29,17 @@ def record(kind: type[Record], given: Mapping[str, Any], where: str, example: st
 
 
 def _typed(where: str, value: Any, expected: Any, example: str) -> Any:
+    origin, inside = typing.get_origin(expected), typing.get_args(expected)
+    if (dataclasses.is_dataclass(expected) or origin is dict) and not isinstance(value, Mapping):
+        raise InputError(f"{where} is {value!r}; expected a group of keys")
     if dataclasses.is_dataclass(expected) and isinstance(expected, type):
-        if not isinstance(value, Mapping):
-            raise InputError(f"{where} is {value!r}; expected a group of keys")
         return record(expected, value, where, example)
-    if typing.get_origin(expected) is dict:
-        if not isinstance(value, Mapping):
-            raise InputError(f"{where} is {value!r}; expected a group of keys")
-        inside = typing.get_args(expected)[1]
-        return {key: _typed(f"{where}.{key}", item, inside, example) for key, item in value.items()}
-    if typing.get_origin(expected) is tuple:
+    if origin is dict:
+        return {key: _typed(f"{where}.{key}", item, inside[1], example) for key, item in value.items()}
+    if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise InputError(f"{where} is {value!r}; expected a tuple")
-        return tuple(_typed(where, item, typing.get_args(expected)[0], example) for item in value)
+        return tuple(_typed(where, item, inside[0], example) for item in value)
     accepted = (int, float) if expected is float else (expected,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
         raise InputError(f"{where} holds {value!r}; expected {expected.__name__}")

@@ -30,16 +30,13 @@ LOST = 3  # exit code where another process was lost or has failed
 RUNNING = -1  # in place of an exit code, of a process that has not ended
 PIECE = 1 << 20  # most bytes that one collective gathers from each process
 
+# Variables of a Slurm step, of which processes outside srun lack some.
 SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
-"""Variables of a step; processes of a job outside srun lack some of them."""
-
 OPEN_MPI = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")
 
+# ended: all processes know that the run ends; lost: collectives fail. Then every collective raises `_end`.
 _state: Literal["alone", "joining", "joined", "ended", "lost"] = "alone"
-"""ended: all processes know that the run ends; lost: collectives fail."""
-
 _end: BaseException | None = None
-"""Raised by every collective once another process has ended."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +69,8 @@ def share(detect: bool, processes: int | None, process: int | None) -> Share:
     elif processes is None and process is None:
         return WHOLE
     if processes is None or process is None or not 0 <= process < processes:
-        raise InputError(
-            f"num_processes {processes}, process_id {process}: expected the number of processes and this one's, from 0"
-        )
+        numbers = f"num_processes {processes}, process_id {process}"
+        raise InputError(f"{numbers}: expected the number of processes and this one's, from 0")
     return Share(process, processes)
 
 
@@ -132,7 +128,6 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
     joining = concurrent.futures.ThreadPoolExecutor(1).submit(
         jax.distributed.initialize, coordinator, processes, process, cluster_detection_method=method,
         initialization_timeout=JOIN_SECONDS + 3600, heartbeat_timeout_seconds=max(1, int(LOST_SECONDS)),
-        shutdown_timeout_seconds=max(1, int(LOST_SECONDS)),
     )  # fmt: skip
     limit = time.monotonic() + JOIN_SECONDS
     while not concurrent.futures.wait([joining], interrupt.POLL_SECONDS).done:
@@ -171,7 +166,7 @@ def _absent(coordinator: str | None, processes: int | None) -> str:
 
 def leave(code: int, why: str = "") -> None:
     """Ends this process's part with exit code `code` for the reason `why`; where a run fails, ends the process."""
-    global _state
+    global _state, _end
     if _state == "alone":
         return
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's handler would wait for the collective
@@ -185,7 +180,7 @@ def leave(code: int, why: str = "") -> None:
         code = code or stopped.exit_code
     if _state in ("joined", "ended"):
         jax.distributed.shutdown()
-    _state = "alone"
+    _state, _end = "alone", None
     if code:
         # A usual exit would wait for a process that is lost or never came.
         sys.stdout.flush()
@@ -268,8 +263,8 @@ def require_same(name: str, value: str) -> None:
     values = [data.decode() for data in _exchange(value.encode())]
     for process, other in enumerate(values):
         if other != values[0]:
-            first = f"{values[0]} on process 0"
-            raise InputError(f"{name}: {other} on process {process}, {first}; start all processes alike")
+            differing = f"{other} on process {process}, {values[0]} on process 0"
+            raise InputError(f"{name}: {differing}; start all processes alike")
 
 
 def gather(part_K: np.ndarray) -> np.ndarray:

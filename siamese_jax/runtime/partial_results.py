@@ -104,11 +104,6 @@ class Checkpoint:
         self._saved_at = time.perf_counter()
         self._wait = max(self._every, (self._saved_at - now) / COST if self._every else 0.0)
 
-    def _add(self, call: str, rows: np.ndarray, leaves: list[np.ndarray]) -> None:
-        self._unsaved.setdefault(call, []).append((rows, leaves))
-        if time.perf_counter() - self._saved_at >= self._wait:
-            self.save()
-
 
 class Call:
     """The stored trials of one call of a program, see `vectorize.Kept`."""
@@ -136,7 +131,10 @@ class Call:
 
     def add(self, rows: np.ndarray, results: Any) -> None:
         """Stores the results [K, ...] of the trials `rows` [K], on disk after at most some seconds of work."""
-        self._checkpoint._add(self._name, rows, jax.tree.leaves(results))
+        checkpoint = self._checkpoint
+        checkpoint._unsaved.setdefault(self._name, []).append((rows, jax.tree.leaves(results)))
+        if time.perf_counter() - checkpoint._saved_at >= checkpoint._wait:
+            checkpoint.save()
 
 
 def _joined(chunks: list[Kept]) -> dict[str, np.ndarray]:

@@ -13,19 +13,16 @@ from siamese_jax.errors import InputError
 from siamese_jax.runtime import distributed
 
 VERSION = importlib.metadata.version("siamese_jax")
-"""Of this package, as its metadata says."""
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", "xarray")
 
 
-def check_version(place: Path, found: Any) -> None:
-    """Raises InputError where `found`, the version that made a work directory, lays out its files otherwise."""
-    if str(found).split(".")[:2] != VERSION.split(".")[:2]:
+def check_version(place: Path, version: Any) -> None:
+    """Raises InputError where the `version` that made a work directory lays out its files differently."""
+    if str(version).split(".")[:2] != VERSION.split(".")[:2]:
         raise InputError(
-            f"{place}: made by siamese_jax {found}, and this is {VERSION}, which keeps other files there; give a new "
+            f"{place}: made by siamese_jax {version}, and this is {VERSION}, which keeps other files there; give a new "
             "folder and run the experiment again, or use the version that made it"
         )
-
-
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", "xarray")
 
 
 def provenance() -> dict[str, Any]:
@@ -48,9 +45,8 @@ def revision() -> str:
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         changes = git("status", "--porcelain", "--untracked-files=no", "--", str(folder))
@@ -61,8 +57,6 @@ def revision() -> str:
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

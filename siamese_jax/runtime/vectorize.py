@@ -11,18 +11,16 @@ from siamese_jax.errors import InputError
 from siamese_jax.runtime import distributed, interrupt, partial_results, xla
 
 TRIAL_AXIS = "trial"
+ACCELERATOR_SHARE = 0.3  # of an accelerator's memory, for the trials of one call
 
 CPU_FLOATS = 5e6
-"""Floats that the trials of one call may hold on one CPU core: 13 to 25 trials, whose training stays in the cache.
+"""Floats of the trials of one call on one CPU core: 13 to 25 trials, whose training stays in the cache.
 
 Three times as many are a tenth slower, a third as many lose as much to starting operations (measured)."""
 
-ACCELERATOR_SHARE = 0.3
-"""Share of an accelerator's memory that the trials of one call may hold."""
-
 
 def chunk_size(n_trials: int, floats_per_trial: float) -> int:
-    """Trials of one compiled call over all local devices: as many as fit, in chunks of nearly equal size."""
+    """Returns the trials of one compiled call over all local devices: as many as fit, in nearly equal chunks."""
     devices = jax.local_devices()
     budget = CPU_FLOATS
     if devices[0].platform != "cpu":
@@ -30,10 +28,6 @@ def chunk_size(n_trials: int, floats_per_trial: float) -> int:
     most = max(1, int(budget // floats_per_trial)) * len(devices)
     n_chunks = -(-n_trials // most)
     return -(-n_trials // n_chunks)
-
-
-def _rows(tree: Any, rows: np.ndarray) -> Any:
-    return jax.tree.map(lambda leaf: leaf[rows], tree)
 
 
 class Kept(Protocol):
@@ -149,8 +143,8 @@ class TrialProgram:
 
     def _placed(self, arguments: Sequence[Any], shared: Sequence[Any], rows: np.ndarray) -> list[Any]:
         """The arguments of one compiled call for the trials `rows` [chunk], on the local devices."""
-        selected = [_rows(a, rows) for a, axis in zip(arguments, self.in_axes) if axis == 0]
-        mapped = iter(jax.device_put(selected, self._mapped))
+        selected = [a for a, axis in zip(arguments, self.in_axes) if axis == 0]
+        mapped = iter(jax.device_put(jax.tree.map(lambda leaf: leaf[rows], selected), self._mapped))
         return [next(mapped) if axis == 0 else s for s, axis in zip(shared, self.in_axes)]
 
     def _start(self, arguments: Sequence[Any], shared: Sequence[Any], rows: np.ndarray) -> Any:
