@@ -119,7 +119,7 @@ def _curve(folds: list[xr.Dataset], quantity: str, y_label: str, name: str, titl
     )
     return Picture(
         name, figures.png(draw), f"{title} by epoch. {ends}.",
-        f"{y_label} by epoch, a line for each fold, n = {len(values)}; the dot is the epoch that was kept.",
+        f"{y_label} by epoch, a line for each fold, n = {len(values)}; the dot is the epoch that was kept."
     )  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def _plane(run: Matrix, cell: Cell, name: str) -> Picture:
         name, figures.png(draw),
         f"Embeddings of {len(rows)} clips under {cell}, fold 0, marked by emotion; {n_test} of them are test clips.",
         f"{cell}, fold 0, n = {words.plural(n_test, 'test clip')} (filled) and {len(rows) - n_test} training clips "
-        "(hollow); one network, no interval.",
+        "(hollow); one network, no interval."
     )  # fmt: skip
 
 

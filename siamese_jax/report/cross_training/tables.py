@@ -193,7 +193,7 @@ def corpora(run: Matrix, number: int) -> Iterator[Block]:
             name, f"{one['clips']:,}", f"{len(one['speakers'])}", f"{one['segments']:,}",
             ", ".join(f"{emotion} {count}" for emotion, count in one["by_emotion"].items()),
             ", ".join(f"{emotion} {count}" for emotion, count in one["other_emotions"].items()) or "none",
-            str(len(one["left_out"])),
+            str(len(one["left_out"]))
         )
         for name, one in run.described.items()
     ]  # fmt: skip
@@ -206,7 +206,7 @@ def corpora(run: Matrix, number: int) -> Iterator[Block]:
             (
                 str(i), ", ".join(fold["test_speakers"]), ", ".join(fold["validation_speakers"]) or "none",
                 f"{fold['train_clips']} / {fold['validation_clips']} / {fold['test_clips']}",
-                str(fold["duplicates_clips"]),
+                str(fold["duplicates_clips"])
             )
             for i, fold in enumerate(one["folds"])
         ]  # fmt: skip

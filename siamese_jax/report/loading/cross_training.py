@@ -84,7 +84,7 @@ def load(path: str | Path, label: str) -> Matrix:
         notes.append(f"Made or reported by several versions of siamese_jax: {', '.join(versions)}.")
     return Matrix(
         path, label, config, tuple(described["emotions"]), described["corpora"], rows, differences, provenance,
-        tuple(notes),
+        tuple(notes)
     )  # fmt: skip
 
 

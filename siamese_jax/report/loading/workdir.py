@@ -101,7 +101,7 @@ def fields(path: str | Path, label: str) -> dict[str, Any]:
     return {
         "path": path, "label": label, "kind": kind, "experiment": experiment, "digests": kept,
         "provenance": provenance, "source": source, "target": target, "missing": missing["target"],
-        "missing_source": missing["target"] or missing["source"], "notes": tuple(notes),
+        "missing_source": missing["target"] or missing["source"], "notes": tuple(notes)
     }  # fmt: skip
 
 

@@ -91,14 +91,14 @@ def _planning(gains: Sequence[dict[str, Any]], best_cell: Sequence[dict[str, Any
         needed_text = gain["planning_note"] if needed is None else str(needed)
         rows.append((
             _name(gain), *_chances(gain, gain["planning_note"]), needed_text,
-            estimate(gain["effect_size"]),
+            estimate(gain["effect_size"])
         ))  # fmt: skip
     tables = [Table(
         "How often an experiment of ten draws, other draws for either method, shows this gain or more where there is "
         "none; draws on the same clips after which a true gain of 1 point is shown with a power of 80 %; standardised "
         f"size of the gain ({gains[0]['effect_size']['kind']}). Read from the reruns themselves.",
         ("comparison", *CHANCES.values(), "draws for 1 point", "standardised gain"),
-        rows,
+        rows
     )]  # fmt: skip
     if best_cell:
         tables.append(Table(
@@ -108,7 +108,7 @@ def _planning(gains: Sequence[dict[str, Any]], best_cell: Sequence[dict[str, Any
             [
                 (f"{one['method']} minus {one['minus']}, {one['steps']} steps", *_chances(one, one["note"]))
                 for one in best_cell
-            ],
+            ]
         ))  # fmt: skip
     yield Fold("What ten draws can show", tables)
 

@@ -10,7 +10,7 @@ from siamese_jax.report.render.document import Block, Paragraph, Picture, Table
 
 STYLES = {
     "frozen": ("#D55E00", ""), "speakers": ("#0072B2", "//"), "draw": ("#009E73", ".."), "seed": ("#E69F00", "xx"),
-    "interactions": ("#BBBBBB", ""),
+    "interactions": ("#BBBBBB", "")
 }  # fmt: skip
 
 

@@ -22,13 +22,13 @@ WIDTH = 3.5
 STYLE: Any = {
     "font.size": 8, "axes.titlesize": 9, "axes.labelsize": 8, "xtick.labelsize": 8, "ytick.labelsize": 8,
     "legend.fontsize": 7, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False,
-    "font.family": "DejaVu Sans", "savefig.facecolor": "white", "figure.facecolor": "white",
+    "font.family": "DejaVu Sans", "savefig.facecolor": "white", "figure.facecolor": "white"
 }  # fmt: skip
 
 # Okabe and Ito's colours again, each emotion with its own marker for readers who see none of them.
 EMOTION_STYLES = (
     ("#D55E00", "o"), ("#E69F00", "^"), ("#0072B2", "s"), ("#009E73", "D"), ("#CC79A7", "v"),
-    ("#56B4E9", "P"), ("#000000", "X"), ("#F0E442", "<"), ("#999999", ">"),
+    ("#56B4E9", "P"), ("#000000", "X"), ("#F0E442", "<"), ("#999999", ">")
 )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def _picture(run: Loaded, one: Counted, name: str) -> Picture:
     unit = one.over.removesuffix("s")
     return matrix_picture(
         name, one.name, run.experiment.data.emotions, shares(one),
-        f"n = {int(one.pooled.sum()):,} classified clips, {words.plural(len(one.per_run), unit)} pooled",
+        f"n = {int(one.pooled.sum()):,} classified clips, {words.plural(len(one.per_run), unit)} pooled"
     )  # fmt: skip
 
 

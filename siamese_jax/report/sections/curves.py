@@ -44,7 +44,7 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
         _picture(
             f"source_{q}_{number}", "source training", x, "source training steps", title,
             [(intervals.t_interval(log[q], e.report.level, over="seeds"), ("#0072B2", "o", "-", "source training"))],
-            e.protocol.n_seeds,
+            e.protocol.n_seeds
         )
         for q, title in QUANTITIES
     ])  # fmt: skip
@@ -61,7 +61,7 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
                 (intervals.t_interval(tuned[q][m], e.report.level, over="draws"), STYLES[loss])
                 for m, loss in enumerate(e.protocol.losses)
             ],
-            e.protocol.n_draws,
+            e.protocol.n_draws
         )
         for q, title in QUANTITIES
     ])  # fmt: skip
@@ -85,7 +85,7 @@ def _skipped(losses: Sequence[str], skipped: np.ndarray) -> str:
 
 def _picture(
     name: str, what: str, x: list[int], x_label: str, y_label: str,
-    lines: Sequence[tuple[Interval, tuple[str, str, str, str]]], n: int,
+    lines: Sequence[tuple[Interval, tuple[str, str, str, str]]], n: int
 ) -> Picture:  # fmt: skip
     def draw() -> figures.Figure:
         figure, axis = figures.panel(2.5 + 0.16 * len(lines))
@@ -131,10 +131,9 @@ def _pole(run: Loaded, setting: Setting) -> Iterator[Block]:
             r = quantity(arrays.isel(loss=0, frozen=0).sel(step=0), "ratio").values
         rows.append((str(k), *pole_cells(r, e.report.level)))
     yield Table(
-        "r = D_s / D_d of the labelled clips before the first step; the ratio loss has its pole at r = 1. "
-        f"n = {text.plural(e.protocol.n_draws, 'draw')}; mean r with its {100 * e.report.level:g} % t interval over "
-        "draws (Monte "
-        "Carlo error), number of draws, as a share with its Wilson interval where there are 50 draws or more.",
+        "r = D_s / D_d of the labelled clips before the first step; the ratio loss has its pole at r = 1. n = "
+        f"{text.plural(e.protocol.n_draws, 'draw')}; mean r with its {100 * e.report.level:g} % t interval over draws "
+        "(Monte Carlo error), number of draws, as a share with its Wilson interval where there are 50 draws or more.",
         ("target speakers", "mean r", "draws with r ≥ 1", f"draws with |r − 1| < {NEAR_POLE}"),
         rows,
     )

@@ -110,7 +110,7 @@ def _encode(spec: ProtocolSpec, params: Params, x_NxF: np.ndarray) -> np.ndarray
 @functools.partial(jax.jit, static_argnames=("spec", "loss"))
 def fine_tune(
     spec: ProtocolSpec, loss: str, params: Params, x_MxF: jax.Array, label_M: jax.Array, clip_M: jax.Array,
-    speaker_M: jax.Array, frozen: int, steps: int,
+    speaker_M: jax.Array, frozen: int, steps: int
 ) -> Params:  # fmt: skip
     """The network after `steps` fine-tuning steps on labelled clips, with `loss` after each; unbatched."""
     valid_M = jnp.ones(label_M.shape, bool)

@@ -208,7 +208,7 @@ def _stack(intervals: list[Interval]) -> Interval:
 
 def _figure(
     e: Experiment, names: list[str], each: list[Interval], factor: float, limits: tuple[float, float] | None,
-    name: str, kind: str,
+    name: str, kind: str
 ) -> Picture:  # fmt: skip
     def draw() -> figures.Figure:
         figure, axis = figures.panel(3.3)
@@ -237,6 +237,5 @@ def _figure(
         figures.png(draw),
         f"Paired differences against the number of target speakers, bars {kind}. {ends}.",
         f"Paired differences of UAR (points) at {e.report.fixed_steps} steps, {e.report.fixed_frozen} frozen layers, "
-        "all clips not "
-        f"drawn; bars {each[0].label}, n = {text.plural(n, unit)}: {kind}{text.gaps(*each)}.",
+        f"all clips not drawn; bars {each[0].label}, n = {text.plural(n, unit)}: {kind}{text.gaps(*each)}.",
     )

@@ -40,7 +40,7 @@ def _run_blocks(run: Folder) -> Iterator[Block]:
                   f"{words.plural(e.protocol.n_in_domain_seeds, 'in-domain seed')}, "
                   f"{words.plural(e.protocol.n_draws, 'draw')}"),
         ("source table", _table(run, "source")),
-        ("target table", _table(run, "target")),
+        ("target table", _table(run, "target"))
     ]  # fmt: skip
     if run.missing:
         yield Alert(f"Per-clip results are left out: {run.missing}.")

@@ -111,9 +111,8 @@ def _forest(run: Rerun, one: dict[str, Any], name: str) -> Picture | None:
         name,
         figures.png(draw),
         f"Paired differences with intervals over draws and over speakers and seeds. {ends}.",
-        f"Head {one['head']}, scaled by {one['scaling']}: paired differences of UAR (points), "
-        f"{e.report.fixed_frozen} frozen "
-        f"layers, {e.report.fixed_steps} steps, other speakers' clips, {text.plural(one['n_draws'], 'draw')}; "
+        f"Head {one['head']}, scaled by {one['scaling']}: paired differences of UAR (points), {e.report.fixed_frozen} "
+        f"frozen layers, {e.report.fixed_steps} steps, other speakers' clips, {text.plural(one['n_draws'], 'draw')}; "
         f"{gains[0]['over_draws']['kind']} and {gains[0]['over_speakers_and_seeds']['kind']} interval.",
     )
 

@@ -64,7 +64,7 @@ def _pictures(run: Loaded, found: list[Counted], intervals: list[Interval], name
 
 def _picture(
     run: Loaded, found: list[Counted], intervals: list[Interval], rows: np.ndarray, limits: tuple[float, float],
-    name: str,
+    name: str
 ) -> Picture:  # fmt: skip
     assert run.target is not None
     names = [run.target.speakers[s] for s in rows]
@@ -93,12 +93,10 @@ def _picture(
         name,
         figures.png(draw),
         f"UAR of {len(names)} target speakers by method. {counts.SHORT_NAMES[run.experiment.protocol.losses[0]]}, in "
-        "per cent: "
-        f"{said}.",
+        f"per cent: {said}.",
         f"UAR (%) of each target speaker's clips, {len(names)} of n = {len(run.target.speakers)} speakers, sorted by "
-        f"the first loss ({counts.cell_name(run)}); bars {100 * run.experiment.report.level:g} % t interval over "
-        "draws or "
-        f"seeds (Monte Carlo error){words.gaps(*intervals)}.",
+        f"the first loss ({counts.cell_name(run)}); bars {100 * run.experiment.report.level:g} % t interval over draws "
+        f"or seeds (Monte Carlo error){words.gaps(*intervals)}.",
     )
 
 
