@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 from siamese_jax.report.loading import counts, reproduction
-from siamese_jax.report.render import text as words
+from siamese_jax.report.render import text
 from siamese_jax.report.sections import confusion, curves, distances, embeddings, overview, paired, speakers
 from siamese_jax.stats import estimands, intervals, multiplicity, paired_tests
 
@@ -39,7 +39,7 @@ def predicted(arrays, loss, draw, step=4):
 
 
 def test_differences_are_of_the_same_draws_and_clips(run, setting, arrays):
-    found = paired.loss_pairs(*counts.tuned(run, setting, 4, 0, 4, "speaker_disjoint"))
+    found = paired.loss_pairs(*counts.tuned(run, setting, "speaker_disjoint"))
     pair = next(p for p in found if p.name == "ratio loss − fine-tuning")
     truth, speaker = run.target.label, run.target.speaker
     for draw in range(4):
@@ -113,13 +113,13 @@ def test_confusion_shares_and_recalls(run, setting, arrays):
         tested = ~np.isin(np.arange(len(run.target)), arrays.support.values[draw])
         total += confusion_matrix(run.target.label[tested], predicted(arrays, "ratio", draw)[tested], labels=range(4))
     expected = 100 * total / total.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(confusion.shares(ratio), expected)
+    np.testing.assert_allclose(confusion.shares(ratio.pooled.sum(axis=0)), expected)
     table = confusion.recall_table(run, found, setting)
     row = next(row for row in table.rows if row[0] == "+ ratio loss")
-    assert [cell.split(" ")[0] for cell in row[1:]] == [words.number(v) for v in np.diag(expected)]
+    assert [cell.split(" ")[0] for cell in row[1:]] == [text.number(v) for v in np.diag(expected)]
     empty = dataclasses.replace(ratio, per_run=ratio.per_run * np.array([0, 1, 1, 1])[:, None])
-    assert np.isnan(confusion.shares(empty)[0]).all()
-    assert np.isfinite(confusion.shares(empty)[1:]).all()
+    assert np.isnan(confusion.shares(empty.pooled.sum(axis=0))[0]).all()
+    assert np.isfinite(confusion.shares(empty.pooled.sum(axis=0))[1:]).all()
 
 
 def test_speakers_and_sexes(run, setting):
@@ -137,7 +137,7 @@ def test_speakers_and_sexes(run, setting):
     female = run.target.speaker[:, None] == np.flatnonzero(sexes == "female")[None, :]
     rows = female.any(axis=1)
     pooled = balanced_accuracy_score(np.tile(run.target.label[rows], len(predictions)), predictions[:, rows].ravel())
-    assert table.rows[0][1].startswith(words.number(100 * pooled))
+    assert table.rows[0][1].startswith(text.number(100 * pooled))
     # Three speakers of each: too few for the interval of a difference.
     assert "interval not offered at 3 speakers" in table.rows[0][3]
 
@@ -239,29 +239,29 @@ def test_runs_that_kept_no_distances_have_no_such_section(run):
 
 def test_words_never_hide_what_is_missing():
     interval = intervals.t_interval(np.array([[1.0, 2.0, 4.0], [1.0, np.nan, 2.0], [3.0, 3.0, 3.0]]), over="draws")
-    assert words.estimate(interval, (0,)) == "2.3 [-1.5, 6.1]"
-    assert words.estimate(interval, (1,)) == "not computable: NaN or infinite values"
-    assert words.estimate(interval, (2,)) == "3.0 (interval not computable: no variance between the units)"
-    assert words.number(-0.04, signed=True) == "0.0"
-    assert words.number(float("nan")) == "not computable"
-    assert [words.p_value(p) for p in (0.0004, 0.049, 1.0, float("nan"))] == [
+    assert text.estimate(interval, (0,)) == "2.3 [-1.5, 6.1]"
+    assert text.estimate(interval, (1,)) == "not computable: NaN or infinite values"
+    assert text.estimate(interval, (2,)) == "3.0 (interval not computable: no variance between the units)"
+    assert text.number(-0.04, signed=True) == "0.0"
+    assert text.number(float("nan")) == "not computable"
+    assert [text.p_value(p) for p in (0.0004, 0.049, 1.0, float("nan"))] == [
         "< 0.001", "0.049", "1.000", "not computable"
     ]  # fmt: skip
-    assert words.listed([]) == ""
-    assert words.listed(["a", "b", "c"]) == "a, b and c"
+    assert text.listed([]) == ""
+    assert text.listed(["a", "b", "c"]) == "a, b and c"
 
 
 def test_the_brief_claims_nothing_where_the_interval_holds_zero(run):
-    texts = [block.text for block in overview.section([run]).blocks]
-    found = [text for text in texts if ", points of UAR: " in text]
+    sentences = [block.text for block in overview.section([run]).blocks]
+    found = [sentence for sentence in sentences if ", points of UAR: " in sentence]
     assert found
-    for text in found:
-        if "not computable" in text:
-            assert "no claim can be made" in text
+    for sentence in found:
+        if "not computable" in sentence:
+            assert "no claim can be made" in sentence
             continue
-        low, high = (float(v) for v in text.partition("[")[2].partition("]")[0].split(", "))
-        assert ("no difference can be claimed" in text) == (low <= 0 <= high)
-        assert "over speakers" in text
+        low, high = (float(v) for v in sentence.partition("[")[2].partition("]")[0].split(", "))
+        assert ("no difference can be claimed" in sentence) == (low <= 0 <= high)
+        assert "over speakers" in sentence
 
 
 def test_provenance_names_every_setting(run, report):

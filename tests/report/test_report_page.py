@@ -70,7 +70,7 @@ def test_page_markdown_and_figures_are_written_and_small(report):
         "Table 1",
         "Figure 2",
         "Paired",
-        "alternatives",
+        "Baselines",
         "Confusion",
         "speaker",
         "curves",

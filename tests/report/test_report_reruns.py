@@ -37,9 +37,9 @@ def test_every_kind_stands_beside_a_reproduction(written, folders):
     output, document = written
     titles = [section.title for section in document.sections]
     assert titles[0] == "In short"
-    assert titles[-2:] == ["The claims put to the test", "Provenance"]
+    assert titles[-2:] == ["Tests of the paper's claims", "Provenance"]
     text = output.with_suffix(".md").read_text()
-    assert "Shares of the variance of UAR" in text
+    assert "Variance components of UAR" in text
     assert "leave one speaker out" in text
     assert "network minus logistic_regression" in text
     names = [picture.name for picture in document.pictures()]

@@ -1,4 +1,4 @@
-"""A picture of what FaceNet is shown: both views of many segments on one sheet."""
+"""A picture of FaceNet's input: both views of many segments on one sheet."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ def demo_samples(config: SegmentConfig) -> list[Sample]:
 
 
 def manifest_samples(manifest: Manifest, config: SegmentConfig, clips: int) -> tuple[list[Sample], list[ClipError]]:
-    """The first segments of `clips` clips spread evenly over the manifest, at most two a clip, and what went wrong."""
+    """The first segments of `clips` clips spread evenly over the manifest, at most two a clip, and the errors."""
     if not manifest.clips:
         raise InputError(f"{manifest.root}: the manifest holds no clips; nothing to draw")
     rows = np.unique(np.linspace(0, len(manifest.clips) - 1, clips).round().astype(int))
@@ -68,9 +68,8 @@ def manifest_samples(manifest: Manifest, config: SegmentConfig, clips: int) -> t
             continue
         for i, segment in enumerate(segments[:2]):
             start = i * config.hop_seconds
-            samples.append(
-                Sample(segment, f"{clip.emotion}, {clip.speaker}\n{clip.name}, {start:g}-{start + config.seconds:g} s")
-            )
+            place = f"{clip.name}, {start:g}-{start + config.seconds:g} s"
+            samples.append(Sample(segment, f"{clip.emotion}, {clip.speaker}\n{place}"))
     return samples, errors
 
 
@@ -78,25 +77,21 @@ def choose_samples(
     manifest: Manifest | None, config: SegmentConfig, clips: int
 ) -> tuple[list[Sample], list[ClipError]]:
     """`manifest_samples`, or without a manifest `demo_samples`."""
-    if manifest is None:
-        return demo_samples(config), []
-    return manifest_samples(manifest, config, clips)
+    return (demo_samples(config), []) if manifest is None else manifest_samples(manifest, config, clips)
 
 
 def contact_sheet(path: str | Path, samples: Sequence[Sample], config: ImageConfig, columns: int, title: str) -> None:
     """Writes the sheet: for each segment the waveform diagram above the spectrogram, exact pixels, with axes.
 
-    Raises: InputError where there is nothing to draw, segments differ in length, or the name is no picture's.
+    Raises InputError if there is nothing to draw, segments differ in length, or the name is no picture's.
     """
     if Path(path).suffix not in SUFFIXES:
         raise InputError(f"{path}: expected a name ending in one of {', '.join(SUFFIXES)}")
     if not samples or len({len(sample.samples) for sample in samples}) > 1:
         raise InputError("contact sheet: expected one segment or more, all of one length")
     segments_BxL = np.stack([sample.samples for sample in samples])
-    views = {
-        view: np.asarray(view_images(jnp.asarray(segments_BxL), view, config))[..., 0]
-        for view in ("waveform", "spectrogram")
-    }
+    waveforms, spectrograms = (np.asarray(view_images(jnp.asarray(segments_BxL), view, config))[..., 0]
+                               for view in ("waveform", "spectrogram"))  # fmt: skip
     columns = min(columns, len(samples))
     rows = -(-len(samples) // columns)
     with matplotlib.rc_context({"font.size": 8, "axes.titlesize": 8, "image.interpolation": "nearest"}):
@@ -109,7 +104,7 @@ def contact_sheet(path: str | Path, samples: Sequence[Sample], config: ImageConf
         for i, sample in enumerate(samples):
             row, column = divmod(i, columns)
             pair = axes[2 * row, column], axes[2 * row + 1, column]
-            _draw(pair, (views["waveform"][i], views["spectrogram"][i]), sample.caption, config, seconds, column == 0)
+            _draw(pair, (waveforms[i], spectrograms[i]), sample.caption, config, seconds, column == 0)
         with atomic_path(path) as temporary:
             figure.savefig(temporary)
 
@@ -122,13 +117,9 @@ def _key(config: ImageConfig) -> str:
 
 
 def _draw(
-    pair: tuple[Axes, Axes],
-    pictures: tuple[np.ndarray, np.ndarray],
-    caption: str,
-    config: ImageConfig,
-    seconds: float,
-    first: bool,
-) -> None:
+    pair: tuple[Axes, Axes], pictures: tuple[np.ndarray, np.ndarray], caption: str, config: ImageConfig,
+    seconds: float, first: bool
+) -> None:  # fmt: skip
     """One segment's two views; only the first column carries the names of the axes."""
     for ax, picture, colours in zip(pair, pictures, ("gray", "magma")):
         ax.set_visible(True)
@@ -137,9 +128,8 @@ def _draw(
     above, below = pair
     above.set_title(caption)
     above.set_xticklabels([])
-    above.set_yticks(
-        [0.5, config.size / 2, config.size - 0.5], [f"{-config.waveform_peak:g}", "0", f"{config.waveform_peak:g}"]
-    )
+    peak = config.waveform_peak
+    above.set_yticks([0.5, config.size / 2, config.size - 0.5], [f"{-peak:g}", "0", f"{peak:g}"])
     places, names = zip(*_mel_ticks(config))
     below.set_yticks(places, names)
     below.set_xlabel("s", labelpad=0)

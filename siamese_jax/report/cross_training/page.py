@@ -1,4 +1,4 @@
-"""The report on a cross-training: FaceNet's matrix beside the systems on 64 features, from a work directory's files."""
+"""The report on a cross-training: FaceNet's matrix compared with the systems on 64 features, from a work directory."""
 
 import functools
 import shlex
@@ -11,54 +11,50 @@ from siamese_jax.report.loading.cross_training import Matrix, load
 from siamese_jax.report.render import markdown
 from siamese_jax.report.render.document import Alert, Block, Code, Document, Fold, Heading, Paragraph, Section, Table
 from siamese_jax.report.sections import provenance
-from siamese_jax.runtime.files import atomic_path, write_text
 
 
 def write(path: Path) -> None:
-    """Writes facenet.md and figures/ into a work directory whose other results are there."""
+    """Writes facenet.md and figures/ into a work directory that holds the other results."""
     run = load(path, path.name)
-    document = Document(*titles([run]), sections([run], [], everything=False))
-    for picture in document.pictures():
-        with atomic_path(path / "figures" / f"{picture.name}.png") as temporary:
-            temporary.write_bytes(picture.png)
-    write_text(path / "facenet.md", markdown.render(document, "figures"))
+    markdown.write(Document(*titles([run]), sections([run], [], full=False)), path / "facenet.md", "figures")
 
 
 def short(workdir: str | Path) -> str:
-    """What a terminal shows of a work directory: the first sections of facenet.md."""
+    """The first sections of facenet.md, for the terminal."""
     run = load(workdir, Path(workdir).name)
     return markdown.page(titles([run])[0], [*tables.brief(run, 0), *tables.systems(run, 0), *tables.matrix(run, 0)])
 
 
 def titles(runs: Sequence[Matrix]) -> tuple[str, str]:
     """Title and subtitle of a report on cross-trainings alone."""
+    directories = "Work directory" if len(runs) == 1 else "Work directories"
     return (
         "FaceNet for speech emotion: " + "; ".join(dict.fromkeys(run.corpora for run in runs)),
-        "Pre-training and fine-tuning across corpora and views, after Liu et al. 2021, beside systems on 64 features. "
-        "Work " + ("directory: " if len(runs) == 1 else "directories: ") + ", ".join(run.label for run in runs) + ".",
+        "Pre-training and fine-tuning across corpora and views, after Liu et al. 2021, compared with systems on 64 "
+        f"features. {directories}: {', '.join(run.label for run in runs)}.",
     )
 
 
-def sections(runs: Sequence[Matrix], command: list[str], everything: bool) -> list[Section]:
+def sections(runs: Sequence[Matrix], command: list[str], full: bool) -> list[Section]:
     """All sections on cross-trainings.
 
     Args:
-      command: that made the page; [] where the run itself writes it.
-      everything: whether every system and cell has its figures, beside those of the comparisons.
+      command: that made the page; [] if the run itself writes it.
+      full: whether systems and cells beyond the comparisons have their figures too.
     """
     parts: tuple[tuple[str, Callable[[Matrix, int], Iterator[Block]]], ...] = (
         ("FaceNet in short", tables.brief),
         ("Both systems on the same clips", tables.systems),
         ("The cross-training matrix", tables.matrix),
         ("With and without pre-training", tables.differences),
-        ("Confusion matrices of both systems", functools.partial(figures.confusions, everything=everything)),
-        ("Training curves of FaceNet", functools.partial(figures.curves, everything=everything)),
-        ("Embeddings of FaceNet", functools.partial(figures.embeddings, everything=everything)),
+        ("Confusion matrices of both systems", functools.partial(figures.confusions, full=full)),
+        ("Training curves of FaceNet", functools.partial(figures.curves, full=full)),
+        ("Embeddings of FaceNet", functools.partial(figures.embeddings, full=full)),
         ("Corpora and folds", tables.corpora),
     )
-    found = [Section(title, [block for i, run in enumerate(runs) for block in _headed(runs, run, make(run, i))])
-             for title, make in parts]  # fmt: skip
-    return [*found, Section("Provenance of FaceNet", list(_provenance(runs, command)))]
+    made = [Section(title, [block for i, run in enumerate(runs) for block in _headed(runs, run, make(run, i))])
+            for title, make in parts]  # fmt: skip
+    return [*made, Section("Provenance of FaceNet", list(_provenance(runs, command)))]
 
 
 def _headed(runs: Sequence[Matrix], run: Matrix, blocks: Iterator[Block]) -> Iterator[Block]:
@@ -71,9 +67,9 @@ def _provenance(runs: Sequence[Matrix], command: list[str]) -> Iterator[Block]:
     for run in runs:
         yield Heading(f"{run.label}: {run.corpora}")
         yield from (Alert(note) for note in run.notes)
-        digests = [(f"corpus {name}", text) for name, text in run.config.get("tables", {}).items()]
+        digests = [(f"corpus {name}", digest) for name, digest in run.config.get("tables", {}).items()]
         yield Table("How these results were made.", ("", ""), [*provenance.facts(run.provenance), *digests])
-        yield Paragraph("To run it again (a run that stopped goes on where it was):")
+        yield Paragraph("To run it again (a stopped run resumes):")
         yield Code(provenance.rerun(run.provenance.get("command", [])))
         values = list(_flat(run.config))
         yield Fold(f"Configuration of {run.label}", [Table("Every setting.", ("setting", "value"), values)])

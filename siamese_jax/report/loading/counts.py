@@ -1,4 +1,4 @@
-"""Confusion counts behind the report, by target speaker: from these every per-clip number of it is read.
+"""Confusion counts by target speaker: every per-clip number of the report is computed from these.
 
 Letters as in `siamese_jax`; D stands for draws here. All counts are [..., S, C, C], rows the true class.
 """
@@ -12,16 +12,13 @@ from siamese_jax.datasets.dataset import Dataset
 from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
 from siamese_jax.report.loading.reproduction import Loaded, Setting
+from siamese_jax.report.paper.figure2 import STYLES
 from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
-from siamese_jax.stats.scoring import counts_by_speaker
+from siamese_jax.report.render import text
+from siamese_jax.stats import metrics
 
-SHORT_NAMES = {
-    "none": "fine-tuning",
-    "ratio": "+ ratio loss",
-    "ratio_bounded": "+ bounded ratio loss",
-    "cross_entropy_twice": "+ second cross entropy (control)",
-}
-"""The losses in few words, for labels."""
+SHORT_NAMES = {loss: style[3] for loss, style in STYLES.items()}
+"""The losses' labels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Counted:
       key: the loss, "oodt" or "idt".
       name: for labels.
       per_run: [D, S, C, C], one a draw or seed.
-      over: what the repetitions are, "draws" or "seeds".
+      over: "draws" or "seeds", the repetitions.
     """
 
     key: str
@@ -48,8 +45,15 @@ class Counted:
 
 def by_speaker(target: Dataset, predictions: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """[..., S, C, C] of predicted classes [..., N] on the clips of `mask` [..., N]."""
-    n_classes = int(target.label.max()) + 1
-    return counts_by_speaker(predictions, target.label, mask, target.speaker, len(target.speakers), n_classes)
+    n_speakers, n_classes = len(target.speakers), int(target.label.max()) + 1
+    return np.asarray(
+        metrics.confusion_by_group(predictions, target.label, mask, target.speaker, n_speakers, n_classes)
+    )
+
+
+def uar(counts: np.ndarray) -> np.ndarray:
+    """UAR in per cent, [...] of [..., C, C]; NaN if a class has no clip."""
+    return 100 * np.asarray(metrics.unweighted_average_recall(counts), np.float64)
 
 
 def masks(target: Dataset, arrays: xr.Dataset, split: str) -> np.ndarray:
@@ -58,58 +62,59 @@ def masks(target: Dataset, arrays: xr.Dataset, split: str) -> np.ndarray:
 
 
 def tuned(
-    loaded: Loaded, setting: Setting, n_speakers: int, frozen: int, steps: int, split: str
+    run: Loaded, setting: Setting, split: str, n_speakers: int | None = None, steps: int | None = None
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Counts [D, S, C, C] by loss in one cell, and the source seed [D] of each draw."""
-    target = _target(loaded)
-    with loaded.fine_tuning(setting.head, setting.scope, n_speakers) as arrays:
-        cell = arrays.predictions.sel(frozen=frozen, step=steps).transpose("loss", "draw", "clip")
+    """Counts [D, S, C, C] by loss in one cell, by default the fixed one, and the source seed [D] of each draw."""
+    fixed, target = run.experiment.report, _target(run)
+    n_speakers = fixed.fixed_n_speakers if n_speakers is None else n_speakers
+    steps = fixed.fixed_steps if steps is None else steps
+    with run.fine_tuning(setting.head, setting.scope, n_speakers) as arrays:
+        cell = arrays.predictions.sel(frozen=fixed.fixed_frozen, step=steps).transpose("loss", "draw", "clip")
         counts = by_speaker(target, cell.values, masks(target, arrays, split)[None])
         return dict(zip(cell.loss.values.tolist(), counts)), arrays.seed_of_draw.values
 
 
-def fixed_cell(loaded: Loaded, setting: Setting, split: str) -> list[Counted]:
+def fixed_cell(run: Loaded, setting: Setting, split: str) -> list[Counted]:
     """The cell that the configuration names, one entry a loss."""
-    e = loaded.experiment
-    counts, _ = tuned(loaded, setting, e.report.fixed_n_speakers, e.report.fixed_frozen, e.report.fixed_steps, split)
-    return [Counted(loss, SHORT_NAMES[loss], found, "draws") for loss, found in counts.items()]
+    by_loss, _ = tuned(run, setting, split)
+    return [Counted(loss, SHORT_NAMES[loss], counts, "draws") for loss, counts in by_loss.items()]
 
 
-def references(loaded: Loaded, setting: Setting) -> list[Counted]:
-    """Training on the source alone (OODT) and on the target alone (IDT)."""
-    target, found = _target(loaded), []
+def references(run: Loaded, setting: Setting) -> list[Counted]:
+    """Out-of-domain training (OODT, on the source alone) and in-domain training (IDT, on the target alone)."""
+    target, counted = _target(run), []
     if setting.scope != "train":
-        with loaded.arrays(f"{setting.head}/{setting.scope}/out_of_domain") as arrays:
-            everyone = np.ones(len(target), bool)
-            found.append(Counted("oodt", "OODT", by_speaker(target, arrays.predictions.values, everyone), "seeds"))
+        with run.arrays(f"{setting.head}/{setting.scope}/out_of_domain") as arrays:
+            counts = by_speaker(target, arrays.predictions.values, np.ones(len(target), bool))
+            counted.append(Counted("oodt", "OODT", counts, "seeds"))
     if setting.scope in IN_DOMAIN_SCOPE:
-        with loaded.arrays(f"{setting.head}/{setting.scope}/in_domain") as arrays:
+        with run.arrays(f"{setting.head}/{setting.scope}/in_domain") as arrays:
             counts = by_speaker(target, arrays.predictions.values, arrays.tested.values)
-            found.append(Counted("idt", "IDT", counts, "seeds"))
-    return found
+            counted.append(Counted("idt", "IDT", counts, "seeds"))
+    return counted
 
 
-def few_shot(loaded: Loaded, setting: Setting, split: str) -> dict[str, np.ndarray]:
+def few_shot(run: Loaded, setting: Setting, split: str) -> dict[str, np.ndarray]:
     """Counts [D, S, C, C] of each classifier on source and target clips, at the fixed number of speakers."""
-    e, target = loaded.experiment, _target(loaded)
-    with loaded.fine_tuning(setting.head, setting.scope, e.report.fixed_n_speakers) as arrays:
+    n_speakers, target = run.experiment.report.fixed_n_speakers, _target(run)
+    with run.fine_tuning(setting.head, setting.scope, n_speakers) as arrays:
         mask = masks(target, arrays, split)
-    with loaded.arrays(f"alternatives/{setting.scope}") as arrays:
-        found = arrays.few_shot.sel(data="source+target", n_speakers=e.report.fixed_n_speakers)
+    with run.arrays(f"alternatives/{setting.scope}") as arrays:
+        cell = arrays.few_shot.sel(data="source+target", n_speakers=n_speakers)
         return {
-            CLASSIFIER_NAMES[method]: by_speaker(target, found.sel({"method": method}).values, mask)
-            for method in found.method.values.tolist()
+            CLASSIFIER_NAMES[method]: by_speaker(target, cell.sel({"method": method}).values, mask)
+            for method in cell.method.values.tolist()
         }
 
 
-def _target(loaded: Loaded) -> Dataset:
-    # Sections ask `loaded.missing` first; this is the programmer's error, not the user's.
-    assert loaded.target is not None, loaded.missing
-    return loaded.target
+def _target(run: Loaded) -> Dataset:
+    # Sections check `run.missing` first; this is the programmer's error, not the user's.
+    assert run.target is not None, run.missing
+    return run.target
 
 
-def cell_name(loaded: Loaded) -> str:
+def cell_name(run: Loaded) -> str:
     """The fixed cell in words."""
-    e = loaded.experiment
-    layers = "no frozen layer" if e.report.fixed_frozen == 0 else f"{e.report.fixed_frozen} frozen layers"
-    return f"{layers}, {e.report.fixed_n_speakers} target speakers, {e.report.fixed_steps} steps"
+    fixed = run.experiment.report
+    layers = "no frozen layer" if fixed.fixed_frozen == 0 else text.plural(fixed.fixed_frozen, "frozen layer")
+    return f"{layers}, {fixed.fixed_n_speakers} target speakers, {fixed.fixed_steps} steps"

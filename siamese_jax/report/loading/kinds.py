@@ -8,25 +8,24 @@ from siamese_jax.report.loading import cross_training, reproduction, workdir
 from siamese_jax.report.loading.cross_training import Matrix
 from siamese_jax.report.loading.workdir import Folder
 from siamese_jax.report.sections import reruns
-from siamese_jax.runtime.files import user_path
 
 READERS: dict[str, Callable[[str | Path, str], Folder | Matrix]] = {
     cross_training.KIND: cross_training.load,
     reproduction.KIND: reproduction.load,
     **dict.fromkeys(reruns.KINDS, reruns.load),
 }
-"""Kinds of runs, as their config.json names them, and what reads their folders."""
+"""Readers of work directories, by the kind of run that config.json names."""
 
 
 def load_all(paths: Sequence[str | Path]) -> list[Folder | Matrix]:
-    """Reads work directories. Raises InputError for none, one given twice, or one that cannot be used."""
+    """Reads work directories. Raises InputError for no folder, a repeated one, or one that cannot be used."""
     if not paths:
         raise InputError("no work directory: give at least one folder that a launcher has filled")
-    places = [user_path(path).resolve() for path in paths]
-    for i, place in enumerate(places):
-        if place in places[:i]:
+    resolved = [Path(path).resolve() for path in paths]
+    for i, path in enumerate(resolved):
+        if path in resolved[:i]:
             raise InputError(f"{paths[i]}: given twice; name each work directory once")
-    return [_load(path, label) for path, label in zip(paths, _labels(places))]
+    return [_load(path, label) for path, label in zip(paths, _labels(resolved))]
 
 
 def _load(path: str | Path, label: str) -> Folder | Matrix:
@@ -36,7 +35,7 @@ def _load(path: str | Path, label: str) -> Folder | Matrix:
     return READERS[kind](path, label)
 
 
-def _labels(places: list[Path]) -> list[str]:
-    """The folders' names, with their parents' where two are the same."""
-    names = [place.name for place in places]
-    return ["/".join(p.parts[-2:]) if names.count(p.name) > 1 else p.name for p in places]
+def _labels(paths: list[Path]) -> list[str]:
+    """The folders' names, with their parents' if two are the same."""
+    names = [path.name for path in paths]
+    return ["/".join(path.parts[-2:]) if names.count(path.name) > 1 else path.name for path in paths]

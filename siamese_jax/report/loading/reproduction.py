@@ -1,4 +1,4 @@
-"""A finished reproduction, read back: its rows and arrays, with honest errors."""
+"""A finished reproduction, read back: its rows and arrays, with precise errors."""
 
 import dataclasses
 from pathlib import Path
@@ -18,11 +18,7 @@ KIND = "reproduce"
 
 @dataclasses.dataclass(frozen=True)
 class Loaded(Folder):
-    """A work directory of launch.reproduce.
-
-    Fields, beside those of `Folder`:
-      rows, optimism: its summary, see `rows.Row` and `summary.optimism`.
-    """
+    """A work directory of launch.reproduce, with its summary: see `rows.Row` and `summary.optimism`."""
 
     rows: list[Row]
     optimism: list[dict[str, Any]]
@@ -46,41 +42,29 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """As headings say it."""
+        """For headings."""
         return f"head {self.head}, features scaled by {self.scope}"
 
 
-def settings(e: Experiment) -> list[Setting]:
+def settings(experiment: Experiment) -> list[Setting]:
     """The settings of an experiment in which something was fine-tuned."""
-    return [Setting(head, scope) for head in e.network.heads for scope in e.data.scalings if scope != "train"]
+    scopes = [scope for scope in experiment.data.scalings if scope != "train"]
+    return [Setting(head, scope) for head in experiment.network.heads for scope in scopes]
 
 
 def load(path: str | Path, label: str) -> Loaded:
-    """Reads one work directory.
-
-    Raises:
-      InputError: no such folder, no work directory of this kind, an unfinished run, or a file that cannot be read.
-    """
+    """Reads one work directory; raises InputError if it is missing, of another kind, unfinished or unreadable."""
     path = Path(path)
-    found = workdir.kind_of(path)
-    if found != KIND:
-        raise InputError(f"{path}: holds a run of the kind {found!r}; give a folder of launch.{KIND}")
+    kind = workdir.kind_of(path)
+    if kind != KIND:
+        raise InputError(f"{path}: holds a run of the kind {kind!r}; give a folder of launch.{KIND}")
     shared = workdir.fields(path, label)
     return Loaded(**shared, rows=rows_of(path), optimism=read_json(path / "optimism.json", list))
 
 
 def rows_of(path: Path) -> list[Row]:
-    """The rows of a reproduction's summary.json. Raises InputError where there is none, or a row does not fit."""
-    file = path / "summary.json"
-    rows = [_row(file, i, row) for i, row in enumerate(read_json(file, list))]
+    """The rows of a reproduction's summary.json. Raises InputError if there is none, or a row does not fit."""
+    rows = workdir.read_records(path / "summary.json", Row)
     if not rows:
-        raise InputError(f"{file}: holds no result; {NOT_FINISHED}")
+        raise InputError(f"{path / 'summary.json'}: holds no result; {NOT_FINISHED}")
     return rows
-
-
-def _row(file: Path, i: int, found: Any) -> Row:
-    fields = {field.name for field in dataclasses.fields(Row)}
-    if not isinstance(found, dict) or set(found) != fields:
-        differing = sorted(fields ^ set(found)) if isinstance(found, dict) else [type(found).__name__]
-        raise InputError(f"{file}: row {i} does not fit this version ({', '.join(differing)}); run again")
-    return Row(**found)

@@ -1,12 +1,14 @@
-"""What every finished work directory has: its configuration, provenance, arrays and tables, with honest errors."""
+"""A finished work directory of any kind: its configuration, provenance, arrays and tables, with precise errors."""
 
 import dataclasses
 import json
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from absl import logging
 from ml_collections import ConfigDict
 
 from siamese_jax.datasets import dataset as datasets
@@ -15,9 +17,10 @@ from siamese_jax.errors import InputError
 from siamese_jax.experiments.reproduce import digests
 from siamese_jax.protocols import config
 from siamese_jax.protocols.config import Experiment
+from siamese_jax.runtime.files import atomic_path
 from siamese_jax.runtime.provenance import VERSION, check_version
 
-NOT_FINISHED = "the run has not finished. Run the command that made this folder again; it goes on where it stopped"
+NOT_FINISHED = "the run has not finished. Run the command that made this folder again; it resumes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +28,13 @@ class Folder:
     """One work directory, of whatever kind.
 
     Fields:
-      path, label: where it is, and a short name, different from those of the others in a report.
+      label: a short name, unique in a report.
       kind: of run, as config.json names it.
-      experiment: its configuration.
       digests: of the tables that it read, by role ("source", "target").
       provenance: see `workdir.provenance`.
-      source, target: the tables, where they are still what the run read; else None.
-      missing, missing_source: in words, why the target, or either table, is not at hand; "" where they are.
-      notes: what a reader must know about the folder.
+      source, target: the tables if they are still those that the run read, else None.
+      missing, missing_source: why the target, or either table, is unavailable; "" if it is available.
+      notes: warnings for the reader.
     """
 
     path: Path
@@ -54,81 +56,90 @@ class Folder:
         raise NotImplementedError
 
     def arrays(self, name: str) -> xr.Dataset:
-        """A stage's arrays, read when they are used; raises InputError where they are missing or damaged."""
+        """A stage's arrays, read on demand; raises InputError if they are missing or damaged."""
         if name not in self._opened:
-            file = self.path / "arrays" / f"{name}.nc"
-            if not file.exists():
-                raise InputError(f"{file}: not there; {NOT_FINISHED}")
-            try:
-                # Opening costs more than most reads; xarray opens a closed file again by itself.
-                self._opened[name] = xr.open_dataset(file, engine="h5netcdf")
-            except (OSError, ValueError, KeyError) as error:
-                raise InputError(f"{file}: cannot be read ({error}); remove this file and run again") from error
+            # Opening costs more than most reads; xarray opens a closed file again by itself.
+            self._opened[name] = open_arrays(self.path, name, xr.open_dataset)
         return self._opened[name]
 
 
+def open_arrays(path: Path, name: str, opener: Callable[..., xr.Dataset]) -> xr.Dataset:
+    """The arrays `name` of a work directory, by xarray's `opener`; raises InputError if missing or damaged."""
+    file = path / "arrays" / f"{name}.nc"
+    if not file.exists():
+        raise InputError(f"{file}: not there; {NOT_FINISHED}")
+    try:
+        return opener(file, engine="h5netcdf")
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{file}: cannot be read ({error}); remove this file and run again") from error
+
+
 def kind_of(path: str | Path) -> str:
-    """The kind of run that filled a folder. Raises InputError where it is no work directory."""
+    """The kind of run that filled a folder. Raises InputError if it is no work directory."""
     path = Path(path)
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; give one that a launcher has filled")
     if not (path / "config.json").exists():
         raise InputError(f"{path}: holds no config.json, so it is no work directory; give one that holds results")
-    # Folders of early versions do not say.
+    # Folders of early versions do not name their kind.
     return str(read_json(path / "config.json", dict).get("kind", "reproduce"))
 
 
 def fields(path: str | Path, label: str) -> dict[str, Any]:
-    """The fields of `Folder` of one work directory. Raises InputError where it is none, or is not finished."""
-    path = Path(path)
-    kind = kind_of(path)
-    notes: list[str] = []
+    """The fields of `Folder` of one work directory. Raises InputError if it is none, or is not finished."""
+    path, kind, notes = Path(path), kind_of(path), []
     raw = read_json(path / "config.json", dict)
     experiment = _experiment(path, raw)
     if not (path / "arrays").is_dir():
         raise InputError(f"{path / 'arrays'}: not there; {NOT_FINISHED}")
     provenance = read_json(path / "provenance.json", dict)
-    versions = {str(raw.get("version")), str(provenance.get("siamese_jax"))}
-    if len(versions) > 1:
-        notes.append(
-            f"Started with siamese_jax {raw.get('version')} and finished with {provenance.get('siamese_jax')}: "
-            "results of two versions are mixed here."
-        )
-    elif versions != {VERSION}:
-        notes.append(f"Made by siamese_jax {versions.pop()}, reported by {VERSION}.")
-    kept = raw.get("tables", {})
-    source, target, missing = _tables(experiment, kept)
+    started, finished = str(raw.get("version")), str(provenance.get("siamese_jax"))
+    if started != finished:
+        notes.append(f"Started with siamese_jax {started} and finished with {finished}: "
+                     "results of two versions are mixed here.")  # fmt: skip
+    elif started != VERSION:
+        notes.append(f"Made by siamese_jax {started}, reported by {VERSION}.")
+    tables = raw.get("tables", {})
+    source, target, missing = _tables(experiment, tables)
     return {
-        "path": path, "label": label, "kind": kind, "experiment": experiment, "digests": kept,
+        "path": path, "label": label, "kind": kind, "experiment": experiment, "digests": tables,
         "provenance": provenance, "source": source, "target": target, "missing": missing["target"],
         "missing_source": missing["target"] or missing["source"], "notes": tuple(notes)
     }  # fmt: skip
 
 
 def read_json(file: Path, expected: type) -> Any:
-    """A JSON file of a work directory. Raises InputError where it is missing, damaged or of another type."""
+    """A JSON file of a work directory. Raises InputError if it is missing, damaged or of another type."""
     if not file.exists():
         raise InputError(f"{file}: not there; {NOT_FINISHED}")
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: not readable as JSON ({error}); remove it and run again") from error
-    if not isinstance(found, expected):
-        raise InputError(f"{file}: holds a {type(found).__name__}, expected a {expected.__name__}; run again")
-    return found
+    if not isinstance(content, expected):
+        raise InputError(f"{file}: holds a {type(content).__name__}, expected a {expected.__name__}; run again")
+    return content
+
+
+def read_records(file: Path, kind: type) -> list[Any]:
+    """A JSON file's rows as dataclasses of a `kind`. Raises InputError if one does not fit."""
+    names, rows = {field.name for field in dataclasses.fields(kind)}, read_json(file, list)
+    for i, row in enumerate(rows):
+        if not isinstance(row, dict) or set(row) != names:
+            differing = sorted(names ^ set(row)) if isinstance(row, dict) else [type(row).__name__]
+            raise InputError(f"{file}: row {i} does not fit this version ({', '.join(differing)}); run again")
+    return [kind(**row) for row in rows]
 
 
 def experiment_of(path: Path) -> Experiment:
-    """The configuration of a work directory. Raises InputError where it does not fit this version."""
+    """The configuration of a work directory. Raises InputError if it does not fit this version."""
     return _experiment(path, read_json(path / "config.json", dict))
 
 
 def _experiment(path: Path, raw: dict[str, Any]) -> Experiment:
-    """The configuration of config.json."""
     check_version(path, raw.get("version"))
-    known = typing.get_type_hints(Experiment)
     settings = {key: value for key, value in raw.items() if key not in ("tables", "version", "kind")}
-    unknown = sorted(set(settings) - set(known))
+    unknown = sorted(set(settings) - set(typing.get_type_hints(Experiment)))
     if unknown:
         raise InputError(
             f"{path / 'config.json'}: holds {', '.join(unknown)}, unknown to siamese_jax {VERSION}; "
@@ -140,22 +151,45 @@ def _experiment(path: Path, raw: dict[str, Any]) -> Experiment:
         raise InputError(f"{path / 'config.json'}: {error}; run the experiment again with this version") from error
 
 
-def _tables(e: Experiment, kept: dict[str, str]) -> tuple[Dataset | None, Dataset | None, dict[str, str]]:
-    """Source and target where they can be read and are the ones that the run read; else, by role, why not."""
-    found: dict[str, Dataset] = {}
-    missing = {"source": "", "target": ""}
+def _tables(experiment: Experiment, kept: dict[str, str]) -> tuple[Dataset | None, Dataset | None, dict[str, str]]:
+    """Source and target if they are readable and those that the run read; and, by role, why not."""
+    data, tables, missing = experiment.data, dict[str, Dataset](), {"source": "", "target": ""}
     for role, table, corpus, companion in (
-        ("source", e.data.source, e.data.source_corpus, e.data.source_companion),
-        ("target", e.data.target, e.data.target_corpus, e.data.target_companion),
+        ("source", data.source, data.source_corpus, data.source_companion),
+        ("target", data.target, data.target_corpus, data.target_companion),
     ):
         try:
-            dataset = datasets.load(table, corpus, companion, e.data.emotions)
+            dataset = datasets.load(table, corpus, companion, data.emotions)
         except (InputError, OSError) as error:
             missing[role] = f"the {role} table cannot be read any more ({error})"
             continue
         # The checksums of both roles are made the same way.
         if kept.get(role) == digests(dataset, dataset)[role]:
-            found[role] = dataset
+            tables[role] = dataset
         else:
             missing[role] = f"the {role} table {table} is not the one that the run read (its checksum differs)"
-    return found.get("source"), found.get("target"), missing
+    return tables.get("source"), tables.get("target"), missing
+
+
+def cached(file: Path, made_from: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
+    """The arrays of a netCDF `file` if they were made from the same, else those that `make` returns, then kept.
+
+    Args:
+      file: if it cannot be read or written, a warning says so and `make` is called for each report.
+      made_from: a digest of what the arrays depend on, kept as their attribute `made_from`.
+    """
+    if file.exists():
+        try:
+            kept = xr.load_dataset(file, engine="h5netcdf")
+            if kept.attrs.get("made_from") == made_from:
+                return kept
+        except (OSError, ValueError, KeyError) as error:
+            logging.warning("%s cannot be read (%s); computed again", file, error)
+    arrays = make().assign_attrs(made_from=made_from)
+    try:
+        with atomic_path(file) as temporary:
+            arrays.to_netcdf(temporary, engine="h5netcdf")
+    except OSError as error:
+        # A read-only folder still gets its report.
+        logging.warning("%s cannot be written (%s); computed for each report", file, error)
+    return arrays

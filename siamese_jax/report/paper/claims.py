@@ -1,16 +1,13 @@
-"""What reruns say of the paper's claims, as blocks: for `claims.md` in a work directory, and for the page."""
+"""Tests of the paper's claims by reruns, as blocks: for `claims.md` in a work directory, and for the page."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from siamese_jax.report.render import text as words
+from siamese_jax.report.render import text
 from siamese_jax.report.render.document import Block, Fold, Heading, Paragraph, Table
-from siamese_jax.stats import coverage
 
 GAPS = "not computable: some seeds never test"
-"""How the note of an interval begins that needs a full crossing and has none."""
-
-NOT_OFFERED = "Not offered is what does not hold its nominal error rate or coverage at so few units."
+"""Start of the note of an interval that needs a full crossing and has none."""
 
 PROTOCOL_NAMES = {
     "out_of_domain": "trained on the source alone (OODT)",
@@ -19,66 +16,70 @@ PROTOCOL_NAMES = {
 
 CHANCES = {f"chance_of_{points}_points_in_ten_unpaired_draws": f"{points} points by chance" for points in ("2", "7")}
 
-TWO_KINDS = (
-    "The interval over draws is Monte Carlo error on these speakers and seeds, which more draws shrink; the ones over "
-    "speakers, and over speakers and seeds, are what a claim about other people and source trainings needs, which they "
-    "do not."
+KINDS = ("over_draws", "over_speakers", "over_speakers_and_seeds")
+
+NEEDED = (
+    "which more repetitions shrink; a claim about other people and source trainings needs the intervals over speakers, "
+    "and over speakers and seeds, which they do not shrink."
 )
 
 
-def blocks(claimed: Sequence[dict[str, Any]]) -> Iterator[Block]:
+def blocks(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     """The claims of every setting of a rerun, see `claims.examine`."""
-    for one in claimed:
-        yield Heading(f"{one['source']} to {one['target']}, head {one['head']}, scaled by {one['scaling']}")
+    for record in records:
+        yield Heading(f"{record['source']} to {record['target']}, head {record['head']}, scaled by {record['scaling']}")
         yield Paragraph(
-            f"Other speakers' clips only; {words.plural(one['n_draws'], 'draw')} over "
-            f"{words.plural(one['n_seeds'], 'source seed')}. {TWO_KINDS}"
+            f"Other speakers' clips only; {text.plural(record['n_draws'], 'draw')} over "
+            f"{text.plural(record['n_seeds'], 'source seed')}. The interval over draws is Monte Carlo error on "
+            f"these speakers and seeds, {NEEDED}"
         )
-        yield _gains("The ratio loss and its control: paired differences of UAR in points.", one["gains"])
-        if one["against_alternatives"]:
-            n = words.plural(one["n_alternative_draws"], "draw")
-            yield _gains(
-                f"The network minus what one would use instead, on source plus target clips; the first {n}.",
-                one["against_alternatives"],
-            )
-        yield from _planning(one["gains"], one["best_cell"])
-        yield from _trade_off(one["trade_off"])
-        if one["beyond_the_pole"]:
-            each = "; ".join(f"{s['n_speakers']} speakers: {_share(s['share'])}" for s in one["beyond_the_pole"])
+        yield _gains("The ratio loss and its control: paired differences of UAR in points.", record["gains"])
+        if record["against_alternatives"]:
+            n = text.plural(record["n_alternative_draws"], "draw")
+            caption = f"The network minus each baseline, on source plus target clips; the first {n}."
+            yield _gains(caption, record["against_alternatives"])
+        yield from _planning(record["gains"], record["best_cell"])
+        yield from _trade_off(record["trade_off"])
+        beyond = record["beyond_the_pole"]
+        if beyond:
+            shares = "; ".join(f"{point['n_speakers']} speakers: {_share(point['share'])}" for point in beyond)
             yield Paragraph(
                 f"Draws that start at or beyond the loss's pole (D_s ≥ D_d on the labelled clips), per cent with the "
-                f"{one['beyond_the_pole'][0]['share']['kind']} interval: {each}."
+                f"{beyond[0]['share']['kind']} interval: {shares}."
             )
+
+
+def _words(kinds: Sequence[str]) -> list[str]:
+    return [kind.replace("_", " ") for kind in kinds]
+
+
+def _labels(intervals: dict[str, Any], kinds: Sequence[str]) -> str:
+    return "; ".join(f"{intervals[kind]['kind']} (n = {intervals[kind]['n_units']:,})" for kind in kinds)
 
 
 def _gains(caption: str, gains: Sequence[dict[str, Any]]) -> Table:
-    kinds = ("over_draws", "over_speakers", "over_speakers_and_seeds")
-    header = ("comparison", *(kind.replace("_", " ") for kind in kinds), "p over draws", "p over speakers")
     tests = (("sign_flip_p", "over_draws"), ("speakers_sign_flip_p", "over_speakers"))
     rows = [
-        (_name(g), *(estimate(g[kind]) for kind in kinds), *(_p_values(g, test, over) for test, over in tests))
-        for g in gains
+        (_name(gain), *(estimate(gain[kind]) for kind in KINDS), *(_p_values(gain, *test) for test in tests))
+        for gain in gains
     ]
-    labels = [f"{gains[0][kind]['kind']} (n = {gains[0][kind]['n_units']:,})" for kind in kinds] if gains else []
-    gaps = [g[kind]["note"] for g in gains for kind in kinds if g[kind]["note"].startswith(GAPS)]
-    text = (
-        f"{caption} Intervals: {'; '.join(labels)}. p values of sign-flip permutation tests, as computed → after "
-        f"Holm's correction over the rows. {NOT_OFFERED}{' Gaps: ' + gaps[0] + '.' if gaps else ''}"
+    gaps = [gain[kind]["note"] for gain in gains for kind in KINDS if gain[kind]["note"].startswith(GAPS)]
+    caption = (
+        f"{caption} Intervals: {_labels(gains[0], KINDS) if gains else ''}. p values of sign-flip permutation tests, "
+        f"as computed → after Holm's correction over the rows. {text.NOT_OFFERED}"
+        f"{' Gaps: ' + gaps[0] + '.' if gaps else ''}"
     )
-    return Table(text, header, rows)
+    return Table(caption, ("comparison", *_words(KINDS), "p over draws", "p over speakers"), rows)
 
 
 def _name(gain: dict[str, Any]) -> str:
-    what = f"{gain['method']} − {gain['minus']}; {gain['n_speakers']} speakers"
-    return f"{what}, {words.plural(gain['frozen'], 'frozen layer')}, {words.plural(gain['steps'], 'step')}"
+    cell = f"{text.plural(gain['frozen'], 'frozen layer')}, {text.plural(gain['steps'], 'step')}"
+    return f"{gain['method']} − {gain['minus']}; {gain['n_speakers']} speakers, {cell}"
 
 
 def _p_values(gain: dict[str, Any], test: str, interval: str) -> str:
-    n, over = gain[interval]["n_units"], gain[interval]["over"]
-    if n >= 2 and "sign-flip sampled" not in coverage.offered_methods(n, over):
-        return _not_offered(n)
-    p, adjusted = gain[test], gain[f"{test}_holm"]
-    return "not computable" if p is None else f"{words.p_value(p)} → {words.p_value(adjusted)}"
+    reason = text.not_offered("sign-flip sampled", gain[interval]["n_units"], gain[interval]["over"])
+    return reason or text.adjusted_p(gain[test], gain[f"{test}_holm"])
 
 
 def _planning(gains: Sequence[dict[str, Any]], best_cell: Sequence[dict[str, Any]]) -> Iterator[Block]:
@@ -87,30 +88,24 @@ def _planning(gains: Sequence[dict[str, Any]], best_cell: Sequence[dict[str, Any
         return
     rows = []
     for gain in gains:
-        needed = gain.get("draws_needed_for_1_point")
-        needed_text = gain["planning_note"] if needed is None else str(needed)
-        rows.append((
-            _name(gain), *_chances(gain, gain["planning_note"]), needed_text,
-            estimate(gain["effect_size"])
-        ))  # fmt: skip
-    tables = [Table(
-        "How often an experiment of ten draws, other draws for either method, shows this gain or more where there is "
+        needed, note = gain.get("draws_needed_for_1_point"), gain["planning_note"]
+        rows.append((_name(gain), *_chances(gain, note), note if needed is None else str(needed),
+                     estimate(gain["effect_size"])))  # fmt: skip
+    caption = (
+        "How often an experiment of ten draws, other draws for either method, shows this gain or more if there is "
         "none; draws on the same clips after which a true gain of 1 point is shown with a power of 80 %; standardised "
-        f"size of the gain ({gains[0]['effect_size']['kind']}). Read from the reruns themselves.",
-        ("comparison", *CHANCES.values(), "draws for 1 point", "standardised gain"),
-        rows
-    )]  # fmt: skip
+        f"size of the gain ({gains[0]['effect_size']['kind']}). Computed from the reruns themselves."
+    )
+    tables = [Table(caption, ("comparison", *CHANCES.values(), "draws for 1 point", "standardised gain"), rows)]
     if best_cell:
-        tables.append(Table(
+        caption = (
             f"The same for the best of {best_cell[0]['n_cells']} cells of either method, as the paper reports it, "
-            "chosen on the test clips: how often ten draws show this gain where the best cells are equal.",
-            ("comparison", *CHANCES.values()),
-            [
-                (f"{one['method']} minus {one['minus']}, {one['steps']} steps", *_chances(one, one["note"]))
-                for one in best_cell
-            ]
-        ))  # fmt: skip
-    yield Fold("What ten draws can show", tables)
+            "chosen on the test clips: how often ten draws show this gain if the best cells are equal."
+        )
+        rows = [(f"{best['method']} minus {best['minus']}, {best['steps']} steps", *_chances(best, best["note"]))
+                for best in best_cell]  # fmt: skip
+        tables.append(Table(caption, ("comparison", *CHANCES.values()), rows))
+    yield Fold("The power of ten draws", tables)
 
 
 def _chances(record: dict[str, Any], note: str) -> list[str]:
@@ -129,57 +124,49 @@ def _trade_off(rows: Sequence[dict[str, Any]]) -> Iterator[Block]:
         "The trade-off: points of UAR gained for each speaker more, with the "
         f"{rows[0]['gain_per_speaker']['kind']} interval (Monte Carlo error).",
         ("loss, frozen, steps", *(f"{a} to {b} speakers" for a, b in spans)),
-        [(", ".join(map(str, key)), *(found[span] for span in spans)) for key, found in cells.items()],
+        [(", ".join(map(str, key)), *(by_span[span] for span in spans)) for key, by_span in cells.items()],
     )
 
 
-def trainings(found: Sequence[dict[str, Any]]) -> Iterator[Block]:
-    """OODT or IDT over many trainings, see `retraining.examine`."""
-    first = found[0]
+def trainings(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
+    """OODT or IDT over many trainings, see `retrain.examine`."""
+    first = records[0]
     yield Paragraph(
         f"{first['source']} to {first['target']}, {PROTOCOL_NAMES[first['protocol']]}; all clips of the target; "
-        f"{words.plural(first['n_trainings'], 'training')} from different seeds. The interval over seeds is Monte "
-        "Carlo error on these speakers, which more seeds shrink; the ones over speakers, and over speakers and seeds, "
-        "are what a claim about other people needs, which they do not."
+        f"{text.plural(first['n_trainings'], 'training')} from different seeds. The interval over seeds is Monte "
+        f"Carlo error on these speakers, {NEEDED}"
     )
-    kinds = ("over_seeds", "over_speakers", "over_speakers_and_seeds")
-    header = ("head, scaling", *(kind.replace("_", " ") for kind in kinds), "standard deviation over seeds")
+    kinds = ("over_seeds", *KINDS[1:])
+    names = [f"{record['head']}, {record['scaling']}" for record in records]
     rows = [
-        (f"{one['head']}, {one['scaling']}", *(estimate(one["uar"][kind], False) for kind in kinds), _sd(one["sd"]))
-        for one in found
+        (name, *(estimate(record["uar"][kind], False) for kind in kinds), _sd(record["sd"]))
+        for name, record in zip(names, records)
     ]
-    labels = "; ".join(f"{first['uar'][kind]['kind']} (n = {first['uar'][kind]['n_units']:,})" for kind in kinds)
-    yield Table(f"UAR in per cent of the Siamese network. Intervals: {labels}. {NOT_OFFERED}", header, rows)
+    caption = f"UAR in per cent of the Siamese network. Intervals: {_labels(first['uar'], kinds)}. {text.NOT_OFFERED}"
+    yield Table(caption, ("head, scaling", *_words(kinds), "standard deviation over seeds"), rows)
     rows = [
-        (f"{one['head']}, {one['scaling']}: network minus {d['minus']} ({d['minus_uar']:.1f} %)",
-         *(estimate(d[kind]) for kind in kinds[1:]))
-        for one in found for d in one["against_alternatives"]
+        (f"{name}: network minus {baseline['minus']} ({baseline['minus_uar']:.1f} %)",
+         *(estimate(baseline[kind]) for kind in kinds[1:]))
+        for name, record in zip(names, records) for baseline in record["against_alternatives"]
     ]  # fmt: skip
     if rows:
         caption = "The network minus a classifier trained on the same clips once, points of UAR; intervals as above."
-        yield Table(caption, ("difference", *(kind.replace("_", " ") for kind in kinds[1:])), rows)
+        yield Table(caption, ("difference", *_words(kinds[1:])), rows)
 
 
 def _sd(value: float | None) -> str:
-    return "not computable" if value is None else words.number(value, 2)
+    return "not computable" if value is None else text.number(value, 2)
 
 
 def estimate(interval: dict[str, Any], signed: bool = True) -> str:
     """An interval of `claims.plain` in points: "+1.28 [+1.09, +1.46]", or in words why a part of it is missing."""
+    note = interval["note"] or "not computable"
     if interval["estimate"] is None:
-        return interval["note"] or "not computable"
-    n = interval["n_units"]
-    if n >= 2 and interval["method"] not in coverage.offered_methods(n, interval["over"]):
-        return _not_offered(n)
-    value = words.number(interval["estimate"], 2, signed)
-    if interval["low"] is None:
-        note = interval["note"] or "not computable"
-        return f"{value} (interval {'not computable: gaps' if note.startswith(GAPS) else note})"
-    return f"{value} [{words.number(interval['low'], 2, signed)}, {words.number(interval['high'], 2, signed)}]"
-
-
-def _not_offered(n: int) -> str:
-    return f"not offered at {n} units"
+        return note
+    if reason := text.not_offered(interval["method"], interval["n_units"], interval["over"]):
+        return reason
+    note = f"interval {'not computable: gaps' if note.startswith(GAPS) else note}"
+    return text.bounded(interval["estimate"], interval["low"], interval["high"], note, 2, signed)
 
 
 def _share(interval: dict[str, Any]) -> str:

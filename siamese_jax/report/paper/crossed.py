@@ -1,4 +1,4 @@
-"""Shares of the variance of UAR, as blocks: for `crossed.md` in a work directory, and for the page."""
+"""Variance components of UAR, as blocks: for `crossed.md` in a work directory, and for the page."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,30 +14,29 @@ STYLES = {
 }  # fmt: skip
 
 
-def blocks(found: Sequence[dict[str, Any]]) -> Iterator[Block]:
-    """The shares of every head, scope, loss and readout, see `crossing.run`; main effects first."""
-    first = found[0]
+def blocks(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
+    """The components of every head, scope, loss and evaluation step, see `crossed.run`; main effects first."""
+    first = records[0]
     levels = first["levels"]
     yield Paragraph(
-        f"What UAR varies with, {first['source']} to {first['target']}: every draw from every source seed, "
+        f"Variance components of UAR, {first['source']} to {first['target']}: every draw from every source seed, "
         f"{text.plural(levels['frozen'], 'depth')} of freezing x {text.plural(levels['speakers'], 'number')} of "
         f"speakers x {text.plural(levels['draw'], 'draw')} x {text.plural(levels['seed'], 'source seed')}; other "
         "speakers' clips only. Estimates without intervals: few levels of a factor say little of its variance."
     )
     names = list(first["components"])
     rows = []
-    for one in found:
-        what = f"{one['head']}, {one['scaling']}, {one['loss']}, {text.plural(one['steps'], 'step')}"
-        if one["shares"] is None:
-            rows.append((what, *[one["note"]] * len(names)))
-        else:
-            rows.append((what, *(text.number(one["shares"][name]) for name in names)))
-    yield Table("Shares of the variance of UAR in per cent, negative components cut at 0.", ("setting", *names), rows)
+    for record in records:
+        setting = f"{record['head']}, {record['scaling']}, {record['loss']}, {text.plural(record['steps'], 'step')}"
+        shares = record["shares"]
+        rows.append((setting, *(record["note"] if shares is None else text.number(shares[name]) for name in names)))
+    caption = "Variance components of UAR as per cent of their sum, negative components cut at 0."
+    yield Table(caption, ("setting", *names), rows)
 
 
-def picture(one: dict[str, Any], name: str) -> Picture:
-    """One setting's shares: the four factors alone, and all interactions together."""
-    shares = one["shares"] or {}
+def picture(record: dict[str, Any], name: str) -> Picture:
+    """One setting's components: the four factors alone, and all interactions together."""
+    shares = record["shares"] or {}
     values = {key: shares.get(key, 0.0) for key in STYLES if key != "interactions"}
     values["interactions"] = sum(value for key, value in shares.items() if key not in values)
 
@@ -53,12 +52,10 @@ def picture(one: dict[str, Any], name: str) -> Picture:
         axis.set_xlabel("share of the variance of UAR (%)")
         return figure
 
-    told = ", ".join(f"{key} {value:.1f} %" for key, value in values.items())
-    return Picture(
-        name,
-        figures.png(draw),
-        f"Shares of the variance of UAR: {told}.",
-        f"{one['head']}, scaled by {one['scaling']}, {one['loss']}, {text.plural(one['steps'], 'step')}: shares of "
-        f"the variance of UAR (%), {text.plural(one['n_draws'], 'draw')} x {text.plural(one['n_seeds'], 'seed')}"
-        f"{'' if shares else '; ' + one['note']}.",
+    listed = ", ".join(f"{key} {value:.1f} %" for key, value in values.items())
+    caption = (
+        f"{record['head']}, scaled by {record['scaling']}, {record['loss']}, {text.plural(record['steps'], 'step')}: "
+        f"variance components of UAR (%), {text.plural(record['n_draws'], 'draw')} x "
+        f"{text.plural(record['n_seeds'], 'seed')}{'' if shares else '; ' + record['note']}."
     )
+    return Picture(name, figures.png(draw), f"Variance components of UAR: {listed}.", caption)

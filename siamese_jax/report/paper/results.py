@@ -5,35 +5,32 @@ from pathlib import Path
 from siamese_jax.experiments.rows import Difference
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.loading import reproduction, workdir
-from siamese_jax.report.loading.workdir import read_json
+from siamese_jax.report.loading.workdir import read_json, read_records
 from siamese_jax.report.paper import claims, crossed, differences, figure2, table1
-from siamese_jax.report.render import markdown
-from siamese_jax.runtime.files import user_path, write_text
+from siamese_jax.report.render import markdown, text
+from siamese_jax.report.render.document import Block, Paragraph
+from siamese_jax.runtime.files import write_text
 
 
 def write(folder: str | Path) -> str:
     """Writes table1.md, differences.md and figure2.* of a reproduction, claims.md or crossed.md of a rerun.
 
-    Returns:
-      The main text, for the terminal.
-
-    Raises:
-      InputError: the folder is no work directory of these kinds, or is not finished.
+    Returns the main text, for the terminal. Raises InputError if the folder is of another kind, or not finished.
     """
-    path = user_path(folder)
+    path = Path(folder)
     kind = workdir.kind_of(path)
     if kind == reproduction.KIND:
         return _reproduction(path, workdir.experiment_of(path))
     if kind == "crossed":
         shares = read_json(path / "crossed.json", list)
-        title = f"What UAR varies with, {shares[0]['source']} to {shares[0]['target']}"
+        title = f"Variance components of UAR, {shares[0]['source']} to {shares[0]['target']}"
         return _page(path / "crossed.md", title, list(crossed.blocks(shares)))
     tested = read_json(path / "claims.json", list)
+    corpora = f"{tested[0]['source']} to {tested[0]['target']}"
     if kind != "rerun":
-        return _page(path / "claims.md", "Repeated trainings", list(claims.trainings(tested)))
+        return _page(path / "claims.md", f"Repeated trainings, {corpora}", list(claims.trainings(tested)))
     _write_differences(path)
-    title = f"The claims, {tested[0]['source']} to {tested[0]['target']}"
-    return _page(path / "claims.md", title, list(claims.blocks(tested)))
+    return _page(path / "claims.md", f"Tests of the paper's claims, {corpora}", list(claims.blocks(tested)))
 
 
 def _reproduction(path: Path, experiment: Experiment) -> str:
@@ -46,11 +43,10 @@ def _reproduction(path: Path, experiment: Experiment) -> str:
 
 
 def _write_differences(path: Path) -> None:
-    found = [Difference(**row) for row in read_json(path / "differences.json", list)]
-    write_text(path / "differences.md", differences.markdown(found))
+    write_text(path / "differences.md", differences.markdown(read_records(path / "differences.json", Difference)))
 
 
-def _page(file: Path, title: str, blocks: list[markdown.Block]) -> str:
-    text = markdown.page(title, blocks)
-    write_text(file, text)
-    return text
+def _page(file: Path, title: str, blocks: list[Block]) -> str:
+    page = markdown.page(title, [Paragraph(text.ABBREVIATIONS), *blocks])
+    write_text(file, page)
+    return page

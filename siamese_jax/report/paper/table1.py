@@ -1,4 +1,4 @@
-"""Table 1 of Feng & Chaspari 2020 as this run finds it, in Markdown, beside the paper's own numbers."""
+"""Table 1 of Feng & Chaspari 2020 as this run finds it, in Markdown, compared with the paper's own numbers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
 from siamese_jax.experiments.rows import Row
 from siamese_jax.protocols.config import Experiment
+from siamese_jax.report.render import text
 
 PAPER = {
     ("enterface05", "ravdess"): {"oodt": 32.8, "idt": 50.0, "none": 32.9, "ratio": 39.9},
@@ -26,98 +27,80 @@ DATA_NAMES = {
     "target": "target clips",
     "source+target": "source + target clips",
 }
-COLUMNS = (
-    "method",
-    "learnt from",
-    "cell",
-    "UAR %, paper's split",
-    "UAR %, other speakers only",
-    "best cell chosen on other draws",
-    "the paper",
-)
+COLUMNS = ("method", "training data", "cell", "UAR %, paper's split", "UAR %, other speakers only",
+           "best cell chosen on other draws", "the paper")  # fmt: skip
 
 
-def markdown(e: Experiment, rows: list[Row], optimism: list[dict[str, Any]]) -> str:
-    """One table for each head and scaling scope, as Markdown.
-
-    Args:
-      e: the experiment.
-      rows: all its rows.
-      optimism: see `summary.optimism`.
-    """
-    source, target = rows[0].source, rows[0].target
-    parts = [f"# {source} to {target}\n\n{preamble(e)}"]
+def markdown(experiment: Experiment, rows: list[Row], optimism: list[dict[str, Any]]) -> str:
+    """One table for each head and scaling scope, as Markdown, of all rows; `optimism`: see `summary.optimism`."""
+    parts = [f"# {rows[0].source} to {rows[0].target}\n\n{preamble(experiment)}"]
     header = f"| {' | '.join(COLUMNS)} |\n" + "|---" * len(COLUMNS) + "|\n"
-    for scope in e.data.scalings:
-        for head in e.network.heads:
-            found = lines(e, rows, optimism, head, scope)
-            parts.append(
-                f"## head {head}, features scaled by {scope}\n\n{header}"
-                + "".join(f"| {' | '.join(line)} |\n" for line in found)
-            )
+    for scope in experiment.data.scalings:
+        for head in experiment.network.heads:
+            body = "".join(f"| {' | '.join(line)} |\n" for line in lines(experiment, rows, optimism, head, scope))
+            parts.append(f"## head {head}, features scaled by {scope}\n\n{header}{body}")
     return "\n".join(parts)
 
 
-def preamble(e: Experiment) -> str:
-    """What the numbers of Table 1 are."""
+def preamble(experiment: Experiment) -> str:
+    """The meaning of Table 1's numbers."""
+    protocol, report = experiment.protocol, experiment.report
     return (
-        f"Emotions: {', '.join(e.data.emotions)}. Means over {e.protocol.n_draws} draws of labelled clips, each "
-        "starting from one "
-        f"of {e.protocol.n_seeds} source trainings; OODT over those, IDT over {e.protocol.n_in_domain_seeds} seeds. "
-        "In brackets "
-        f"the {100 * e.report.level:g} % t interval over draws or seeds (Monte Carlo error on these speakers, not "
-        "what other "
-        "speakers would give); where a classifier gives one set of predictions, the jackknife t interval over the "
-        f'target\'s speakers. Fine-tuning is read at {e.report.fixed_steps} steps. "Best" is the best cell of the '
-        "grid, "
-        "chosen on the test clips as in the paper; the column after it chooses the cell on the other draws. Scaling by "
-        "corpus or by speaker sees the unlabelled test clips (transductive).\n"
+        f"Emotions: {', '.join(experiment.data.emotions)}. {text.ABBREVIATIONS} Means over {protocol.n_draws} draws of "
+        f"labelled clips, each starting from one of {protocol.n_seeds} source trainings; OODT over those, IDT over "
+        f"{protocol.n_in_domain_seeds} seeds. In brackets the {100 * report.level:g} % t interval over draws or seeds "
+        "(Monte Carlo error on these speakers, not the spread over other speakers); for a classifier with a single set "
+        "of predictions, the jackknife t interval over the target's speakers. Fine-tuning is evaluated at "
+        f'{report.fixed_steps} steps. "Best" is the best cell of the grid, chosen on the test clips as in the paper; '
+        "the column after it chooses the cell on the other draws. Scaling by corpus or by speaker sees the unlabelled "
+        "test clips (transductive).\n"
     )
 
 
 def lines(
-    e: Experiment, rows: list[Row], optimism: list[dict[str, Any]], head: str, scope: str
+    experiment: Experiment, rows: list[Row], optimism: list[dict[str, Any]], head: str, scope: str
 ) -> Iterator[tuple[str, ...]]:
     """The lines of one setting, a cell for each of COLUMNS; the paper's values only under its own corpora."""
-    paper = PAPER.get((rows[0].source, rows[0].target))
-    mine = _pick([r for r in rows if r.head == head], scope)
+    protocol, steps = experiment.protocol, experiment.report.fixed_steps
+    paper = PAPER.get((rows[0].source, rows[0].target), {})
+    of_head = _pick([row for row in rows if row.head == head], scope)
 
     def reference(key: str) -> str:
-        return f"{paper[key]}" if paper and key in paper else "not in the paper"
+        return f"{paper[key]}" if key in paper else "not in the paper"
 
     for method, name, data in (("oodt", "OODT, Siamese", "source"), ("idt", "IDT, Siamese", "loso")):
-        found = [r for r in mine if r.method == method]
-        if found:
-            yield _line(name, DATA_NAMES[data], _scaled(found, scope), found, "", reference(method))
-    for loss in e.protocol.losses:
+        cell_rows = [row for row in of_head if row.method == method]
+        if cell_rows:
+            yield _line(name, DATA_NAMES[data], _scaled(cell_rows, scope), cell_rows, "", reference(method))
+    for loss in protocol.losses:
+        tuned = [row for row in of_head if (row.method, row.loss, row.steps) == ("fine_tuning", loss, steps)]
         for selection in ("best", "fixed"):
-            found = [r for r in mine if r.method == "fine_tuning" and r.loss == loss and r.selection == selection
-                     and r.steps == e.report.fixed_steps]  # fmt: skip
-            if found:
+            cell_rows = [row for row in tuned if row.selection == selection]
+            if cell_rows:
                 best = selection == "best"
-                other = _chosen_elsewhere(optimism, head, scope, loss, e.report.fixed_steps) if best else ""
-                value = reference(loss) if best else ""
-                yield _line(LOSS_NAMES[loss], DATA_NAMES["source+target"], selection, found, other, value)
-    for method in e.protocol.baselines:
+                chosen = _chosen_elsewhere(optimism, head, scope, loss, steps) if best else ""
+                data, value = DATA_NAMES["source+target"], reference(loss) if best else ""
+                yield _line(LOSS_NAMES[loss], data, selection, cell_rows, chosen, value)
+    for method in protocol.baselines:
         for data in DATA_NAMES:
             for selection in ("cell",) if data in ("source", "loso") else ("best", "fixed"):
-                matching = [r for r in rows if (r.method, r.data, r.selection) == (method, data, selection)]
-                found = _pick(matching, scope)
-                if found:
-                    cell = _scaled(found, scope) if selection == "cell" else selection
-                    yield _line(CLASSIFIER_NAMES[method], DATA_NAMES[data], cell, found, "", "")
+                key = method, data, selection
+                cell_rows = _pick([row for row in rows if (row.method, row.data, row.selection) == key], scope)
+                if cell_rows:
+                    cell = _scaled(cell_rows, scope) if selection == "cell" else selection
+                    yield _line(CLASSIFIER_NAMES[method], DATA_NAMES[data], cell, cell_rows, "", "")
 
 
 def _pick(rows: list[Row], scope: str) -> list[Row]:
-    """The rows under an experiment's scope; OODT and IDT rows carry the scope that stands in for it there."""
-    standing_in = {
+    """The rows under an experiment's scope; OODT and IDT rows carry their substitute for that scope."""
+    substitutes = {
         "loso": (IN_DOMAIN_SCOPE[scope],),
         "source": ("source", "corpus") if scope == "support" else (scope,),
     }
-    found = [row for row in rows if row.scaling in standing_in.get(row.data, (scope,))]
-    # Under "support" the source's own scale stands in where it is known, and the corpora's where it is not.
-    preferred = {row.data for row in found if row.scaling == "source"}
-    return [row for row in found if row.scaling == "source" or row.data not in preferred or scope != "support"]
+    picked = [row for row in rows if row.scaling in substitutes.get(row.data, (scope,))]
+    # Under "support" the substitute is the source's own scale if it is known, else the corpora's.
+    preferred = {row.data for row in picked if row.scaling == "source"}
+    return [row for row in picked if row.scaling == "source" or row.data not in preferred or scope != "support"]
 
 
 def _scaled(rows: list[Row], scope: str) -> str:
@@ -150,6 +133,6 @@ def _score(row: Row | None) -> str:
 
 
 def _chosen_elsewhere(optimism: list[dict[str, Any]], head: str, scope: str, loss: str, steps: int) -> str:
-    wanted = {"head": head, "scaling": scope, "split": "paper", "loss": loss, "steps": steps}
-    found = [o for o in optimism if all(o[key] == value for key, value in wanted.items())]
-    return f"{found[0]['best_chosen_on_other_draws']:.1f}" if found else ""
+    key = {"head": head, "scaling": scope, "split": "paper", "loss": loss, "steps": steps}
+    chosen = [record["best_chosen_on_other_draws"] for record in optimism if key.items() <= record.items()]
+    return f"{chosen[0]:.1f}" if chosen else ""

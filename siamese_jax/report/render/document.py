@@ -1,6 +1,6 @@
-"""What a report says, apart from how it is written: blocks that both HTML and Markdown can render.
+"""A report's content, apart from its format: blocks that both HTML and Markdown can render.
 
-All text is plain: whatever came from data is escaped by the renderer, so no block needs to know where it came from.
+All text is plain: the renderers escape it, so no block needs to know where it came from.
 """
 
 import dataclasses
@@ -15,35 +15,23 @@ class Paragraph:
 
 
 @dataclasses.dataclass(frozen=True)
-class Alert:
-    """Something a reader must not miss: numbers that cannot be had, or that must not be compared."""
-
-    text: str
+class Alert(Paragraph):
+    """A warning: numbers that are unavailable, or that must not be compared."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Heading:
+class Heading(Paragraph):
     """A heading inside a section."""
 
-    text: str
-
 
 @dataclasses.dataclass(frozen=True)
-class Code:
+class Code(Paragraph):
     """Lines to be typed or kept as they are."""
-
-    text: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table; the first cell of a row names the row.
-
-    Fields:
-      caption: what the numbers are, their unit, n and kind of interval.
-      header: names of the columns.
-      rows: one string a column each.
-    """
+    """A table; `caption` gives the numbers' meaning, unit, n and kind of interval; a row's first cell names it."""
 
     caption: str
     header: Sequence[str]
@@ -55,10 +43,10 @@ class Picture:
     """A figure.
 
     Fields:
-      name: of its file, letters, digits and underscores, unique in the document.
+      name: of its file: letters, digits and underscores, unique in the document.
       png: the file's bytes.
-      alt: what it shows, for those who cannot see it.
-      caption: what the marks are, their unit, n and kind of interval.
+      alt: its content in words, for readers who cannot see it.
+      caption: the marks, their unit, n and kind of interval.
     """
 
     name: str
@@ -69,7 +57,7 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Gallery:
-    """Figures that belong side by side where there is room."""
+    """Figures that belong side by side if there is room."""
 
     pictures: Sequence[Picture]
 
@@ -107,10 +95,10 @@ class Document:
 
 
 def _pictures(blocks: Sequence[Block]) -> list[Picture]:
-    found: list[Picture] = []
+    pictures: list[Picture] = []
     for block in blocks:
         if isinstance(block, Gallery):
-            found.extend(block.pictures)
+            pictures.extend(block.pictures)
         elif isinstance(block, Fold):
-            found.extend(_pictures(block.blocks))
-    return found
+            pictures.extend(_pictures(block.blocks))
+    return pictures

@@ -1,7 +1,7 @@
 """Figures a column wide: one style, PNG bytes, text that is never taken for mathematics."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
@@ -59,16 +59,33 @@ def legend_below(figure: Figure, axis: Axes, columns: int, markerscale: float = 
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, markerscale=markerscale)
 
 
+def bars(interval: Interval, factor: float = 1.0) -> tuple[np.ndarray, Any]:
+    """Estimates [K] and the lengths of their error bars [2, K], times `factor`; missing limits have length 0."""
+    value, low, high = (factor * np.asarray(v, float) for v in (interval.estimate, interval.low, interval.high))
+    return value, np.stack([np.nan_to_num(value - low), np.nan_to_num(high - value)])
+
+
 def line(axis: Axes, x: Any, interval: Interval, style: tuple[str, str, Any, str], factor: float) -> None:
-    """A line with error bars; a mean without an interval gets none, and a missing mean leaves a gap.
+    """A line at places x [K] with error bars; a mean without an interval has none, a missing mean leaves a gap.
 
     Args:
-      x: [K] places; `interval`: of [K].
       style: colour, marker, dashes, label.
       factor: multiplies the values (100 for per cent).
     """
-    color, marker, dashes, label = style
-    value, low, high = (factor * np.asarray(v, float) for v in (interval.estimate, interval.low, interval.high))
-    bars: Any = np.stack([np.nan_to_num(value - low), np.nan_to_num(high - value)])
-    axis.errorbar(x, value, bars, color=color, marker=marker, linestyle=dashes, label=label,
+    (color, marker, dashes, label), (value, lengths) = style, bars(interval, factor)
+    axis.errorbar(x, value, lengths, color=color, marker=marker, linestyle=dashes, label=label,
                   markersize=4, linewidth=1.1, elinewidth=0.8, capsize=1.5)  # fmt: skip
+
+
+def matrix(axis: Axes, names: Sequence[str], values_CxC: np.ndarray, texts: Sequence[Sequence[str]], top: float,
+           size: float, title: str) -> None:  # fmt: skip
+    """A square of colours from 0 to `top` with a text in each cell, rows and columns called `names`."""
+    # Cividis: one path from dark to light for every kind of colour vision.
+    axis.imshow(values_CxC, cmap="cividis", vmin=0, vmax=top)
+    for i, j in np.ndindex(*values_CxC.shape):
+        color = "black" if values_CxC[i, j] > 0.55 * top else "white"
+        axis.text(j, i, texts[i][j], ha="center", va="center", color=color, size=size)
+    axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axis.set_yticks(range(len(names)), names)
+    axis.set_title(title)
+    axis.spines[:].set_visible(False)

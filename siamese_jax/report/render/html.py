@@ -5,24 +5,12 @@ import html
 import re
 from collections.abc import Iterator, Sequence
 
-from siamese_jax.report.render.document import (
-    Alert,
-    Block,
-    Code,
-    Document,
-    Fold,
-    Gallery,
-    Heading,
-    Paragraph,
-    Picture,
-    Section,
-    Table,
-)
+from siamese_jax.report.render import document as parts
+from siamese_jax.report.render.document import Block, Document, Picture, Section, Table
 from siamese_jax.report.render.style import CSS
 
 # Even if a name slipped through unescaped, the page may load and run nothing.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-
 
 SHORT = 28
 """Characters of a table cell that is not broken into lines."""
@@ -57,30 +45,27 @@ def _anchor(title: str) -> str:
 
 
 def _section(section: Section) -> str:
-    anchor = _anchor(section.title)
-    inside = "\n".join(_blocks(section.blocks))
-    return (
-        f'<section id="{anchor}" aria-labelledby="{anchor}-h">\n'
-        f'<h2 id="{anchor}-h">{escape(section.title)}</h2>\n{inside}\n</section>'
-    )
+    anchor, inside = _anchor(section.title), "\n".join(_blocks(section.blocks))
+    heading = f'<h2 id="{anchor}-h">{escape(section.title)}</h2>'
+    return f'<section id="{anchor}" aria-labelledby="{anchor}-h">\n{heading}\n{inside}\n</section>'
 
 
 def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
     for block in blocks:
         match block:
-            case Paragraph(text):
-                yield f"<p>{escape(text)}</p>"
-            case Alert(text):
+            case parts.Alert(text):
                 yield f'<p class="alert" role="note">{escape(text)}</p>'
-            case Heading(text):
+            case parts.Heading(text):
                 yield f"<h3>{escape(text)}</h3>"
-            case Code(text):
+            case parts.Code(text):
                 yield f'<pre tabindex="0"><code>{escape(text)}</code></pre>'
+            case parts.Paragraph(text):
+                yield f"<p>{escape(text)}</p>"
             case Table():
                 yield _table(block)
-            case Gallery(pictures):
+            case parts.Gallery(pictures):
                 yield f'<div class="gallery">{"".join(map(_picture, pictures))}</div>'
-            case Fold(title, inner):
+            case parts.Fold(title, inner):
                 yield f"<details><summary>{escape(title)}</summary>\n{chr(10).join(_blocks(inner))}\n</details>"
 
 

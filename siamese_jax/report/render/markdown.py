@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from urllib.parse import quote
 
 from siamese_jax.report.render.document import Alert, Block, Code, Document, Fold, Gallery, Heading, Paragraph, Table
+from siamese_jax.runtime.files import atomic_path, write_text
 
 
 def render(document: Document, folder: str) -> str:
@@ -16,13 +18,21 @@ def render(document: Document, folder: str) -> str:
     return "\n".join(parts)
 
 
+def write(document: Document, file: Path, folder: str) -> None:
+    """Writes the text to `file`, and the figures as PNG files into `folder` next to it."""
+    for picture in document.pictures():
+        with atomic_path(file.with_name(folder) / f"{picture.name}.png") as temporary:
+            temporary.write_bytes(picture.png)
+    write_text(file, render(document, folder))
+
+
 def page(title: str, blocks: Sequence[Block]) -> str:
     """A page of its own, without figures."""
     return "\n".join([f"# {escape(title)}\n", *_blocks(blocks, "")])
 
 
 def escape(text: str) -> str:
-    """Text that Markdown takes for nothing but text, on one line, also inside a table and in HTML."""
+    """Text without any Markdown or HTML syntax, on one line, also inside a table."""
     text = re.sub(r"\s+", " ", text)
     # Backslashes do not stop raw HTML in every renderer; entities do.
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -34,8 +44,6 @@ def escape(text: str) -> str:
 def _blocks(blocks: Sequence[Block], folder: str) -> Iterator[str]:
     for block in blocks:
         match block:
-            case Paragraph(text):
-                yield escape(text) + "\n"
             case Alert(text):
                 yield f"> **Note:** {escape(text)}\n"
             case Heading(text):
@@ -44,6 +52,8 @@ def _blocks(blocks: Sequence[Block], folder: str) -> Iterator[str]:
                 # Longer than any run of backticks inside, so that nothing inside can end it.
                 fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
                 yield f"{fence}\n{text}\n{fence}\n"
+            case Paragraph(text):
+                yield escape(text) + "\n"
             case Table(caption, header, rows):
                 lines = [_row(header), "|---" * len(header) + "|", *map(_row, rows)]
                 yield "\n".join(lines) + f"\n\n*{escape(caption)}*\n"

@@ -1,4 +1,4 @@
-"""What the report writes and draws, shown inside a notebook."""
+"""The report's text and figures, shown inside a notebook."""
 
 import dataclasses
 import io
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 @dataclasses.dataclass(frozen=True)
 class Markdown:
-    """Text that a notebook shows as Markdown where it is a cell's last value; elsewhere it prints as it stands."""
+    """Text that a notebook shows as Markdown if it is a cell's last value; elsewhere it prints unchanged."""
 
     text: str
 
@@ -21,12 +21,7 @@ class Markdown:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A figure that a notebook shows where it is a cell's last value, whatever Matplotlib's backend is.
-
-    Fields:
-      figure: made without pyplot, as the report's are.
-      dpi: dots an inch.
-    """
+    """A figure, made without pyplot, that a notebook shows as a cell's last value under any Matplotlib backend."""
 
     figure: Figure
     dpi: int

@@ -1,4 +1,4 @@
-"""Several work directories side by side: what differs in their making, and in their results."""
+"""Several work directories side by side: differences of their making, and of their results."""
 
 import json
 from collections.abc import Iterator
@@ -25,30 +25,30 @@ def section(runs: list[Loaded]) -> Section:
 
 
 def warnings(runs: list[Loaded]) -> Iterator[Block]:
-    """What forbids a comparison, or asks for care with it."""
+    """Reasons against a comparison, or for care with it."""
     for key, name in (("siamese_jax", "siamese_jax"), ("revision", "code revisions")):
-        found = {run.label: str(run.provenance.get(key, "unknown")) for run in runs}
-        if len(set(found.values())) > 1:
-            listed = "; ".join(f"{label}: {value[:20]}" for label, value in found.items())
+        versions = {run.label: str(run.provenance.get(key, "unknown")) for run in runs}
+        if len(set(versions.values())) > 1:
+            listed = "; ".join(f"{label}: {value[:20]}" for label, value in versions.items())
             yield Alert(f"Mixed versions ({name}): {listed}. Differences below may come from the code.")
     packages = {name for run in runs for name in run.provenance.get("packages", {})}
-    mixed = sorted(p for p in packages if len({run.provenance.get("packages", {}).get(p) for run in runs}) > 1)
-    for package in mixed:
-        listed = "; ".join(f"{run.label}: {run.provenance.get('packages', {}).get(package)}" for run in runs)
-        yield Alert(f"Mixed versions ({package}): {listed}.")
+    for package in sorted(packages):
+        versions = {run.label: run.provenance.get("packages", {}).get(package) for run in runs}
+        if len(set(versions.values())) > 1:
+            listed = "; ".join(f"{label}: {version}" for label, version in versions.items())
+            yield Alert(f"Mixed versions ({package}): {listed}.")
 
 
 def differing_table(runs: list[Loaded]) -> Table:
     """The settings and tables that are not the same everywhere."""
-    rows = []
-    for key in flat(runs[0].experiment):
-        values = [flat(run.experiment)[key] for run in runs]
-        if any(value != values[0] for value in values):
-            rows.append((key, *map(show, values)))
+    rows, configs = [], [flat(run.experiment) for run in runs]
+    for key, first in configs[0].items():
+        if any(config[key] != first for config in configs):
+            rows.append((key, *(show(config[key]) for config in configs)))
     for role in ("source", "target"):
-        values = [run.digests.get(role, "unknown") for run in runs]
-        if len(set(values)) > 1:
-            rows.append((f"checksum of the {role} table", *(value[:12] for value in values)))
+        digests = [run.digests.get(role, "unknown") for run in runs]
+        if len(set(digests)) > 1:
+            rows.append((f"checksum of the {role} table", *(digest[:12] for digest in digests)))
     if not rows:
         rows.append(("(no setting and no table)", *[""] * len(runs)))
     return Table("What differs between the configurations and tables.", ("", *(run.label for run in runs)), rows)
@@ -71,11 +71,11 @@ def _scores(runs: list[Loaded], column: int) -> Table:
         if column == PAPER_SPLIT and (run.rows[0].source, run.rows[0].target) in table1.PAPER:
             columns.append({_key(line): line[-1] for line in lines})
             header.append(f"the paper, {run.corpora}")
-    keys = list(dict.fromkeys(key for found in columns for key in found))
+    keys = list(dict.fromkeys(key for cells in columns for key in cells))
     return Table(
         f"{table1.COLUMNS[column]}; intervals and cells as in Table 1 (over draws or seeds: Monte Carlo error).",
-        ("method, learnt from, cell", *header),
-        [(key, *(found.get(key, "–") for found in columns)) for key in keys],
+        ("method, training data, cell", *header),
+        [(key, *(cells.get(key, "–") for cells in columns)) for key in keys],
     )
 
 
@@ -97,19 +97,17 @@ def _contrasts(runs: list[Loaded]) -> Iterator[Block]:
         if same and not run.missing and not first.missing and settings(run.experiment) and settings(first.experiment):
             comparable.append(run)
     if not comparable:
-        yield Paragraph(
-            "Differences between these work directories are not computed: their target clips are not the same, or "
-            "the tables are not at hand."
-        )
+        yield Paragraph("Differences between these work directories are not computed: their target clips are not the "
+                        "same, or the tables are unavailable.")  # fmt: skip
         return
     base, level = _pooled(first), first.experiment.report.level
     for run in comparable:
-        other = _pooled(run)
-        rows = []
-        for name in (name for name in base if name in other):
-            sums = np.stack([other[name], base[name]], axis=1)
+        pooled, rows = _pooled(run), []
+        for name in (name for name in base if name in pooled):
+            sums = np.stack([pooled[name], base[name]], axis=1)
             interval = intervals.jackknife_interval(sums, estimands.uar_difference, level, over="speakers")
-            rows.append((name, text.estimate(interval, factor=100, signed=True), text.p_value(_p(interval))))
+            p = text.p_value(float(two_way.t_test(interval).p_value))
+            rows.append((name, text.estimate(interval, factor=100, signed=True), p))
         yield Table(
             f"{run.label} minus {first.label}: points of UAR on the same target clips, repetitions pooled, with the "
             f"{interval.label} interval (n = {text.plural(int(interval.n_units), 'speaker')}; source trainings and "
@@ -120,12 +118,7 @@ def _contrasts(runs: list[Loaded]) -> Iterator[Block]:
         )
 
 
-def _p(interval: Any) -> float:
-    return float(two_way.t_test(interval).p_value)
-
-
 def _pooled(run: Loaded) -> dict[str, np.ndarray]:
     setting = settings(run.experiment)[0]
-    return {
-        one.name: one.pooled for one in [*counts.references(run, setting), *counts.fixed_cell(run, setting, "paper")]
-    }
+    methods = [*counts.references(run, setting), *counts.fixed_cell(run, setting, "paper")]
+    return {method.name: method.pooled for method in methods}

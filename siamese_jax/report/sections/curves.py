@@ -32,40 +32,32 @@ def section(runs: list[Loaded]) -> Section:
 
 
 def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
-    e = run.experiment
+    protocol, report = run.experiment.protocol, run.experiment.report
     yield Paragraph(
         "D_s and D_d are the mean distances between the embeddings of clips of the same and of different emotions. "
-        f"Source training ({setting.name}): each look is at the next batch, not yet trained on."
+        f"Source training ({setting.name}): each evaluation is on the next batch, before training on it."
     )
     with run.arrays(f"{setting.head}/{setting.scope}/source") as arrays:
         x = arrays.source_step.values.tolist()
         log = {q: quantity(arrays, q).transpose("source_step", "seed").values for q, _ in QUANTITIES}
+    style = ("#0072B2", "o", "-", "source training")
     yield Gallery([
-        _picture(
-            f"source_{q}_{number}", "source training", x, "source training steps", title,
-            [(intervals.t_interval(log[q], e.report.level, over="seeds"), ("#0072B2", "o", "-", "source training"))],
-            e.protocol.n_seeds
-        )
-        for q, title in QUANTITIES
+        _picture(f"source_{q}_{number}", "source training", x, "source training steps", y_label,
+                 [(intervals.t_interval(log[q], report.level, over="seeds"), style)], protocol.n_seeds)
+        for q, y_label in QUANTITIES
     ])  # fmt: skip
-    yield Paragraph(f"Fine-tuning, on the labelled target clips ({counts.cell_name(run)}; every readout shown):")
-    with run.fine_tuning(setting.head, setting.scope, e.report.fixed_n_speakers) as arrays:
-        cell = arrays.sel(frozen=e.report.fixed_frozen)
+    yield Paragraph(f"Fine-tuning, on the labelled target clips ({counts.cell_name(run)}; all evaluation steps):")
+    with run.fine_tuning(setting.head, setting.scope, report.fixed_n_speakers) as arrays:
+        cell = arrays.sel(frozen=report.fixed_frozen)
         tuned = {q: quantity(cell, q).transpose("loss", "step", "draw").values for q, _ in QUANTITIES}
-        skipped = arrays.skipped.sel(frozen=e.report.fixed_frozen).transpose("loss", "draw").values
+        skipped = cell.skipped.transpose("loss", "draw").values
     yield Gallery([
-        _picture(
-            f"fine_tuning_{q}_{number}", "fine-tuning", list(e.protocol.steps), "fine-tuning steps (not to scale)",
-            title,
-            [
-                (intervals.t_interval(tuned[q][m], e.report.level, over="draws"), STYLES[loss])
-                for m, loss in enumerate(e.protocol.losses)
-            ],
-            e.protocol.n_draws
-        )
-        for q, title in QUANTITIES
+        _picture(f"fine_tuning_{q}_{number}", "fine-tuning", list(protocol.steps), "fine-tuning steps (not to scale)",
+                 y_label, [(intervals.t_interval(tuned[q][m], report.level, over="draws"), STYLES[loss])
+                           for m, loss in enumerate(protocol.losses)], protocol.n_draws)
+        for q, y_label in QUANTITIES
     ])  # fmt: skip
-    yield Paragraph(_skipped(e.protocol.losses, skipped))
+    yield Paragraph(_skipped(protocol.losses, skipped))
     yield from _pole(run, setting)
 
 
@@ -84,7 +76,7 @@ def _skipped(losses: Sequence[str], skipped: np.ndarray) -> str:
 
 
 def _picture(
-    name: str, what: str, x: list[int], x_label: str, y_label: str,
+    name: str, stage: str, x: list[int], x_label: str, y_label: str,
     lines: Sequence[tuple[Interval, tuple[str, str, str, str]]], n: int
 ) -> Picture:  # fmt: skip
     def draw() -> figures.Figure:
@@ -108,32 +100,30 @@ def _picture(
         f"{text.estimate(interval, (len(x) - 1,), digits=3)} at {x[-1]}"
         for interval, style in lines
     )
-    unit = lines[0][0].over.removesuffix("s")
-    return Picture(
-        name,
-        figures.png(draw),
-        f"{y_label} by {x_label.removesuffix(' (not to scale)')}. {ends}.",
-        f"{y_label}, {what}; mean and {lines[0][0].label} interval, n = {text.plural(n, unit)}"
-        f"{text.gaps(*(interval for interval, _ in lines))}.",
+    alt = f"{y_label} by {x_label.removesuffix(' (not to scale)')}. {ends}."
+    caption = (
+        f"{y_label}, {stage}; mean and {lines[0][0].label} interval, n = "
+        f"{text.plural(n, lines[0][0].over.removesuffix('s'))}{text.gaps(*(interval for interval, _ in lines))}."
     )
+    return Picture(name, figures.png(draw), alt, caption)
 
 
 def _pole(run: Loaded, setting: Setting) -> Iterator[Block]:
     """How many draws start beyond the pole, by number of target speakers."""
-    e = run.experiment
-    if 0 not in e.protocol.steps:
-        yield Paragraph("The ratio before the first step is not known: 0 is not among the numbers of steps read.")
+    protocol, level = run.experiment.protocol, run.experiment.report.level
+    if 0 not in protocol.steps:
+        yield Paragraph("The ratio before the first step is not known: 0 is not among the evaluation steps.")
         return
     rows = []
-    for k in e.protocol.n_speakers:
+    for k in protocol.n_speakers:
         with run.fine_tuning(setting.head, setting.scope, k) as arrays:
-            # Nothing has been learnt yet, so every loss and every depth stands at the same ratio.
+            # Before any step all losses and all depths have the same ratio.
             r = quantity(arrays.isel(loss=0, frozen=0).sel(step=0), "ratio").values
-        rows.append((str(k), *pole_cells(r, e.report.level)))
+        rows.append((str(k), *pole_cells(r, level)))
     yield Table(
         "r = D_s / D_d of the labelled clips before the first step; the ratio loss has its pole at r = 1. n = "
-        f"{text.plural(e.protocol.n_draws, 'draw')}; mean r with its {100 * e.report.level:g} % t interval over draws "
-        "(Monte Carlo error), number of draws, as a share with its Wilson interval where there are 50 draws or more.",
+        f"{text.plural(protocol.n_draws, 'draw')}; mean r with its {100 * level:g} % t interval over draws (Monte "
+        "Carlo error), number of draws, as a share with its Wilson interval if there are 50 draws or more.",
         ("target speakers", "mean r", "draws with r ≥ 1", f"draws with |r − 1| < {NEAR_POLE}"),
         rows,
     )
@@ -149,8 +139,7 @@ def pole_cells(r_D: np.ndarray, level: float) -> tuple[str, ...]:
 
 
 def _share(hits: np.ndarray, level: float) -> str:
-    n, counted = len(hits), int(hits.sum())
+    counted = f"{int(hits.sum()):,} of {len(hits):,}"
     interval = intervals.share_interval(hits, level, over="draws")
-    if interval.kind not in coverage.offered_methods(n, "draws"):
-        return f"{counted:,} of {n:,}"
-    return f"{text.estimate(interval, factor=100)} %, {counted:,} of {n:,}"
+    offered = interval.kind in coverage.offered_methods(len(hits), "draws")
+    return f"{text.estimate(interval, factor=100)} %, {counted}" if offered else counted

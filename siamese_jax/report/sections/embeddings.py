@@ -17,10 +17,9 @@ from siamese_jax.protocols import stages
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.protocols.trials import ProtocolSpec
 from siamese_jax.report.loading import counts
-from siamese_jax.report.loading.cache import cached
 from siamese_jax.report.loading.reproduction import Loaded, Setting
-from siamese_jax.report.render import figures
-from siamese_jax.report.render import text as words
+from siamese_jax.report.loading.workdir import cached
+from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Gallery, Paragraph, Picture, Section
 from siamese_jax.report.sections.per_setting import each_setting
 from siamese_jax.training import siamese as training
@@ -44,61 +43,56 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
         "this report: the target's clips in the plane of their first two principal components, for each state of the "
         "network its own. One trial shows how an embedding looks, not whether a method is better."
     )
-    yield Gallery([
-        _picture(run, arrays, state, f"embedding_{number}_{state}") for state in arrays.state.values.tolist()
-    ])  # fmt: skip
+    states = arrays.state.values.tolist()
+    yield Gallery([_picture(run, arrays, state, f"embedding_{number}_{state}") for state in states])
 
 
 def example(run: Loaded, setting: Setting) -> xr.Dataset:
     """Embeddings of the example trial, kept in the work directory so that the next report need not train again.
 
-    Returns `embedding` (state, clip, unit), `labelled` (clip) and `agreement` (state): the share of target clips that
-    get the class which the run itself had found; NaN before fine-tuning.
+    Returns `embedding` (state, clip, unit), `labelled` (clip) and `agreement` (state): the share of target clips
+    classified as in the run itself; NaN before fine-tuning.
     """
     file = run.path / "report" / f"example_{setting.head}_{setting.scope}.nc"
     return cached(file, _fingerprint(run), lambda: _compute(run, setting))
 
 
 def _fingerprint(run: Loaded) -> str:
-    text = (run.path / "config.json").read_text(encoding="utf-8") + json.dumps(run.provenance, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    content = (run.path / "config.json").read_text(encoding="utf-8") + json.dumps(run.provenance, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _compute(run: Loaded, setting: Setting) -> xr.Dataset:
-    e = run.experiment
     assert run.source is not None
     assert run.target is not None
-    plan = Plan.make(e, run.source, run.target)
+    losses, report = run.experiment.protocol.losses, run.experiment.report
+    plan = Plan.make(run.experiment, run.source, run.target)
     seed = int(plan.seed_of_draw[DRAW])
     with run.arrays(f"{setting.head}/{setting.scope}/source") as trained:
         start: Params = jax.tree.map(lambda leaf: leaf[seed], stages.params_from_arrays(trained))
     spec, target = plan.spec(setting.head), plan.target_clips(setting.scope)
-    support = plan.draws.support(e.report.fixed_n_speakers)[DRAW]
-    by_draw = plan.support_scaling(target, setting.scope, e.report.fixed_n_speakers)
+    support = plan.draws.support(report.fixed_n_speakers)[DRAW]
+    by_draw = plan.support_scaling(target, setting.scope, report.fixed_n_speakers)
     x_NxF = (target.x - by_draw.shift[DRAW]) / by_draw.scale[DRAW]
-    label_M, speaker_M = target.label[support], target.speaker[support]
-    with run.fine_tuning(setting.head, setting.scope, e.report.fixed_n_speakers) as arrays:
-        found = arrays.predictions.sel(frozen=e.report.fixed_frozen, step=e.report.fixed_steps, draw=DRAW)
-        kept = {loss: found.sel(loss=loss).values for loss in e.protocol.losses}
-    states, embeddings, agreement = ["before"], [_encode(spec, start, x_NxF)], [np.nan]
-    for loss in e.protocol.losses:
+    x_MxF, label_M, speaker_M = x_NxF[support], target.label[support], target.speaker[support]
+    with run.fine_tuning(setting.head, setting.scope, report.fixed_n_speakers) as arrays:
+        cell = arrays.predictions.sel(frozen=report.fixed_frozen, step=report.fixed_steps, draw=DRAW)
+        predicted = {loss: cell.sel(loss=loss).values for loss in losses}
+    embeddings, agreement, valid = [_encode(spec, start, x_NxF)], [np.nan], jnp.ones(len(support), bool)
+    for loss in losses:
         params = fine_tune(
-            spec, loss, start, x_NxF[support], label_M, support, speaker_M, e.report.fixed_frozen, e.report.fixed_steps
+            spec, loss, start, x_MxF, label_M, support, speaker_M, report.fixed_frozen, report.fixed_steps
         )
-        valid = jnp.ones(len(support), bool)
-        classes = similarity.classify(
-            spec.network, params, x_NxF, x_NxF[support], label_M, valid, spec.n_classes, spec.pooling
-        )
-        states.append(loss)
+        classes = similarity.classify(spec.network, params, x_NxF, x_MxF, label_M, valid, spec.n_classes, spec.pooling)
         embeddings.append(_encode(spec, params, x_NxF))
-        agreement.append(float((np.asarray(classes) == kept[loss]).mean()))
+        agreement.append(float((np.asarray(classes) == predicted[loss]).mean()))
     return xr.Dataset(
         {
             "embedding": (("state", "clip", "unit"), np.stack(embeddings)),
             "labelled": ("clip", np.isin(np.arange(len(target.label)), support)),
             "agreement": ("state", np.array(agreement)),
         },
-        coords={"state": states},
+        coords={"state": ["before", *losses]},
         attrs={"seed": seed},
     )
 
@@ -115,11 +109,11 @@ def fine_tune(
     """The network after `steps` fine-tuning steps on labelled clips, with `loss` after each; unbatched."""
     valid_M = jnp.ones(label_M.shape, bool)
     masks = pair_masks.pair_masks(label_M, clip_M, speaker_M, valid_M, spec.training.pairs_within)
-    mask = siamese.trainable_mask(params, jnp.asarray(frozen))
+    trainable = siamese.trainable_mask(params, jnp.asarray(frozen))
 
     def step(_: jax.Array, state: training.TrainState) -> training.TrainState:
-        state = training.cross_entropy_step(spec.network, spec.training, state, x_MxF, masks, mask)
-        return training.second_step(spec.network, spec.training, loss, state, x_MxF, masks, mask)
+        state = training.cross_entropy_step(spec.network, spec.training, state, x_MxF, masks, trainable)
+        return training.second_step(spec.network, spec.training, loss, state, x_MxF, masks, trainable)
 
     return jax.lax.fori_loop(0, steps, step, training.init_state(params)).params
 
@@ -140,20 +134,19 @@ def principal_plane(x_NxD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _picture(run: Loaded, arrays: xr.Dataset, state: str, name: str) -> Picture:
     assert run.target is not None
-    e, label = run.experiment, run.target.label
+    emotions, label, labelled = run.experiment.data.emotions, run.target.label, arrays.labelled.values
     plane, share = principal_plane(arrays.embedding.sel(state=state).values)
-    labelled = arrays.labelled.values
     title = "before fine-tuning" if state == "before" else f"after {counts.SHORT_NAMES[state].removeprefix('+ ')}"
 
     def draw() -> figures.Figure:
         figure, axis = figures.panel(3.7)
-        for c, (emotion, (color, marker)) in enumerate(zip(e.data.emotions, figures.EMOTION_STYLES)):
-            for rows, size, edge, width, text in (
-                (~labelled & (label == c), 9, "none", 0.0, emotion),
-                (labelled & (label == c), 42, "black", 1.1, None),
+        for c, (emotion, (color, marker)) in enumerate(zip(emotions, figures.EMOTION_STYLES)):
+            for rows, size, edge, width, alpha, legend in (
+                (~labelled & (label == c), 9, "none", 0.0, 0.75, emotion),
+                (labelled & (label == c), 42, "black", 1.1, 1, None),
             ):
                 axis.scatter(plane[rows, 0], plane[rows, 1], s=size, c=color, marker=marker, edgecolors=edge,
-                             linewidths=width, alpha=0.75 if edge == "none" else 1, label=text)  # fmt: skip
+                             linewidths=width, alpha=alpha, label=legend)  # fmt: skip
         axis.set_xlabel(f"component 1 ({100 * share[0]:.0f} % of variance)")
         axis.set_ylabel(f"component 2 ({100 * share[1]:.0f} %)")
         axis.set_title(title)
@@ -161,14 +154,12 @@ def _picture(run: Loaded, arrays: xr.Dataset, state: str, name: str) -> Picture:
         return figure
 
     same = float(arrays.agreement.sel(state=state))
-    check = (
-        "" if np.isnan(same) else f" This repetition classifies {100 * same:.1f} % of the clips as the run itself did."
-    )
+    check = f" This repetition classifies {100 * same:.1f} % of the clips as the run itself did."
     return Picture(
         name,
         figures.png(draw),
         f"Embeddings of {len(label)} target clips {title}, coloured and marked by emotion; the two components hold "
         f"{100 * share.sum():.0f} % of the variance.",
-        f"{title}: n = {words.plural(len(label), 'target clip')} (embedding units); large marks with a black rim are "
-        f"the {int(labelled.sum())} labelled clips.{check} One trial, no interval.",
+        f"{title}: n = {text.plural(len(label), 'target clip')} (embedding units); large marks with a black rim are "
+        f"the {int(labelled.sum())} labelled clips.{'' if np.isnan(same) else check} One trial, no interval.",
     )

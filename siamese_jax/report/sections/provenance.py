@@ -7,7 +7,7 @@ from typing import Any
 from siamese_jax.datasets import shipped as data
 from siamese_jax.protocols.config import flat
 from siamese_jax.report.loading.workdir import Folder
-from siamese_jax.report.render import text as words
+from siamese_jax.report.render import text
 from siamese_jax.report.render.document import Alert, Block, Code, Fold, Heading, Paragraph, Section, Table
 from siamese_jax.report.sections.compare import show
 
@@ -19,51 +19,42 @@ def section(runs: list[Folder], command: list[str]) -> Section:
         blocks.append(Heading(f"{run.label}: {run.corpora}"))
         blocks.extend(_run_blocks(run))
     blocks += [Heading("This report"), Code(shlex.join(["python", "-m", *command]))]
-    cards = dict.fromkeys(
-        name
-        for run in runs
-        for name in (run.experiment.data.source, run.experiment.data.target)
-        if name in data.SHIPPED
-    )
-    for name in cards:
+    tables = dict.fromkeys(name for run in runs for name in (run.experiment.data.source, run.experiment.data.target))
+    for name in (name for name in tables if name in data.SHIPPED):
         blocks.extend(card(data.shipped(name).with_suffix(".md").read_text(encoding="utf-8")))
     return Section("Provenance", blocks)
 
 
 def _run_blocks(run: Folder) -> Iterator[Block]:
-    p, e = run.provenance, run.experiment
+    protocol = run.experiment.protocol
     yield from (Alert(note) for note in run.notes)
+    draws, in_domain = text.plural(protocol.n_draws, "draw"), text.plural(protocol.n_in_domain_seeds, "in-domain seed")
+    seeds = f"seed {protocol.seed}; {text.plural(protocol.n_seeds, 'source seed')}, {in_domain}, {draws}"
     rows = [
-        *facts(p),
-        ("computing time of the stages", _time(_stage_seconds(run))),
-        ("seeds", f"seed {e.protocol.seed}; {words.plural(e.protocol.n_seeds, 'source seed')}, "
-                  f"{words.plural(e.protocol.n_in_domain_seeds, 'in-domain seed')}, "
-                  f"{words.plural(e.protocol.n_draws, 'draw')}"),
-        ("source table", _table(run, "source")),
-        ("target table", _table(run, "target"))
+        *facts(run.provenance), ("computing time of the stages", _time(_stage_seconds(run))), ("seeds", seeds),
+        ("source table", _table(run, "source")), ("target table", _table(run, "target"))
     ]  # fmt: skip
     if run.missing:
         yield Alert(f"Per-clip results are left out: {run.missing}.")
     yield Table("How these results were made.", ("", ""), rows)
-    if str(p.get("revision", "")).endswith("+changes"):
+    if str(run.provenance.get("revision", "")).endswith("+changes"):
         yield Paragraph("The code held changes that its revision does not name.")
-    yield Paragraph("To run it again, from the repository at that revision (a run that stopped goes on where it was):")
-    yield Code(rerun(p.get("command", [])))
-    values = [(name, show(value)) for name, value in flat(e).items()]
+    yield Paragraph("To run it again, from the repository at that revision (a stopped run resumes):")
+    yield Code(rerun(run.provenance.get("command", [])))
+    values = [(name, show(value)) for name, value in flat(run.experiment).items()]
     yield Fold(f"Configuration of {run.label}", [Table("Every setting.", ("setting", "value"), values)])
 
 
 def facts(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Versions, machine and time as (name, value)."""
-    p = provenance
-    machine = p.get("machine", {})
-    packages = ", ".join(f"{name} {version}" for name, version in p.get("packages", {}).items())
+    get, machine = provenance.get, provenance.get("machine", {})
+    packages = ", ".join(f"{name} {version}" for name, version in get("packages", {}).items())
     return [
-        ("siamese_jax", f"{p.get('siamese_jax', 'unknown')}, revision {p.get('revision', 'unknown')}"),
-        ("Python and packages", f"{p.get('python', 'unknown')}; {packages}"),
+        ("siamese_jax", f"{get('siamese_jax', 'unknown')}, revision {get('revision', 'unknown')}"),
+        ("Python and packages", f"{get('python', 'unknown')}; {packages}"),
         ("machine", f"{machine.get('processor', 'unknown')}, {machine.get('system', 'unknown')}"),
-        ("devices", ", ".join(p.get("devices", [])) or "unknown"),
-        ("wall time of the last run", _time(p.get("seconds"))),
+        ("devices", ", ".join(get("devices", [])) or "unknown"),
+        ("wall time of the last run", _time(get("seconds"))),
     ]
 
 
@@ -92,17 +83,17 @@ def _stage_seconds(run: Folder) -> float:
 def _table(run: Folder, role: str) -> str:
     name = getattr(run.experiment.data, role)
     dataset = run.source if role == "source" else run.target
-    shipped = "ships with the package; its card stands below" if name in data.SHIPPED else "see its own licence"
+    shipped = "ships with the package; see its card below" if name in data.SHIPPED else "see its own licence"
     size = "" if dataset is None else f"; {len(dataset)} clips of {len(dataset.speakers)} speakers used"
     return f"{name} ({shipped}){size}; checksum {run.digests.get(role, 'unknown')[:16]}"
 
 
-def card(text: str) -> Iterator[Block]:
+def card(markdown: str) -> Iterator[Block]:
     """A shipped table's card, from its Markdown: title, bold terms with their text, and tables."""
     terms: list[tuple[str, str]] = []
     tables: list[list[list[str]]] = [[]]
     title = ""
-    for line in text.splitlines():
+    for line in markdown.splitlines():
         if line.startswith("# "):
             title = line[2:]
         elif line.startswith("|"):

@@ -12,7 +12,7 @@ from siamese_jax.report.render.document import Block, Heading, Paragraph, Sectio
 
 
 def section(runs: list[Loaded]) -> Section | None:
-    """Contrasts between sources, and their variance beside that of the depths; None for one source alone."""
+    """Contrasts between sources, and their variance compared with that of the depths; None for one source alone."""
     if len({run.digests.get("source") for run in runs}) < 2:
         return None
     blocks: list[Block] = [
@@ -23,38 +23,34 @@ def section(runs: list[Loaded]) -> Section | None:
         )
     ]
     shared = set.intersection(*({(s.head, s.scope) for s in settings(run.experiment)} for run in runs))
-    e = runs[0].experiment
-    losses = [loss for loss in e.protocol.losses if all(loss in run.experiment.protocol.losses for run in runs)]
-    for head, scope in sorted(shared):
-        for loss in losses:
-            blocks.append(
-                Heading(f"Head {head}, scaled by {scope}, {loss}, {text.plural(e.report.fixed_steps, 'step')}")
-            )
-            try:
-                read = [source_effect.read(run.path, head, scope, loss, e.report.fixed_steps) for run in runs]
-                blocks.extend(_tables(source_effect.compare(read, e.report.level)))
-            except InputError as error:
-                blocks.append(Paragraph(f"Not compared: {error}."))
+    protocol, report = runs[0].experiment.protocol, runs[0].experiment.report
+    losses = [loss for loss in protocol.losses if all(loss in run.experiment.protocol.losses for run in runs)]
+    for head, scope, loss in [(*setting, loss) for setting in sorted(shared) for loss in losses]:
+        blocks.append(Heading(f"Head {head}, scaled by {scope}, {loss}, {text.plural(report.fixed_steps, 'step')}"))
+        try:
+            scores = [source_effect.read(run.path, head, scope, loss, report.fixed_steps) for run in runs]
+            blocks.extend(_tables(source_effect.compare(scores, report.level)))
+        except InputError as error:
+            blocks.append(Paragraph(f"Not compared: {error}."))
     if not shared:
         blocks.append(Paragraph("Not compared: no head and scaling scope is common to all of these directories."))
     return Section("The source, or the number of frozen layers?", blocks)
 
 
-def _tables(found: dict[str, Any]) -> Iterator[Block]:
-    means = [(f"source {name}", text.number(value)) for name, value in found["source_means"].items()]
-    means += [
-        (text.plural(int(name), "frozen layer"), text.number(value)) for name, value in found["frozen_means"].items()
-    ]
-    yield Table(f"Mean UAR (%) over {text.plural(found['speakers'], 'target speaker')}.", ("level", "UAR %"), means)
-    first = found["source_contrasts"][0]
-    rows = [(f"{one['first']} minus {one['second']}", claims.estimate(one)) for one in found["source_contrasts"]]
-    caption = f"Contrasts between sources, points of UAR; {first['kind']} (Bonferroni over the contrasts)."
+def _tables(compared: dict[str, Any]) -> Iterator[Block]:
+    means = [(f"source {name}", text.number(value)) for name, value in compared["source_means"].items()]
+    means += [(text.plural(int(name), "frozen layer"), text.number(value))
+              for name, value in compared["frozen_means"].items()]  # fmt: skip
+    caption = f"Mean UAR (%) over {text.plural(compared['speakers'], 'target speaker')}."
+    yield Table(caption, ("level", "UAR %"), means)
+    contrasts = compared["source_contrasts"]
+    rows = [(f"{contrast['first']} minus {contrast['second']}", claims.estimate(contrast)) for contrast in contrasts]
+    caption = f"Contrasts between sources, points of UAR; {contrasts[0]['kind']} (Bonferroni over the contrasts)."
     yield Table(caption, ("contrast", "points"), rows)
-    both = found.get("source_variance_minus_frozen_variance")
-    if both is not None:
-        yield Table(
+    difference = compared.get("source_variance_minus_frozen_variance")
+    if difference is not None:
+        caption = (
             "The variance of UAR between the sources minus that between the depths of freezing, squared points; above "
-            f"0 the source matters more; {both['kind']}.",
-            ("", "squared points"),
-            [("sources minus frozen layers", claims.estimate(both))],
+            f"0 the source matters more; {difference['kind']}."
         )
+        yield Table(caption, ("", "squared points"), [("sources minus frozen layers", claims.estimate(difference))])
