@@ -18,16 +18,16 @@ _PERCENT = "\N{NO-BREAK SPACE}%"
 
 def uar(row: Row) -> str:
     """A row's UAR with its interval."""
-    return text.bounded(row.uar, row.uar_low, row.uar_high, "no interval")
+    return text.bounded(row.uar, row.uar_low, row.uar_high, note="no interval")
 
 
 def wa(row: Row) -> str:
     """A row's WA with its interval."""
-    return text.bounded(row.wa, row.wa_low, row.wa_high, "no interval")
+    return text.bounded(row.wa, row.wa_low, row.wa_high, note="no interval")
 
 
 def _points(row: Difference) -> str:
-    return text.bounded(row.difference, row.low, row.high, "no interval", signed=True)
+    return text.bounded(row.difference, row.low, row.high, note="no interval", signed=True)
 
 
 def tested(run: Matrix, corpus: str) -> str:

@@ -166,7 +166,7 @@ def estimate(interval: dict[str, Any], signed: bool = True) -> str:
     if reason := text.not_offered(interval["method"], interval["n_units"], interval["over"]):
         return reason
     note = f"interval {'not computable: gaps' if note.startswith(GAPS) else note}"
-    return text.bounded(interval["estimate"], interval["low"], interval["high"], note, 2, signed)
+    return text.bounded(interval["estimate"], interval["low"], interval["high"], note=note, digits=2, signed=signed)
 
 
 def _share(interval: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ def number(value: float, digits: int = 1, signed: bool = False) -> str:
 
 
 def bounded(
-    value: float | None, low: float | None, high: float | None, note: str = "", digits: int = 1, signed: bool = False
+    value: float | None, low: float | None, high: float | None, *, note: str = "", digits: int = 1, signed: bool = False
 ) -> str:
     """A number with its limits, "40.5 [38.5, 42.5]"; in place of missing limits `note` in brackets."""
     numbers = [number(math.nan if v is None else v, digits, signed) for v in (value, low, high)]
@@ -44,7 +44,7 @@ def estimate(
     note = NOTES[int(np.asarray(interval.reason)[index])]
     if not math.isfinite(value):
         return note or "not computable"
-    return bounded(value, low, high, f"interval {note}" if note else "", digits, signed)
+    return bounded(value, low, high, note=f"interval {note}" if note else "", digits=digits, signed=signed)
 
 
 def gaps(*intervals: Interval) -> str:
