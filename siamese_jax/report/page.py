@@ -28,7 +28,7 @@ from siamese_jax.report.sections import (
     speakers,
 )
 from siamese_jax.report.sections.reruns import Rerun
-from siamese_jax.runtime.files import write_text
+from siamese_jax.runtime.files import user_path, write_text
 
 LARGEST = 5_000_000
 """Bytes above which a page is slow to open and to send; it is written all the same, with a warning."""
@@ -44,7 +44,7 @@ def write(workdirs: Sequence[str | Path], output: str | Path, command: Sequence[
     Raises:
       InputError: a folder cannot be used, or the name does not end in .html.
     """
-    output = Path(output)
+    output = user_path(output)
     if output.suffix != ".html":
         raise InputError(f"{output}: expected a name ending in .html")
     document = build(kinds.load_all(workdirs), list(command))

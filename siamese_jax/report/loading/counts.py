@@ -15,7 +15,7 @@ from siamese_jax.report.loading.reproduction import Loaded, Setting
 from siamese_jax.report.paper.figure2 import STYLES
 from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
 from siamese_jax.report.render import text
-from siamese_jax.stats import metrics
+from siamese_jax.stats.scoring import counts_by_speaker
 
 SHORT_NAMES = {loss: style[3] for loss, style in STYLES.items()}
 """The losses' labels."""
@@ -45,15 +45,8 @@ class Counted:
 
 def by_speaker(target: Dataset, predictions: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """[..., S, C, C] of predicted classes [..., N] on the clips of `mask` [..., N]."""
-    n_speakers, n_classes = len(target.speakers), int(target.label.max()) + 1
-    return np.asarray(
-        metrics.confusion_by_group(predictions, target.label, mask, target.speaker, n_speakers, n_classes)
-    )
-
-
-def uar(counts: np.ndarray) -> np.ndarray:
-    """UAR in per cent, [...] of [..., C, C]; NaN if a class has no clip."""
-    return 100 * np.asarray(metrics.unweighted_average_recall(counts), np.float64)
+    n_classes = int(target.label.max()) + 1
+    return counts_by_speaker(predictions, target.label, mask, target.speaker, len(target.speakers), n_classes)
 
 
 def masks(target: Dataset, arrays: xr.Dataset, split: str) -> np.ndarray:

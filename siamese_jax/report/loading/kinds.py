@@ -8,6 +8,7 @@ from siamese_jax.report.loading import cross_training, reproduction, workdir
 from siamese_jax.report.loading.cross_training import Matrix
 from siamese_jax.report.loading.workdir import Folder
 from siamese_jax.report.sections import reruns
+from siamese_jax.runtime.files import user_path
 
 READERS: dict[str, Callable[[str | Path, str], Folder | Matrix]] = {
     cross_training.KIND: cross_training.load,
@@ -21,7 +22,7 @@ def load_all(paths: Sequence[str | Path]) -> list[Folder | Matrix]:
     """Reads work directories. Raises InputError for no folder, a repeated one, or one that cannot be used."""
     if not paths:
         raise InputError("no work directory: give at least one folder that a launcher has filled")
-    resolved = [Path(path).resolve() for path in paths]
+    resolved = [user_path(path).resolve() for path in paths]
     for i, path in enumerate(resolved):
         if path in resolved[:i]:
             raise InputError(f"{paths[i]}: given twice; name each work directory once")

@@ -9,7 +9,7 @@ from siamese_jax.report.loading.workdir import read_json, read_records
 from siamese_jax.report.paper import claims, crossed, differences, figure2, table1
 from siamese_jax.report.render import markdown, text
 from siamese_jax.report.render.document import Block, Paragraph
-from siamese_jax.runtime.files import write_text
+from siamese_jax.runtime.files import user_path, write_text
 
 
 def write(folder: str | Path) -> str:
@@ -17,7 +17,7 @@ def write(folder: str | Path) -> str:
 
     Returns the main text, for the terminal. Raises InputError if the folder is of another kind, or not finished.
     """
-    path = Path(folder)
+    path = user_path(folder)
     kind = workdir.kind_of(path)
     if kind == reproduction.KIND:
         return _reproduction(path, workdir.experiment_of(path))

@@ -65,10 +65,10 @@ def _claims(run: Loaded, start: str) -> Iterator[Block]:
     level = run.experiment.report.level
     for setting in settings(run.experiment)[:1]:
         for pair in paired.loss_pairs(*counts.tuned(run, setting, "paper")):
-            interval = paired.over_speakers_and_seeds(pair, level)
+            interval = pair.difference.over_speakers_and_seeds(level)
             n = int(interval.n_units)
             if n < 2 or interval.kind not in coverage.offered_methods(n, "speakers+seeds"):
-                interval = paired.over_speakers(pair, level)
+                interval = pair.difference.over_speakers(level)
             value = text.estimate(interval, factor=100, signed=True)
             low, high = float(interval.low), float(interval.high)
             if not np.isfinite(low + high):

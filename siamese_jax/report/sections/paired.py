@@ -1,11 +1,11 @@
 """Paired differences between losses, and against the baselines: over draws (Monte Carlo error), and over people."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from siamese_jax.experiments.summary import COMPARISONS
@@ -15,9 +15,11 @@ from siamese_jax.report.loading.reproduction import Loaded, Setting
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Fold, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import headed_settings
-from siamese_jax.stats import estimands, hypothesis_tests, multiplicity, two_way
-from siamese_jax.stats.intervals import jackknife_interval, t_interval
+from siamese_jax.stats import multiplicity, paired_tests
+from siamese_jax.stats.intervals import t_interval
+from siamese_jax.stats.paired_tests import PairedDifference
 from siamese_jax.stats.records import Interval, PairedTest
+from siamese_jax.stats.scoring import uar
 
 N_SIGN_PATTERNS = 9_999
 """Sign patterns sampled if there are too many draws to count them all."""
@@ -42,21 +44,12 @@ class Pair:
     b: np.ndarray
     seeds: np.ndarray
 
-    @property
-    def by_draw(self) -> np.ndarray:
-        """Differences of UAR in points, [D]."""
-        return counts.uar(self.a.sum(axis=1)) - counts.uar(self.b.sum(axis=1))
-
-    @property
-    def by_speaker(self) -> np.ndarray:
-        """[S, 2, C, C], all draws pooled."""
-        return np.stack([self.a.sum(axis=0), self.b.sum(axis=0)], axis=1)
-
-    @property
-    def by_seed_and_speaker(self) -> np.ndarray:
-        """[J, S, 2, C, C], the draws of a seed pooled."""
+    @functools.cached_property
+    def difference(self) -> PairedDifference:
+        """UAR in points by draw; counts by seed, speaker and method, the draws of a seed pooled."""
         both = np.stack([self.a, self.b], axis=2)
-        return np.stack([both[self.seeds == seed].sum(axis=0) for seed in np.unique(self.seeds)])
+        by_seed = np.stack([both[self.seeds == seed].sum(axis=0) for seed in np.unique(self.seeds)])
+        return PairedDifference.make(uar(self.a.sum(axis=1)) - uar(self.b.sum(axis=1)), by_seed)
 
 
 def loss_pairs(by_loss: dict[str, np.ndarray], seeds: np.ndarray) -> list[Pair]:
@@ -127,9 +120,10 @@ def _baseline_blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Blo
 
 def tested(experiment: Experiment, pairs: list[Pair], cell_name: str, split: str) -> Iterator[Table]:
     """Two tables of a family of differences: over draws, and over people."""
-    values = np.stack([pair.by_draw for pair in pairs])
+    values = np.stack([pair.difference.by_draw for pair in pairs])
     interval = t_interval(values, experiment.report.level, over="draws")
-    flips, wilcoxon = over_draws(values, jax.random.fold_in(jax.random.key(experiment.protocol.seed), 3))
+    key = jax.random.fold_in(jax.random.key(experiment.protocol.seed), 3)
+    flips, wilcoxon = paired_tests.over_draws(values, key, N_SIGN_PATTERNS)
     columns = [[text.estimate(interval, (i,), signed=True) for i in range(len(pairs))]]
     columns += [_tests(test, values.shape[1]) for test in (flips, wilcoxon)]
     family = f"Holm's correction over the {text.plural(len(pairs), 'test')} of a column"
@@ -142,12 +136,6 @@ def tested(experiment: Experiment, pairs: list[Pair], cell_name: str, split: str
     yield _claims(experiment.report.level, pairs, cell_name, split, family)
 
 
-def over_draws(values_KxD: np.ndarray, key: jax.Array) -> tuple[PairedTest, PairedTest]:
-    """The sign-flip and the Wilcoxon test of each row; the key is consumed if there are more than 24 draws."""
-    flips = hypothesis_tests.sign_flip_test(values_KxD, over="draws", key=key, n_resamples=N_SIGN_PATTERNS)
-    return flips, hypothesis_tests.wilcoxon_test(values_KxD, over="draws")
-
-
 def _tests(result: PairedTest, n: int) -> list[str]:
     if reason := text.not_offered(result.kind, n, "draws"):
         return [reason] * len(result.p_value)
@@ -155,21 +143,11 @@ def _tests(result: PairedTest, n: int) -> list[str]:
     return [text.test(result, adjusted, (i,)) for i in range(len(result.p_value))]
 
 
-def over_speakers(pair: Pair, level: float) -> Interval:
-    """The jackknife t interval of the difference of pooled UARs over the target's speakers."""
-    return jackknife_interval(pair.by_speaker, estimands.uar_difference, level, over="speakers")
-
-
-def over_speakers_and_seeds(pair: Pair, level: float) -> Interval:
-    """The crossed interval of the same difference over the target's speakers and the source seeds."""
-    return two_way.crossed_interval(pair.by_seed_and_speaker, estimands.uar_difference, level)
-
-
 def _claims(level: float, pairs: list[Pair], cell_name: str, split: str, family: str) -> Table:
-    families = [[over_speakers(pair, level) for pair in pairs]]
+    families = [[pair.difference.over_speakers(level) for pair in pairs]]
     note = ""
     if split == "paper":
-        families.append([over_speakers_and_seeds(pair, level) for pair in pairs])
+        families.append([pair.difference.over_speakers_and_seeds(level) for pair in pairs])
     else:
         note = " Over seeds too it is not computed here: a drawn speaker is not tested, so the crossing has gaps."
     header = ["difference"]
@@ -190,8 +168,7 @@ def _claim_column(intervals: list[Interval]) -> list[tuple[str, str]]:
     """(interval, p value) of each, or that the method is not offered at so few units."""
     if reason := text.not_offered(intervals[0].kind, int(intervals[0].n_units), intervals[0].over):
         return [(reason, "")] * len(intervals)
-    results = [two_way.t_test(interval) for interval in intervals]
-    adjusted = multiplicity.holm(jnp.stack([result.p_value for result in results]))
+    results, adjusted = paired_tests.t_tests(intervals)
     return [
         (text.estimate(interval, factor=100, signed=True), text.test(result, adjusted[i], ()))
         for i, (interval, result) in enumerate(zip(intervals, results))
@@ -203,9 +180,9 @@ def _by_speakers(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     level, n_speakers = run.experiment.report.level, run.experiment.protocol.n_speakers
     cells = [loss_pairs(*counts.tuned(run, setting, "paper", k)) for k in n_speakers]
     names = [pair.name for pair in cells[0]]
-    by_name = list(zip(*cells))
+    by_name = [[pair.difference for pair in pairs] for pairs in zip(*cells)]
     draws = [t_interval(np.stack([pair.by_draw for pair in pairs]), level, over="draws") for pairs in by_name]
-    people = [_stack([over_speakers(pair, level) for pair in pairs]) for pairs in by_name]
+    people = [_stack([pair.over_speakers(level) for pair in pairs]) for pairs in by_name]
     kinds = (("draws", "over draws (Monte Carlo error)", draws, 1.0),
              ("speakers", "over speakers (claims)", people, 100.0))  # fmt: skip
     # One scale for both, so that the two kinds of uncertainty can be compared by eye.

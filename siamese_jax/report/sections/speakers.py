@@ -11,7 +11,7 @@ from siamese_jax.report.loading.reproduction import Loaded, Setting
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Fold, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
-from siamese_jax.stats import estimands
+from siamese_jax.stats import estimands, scoring
 from siamese_jax.stats.intervals import jackknife_interval, t_interval, welch_interval
 from siamese_jax.stats.records import NOTES, Interval
 
@@ -49,7 +49,7 @@ def by_speaker(method: Counted, level: float) -> Interval:
 
     A repetition without a test clip of every emotion (all of them drawn) makes a speaker's UAR not computable.
     """
-    return t_interval(counts.uar(method.per_run).T, level, over=method.over)
+    return t_interval(scoring.uar(method.per_run).T, level, over=method.over)
 
 
 def _pictures(run: Loaded, methods: list[Counted], intervals: list[Interval], name: str) -> Iterator[Picture]:
@@ -126,7 +126,7 @@ def sex_blocks(run: Loaded, methods: list[Counted]) -> Iterator[Block]:
 
 
 def _sex_difference(method: Counted, sexes: np.ndarray, level: float) -> str:
-    values = counts.uar(method.pooled)
+    values = scoring.uar(method.pooled)
     female, male = values[sexes == "female"], values[sexes == "male"]
     interval = welch_interval(female, male, level, over="speakers")
     if reason := text.not_offered(interval.kind, int(interval.n_units), "speakers"):
