@@ -24,7 +24,6 @@ from siamese_jax.report.sections import (
     provenance,
     reruns,
     scores,
-    source_effect,
     speakers,
 )
 from siamese_jax.report.sections.reruns import Rerun
@@ -37,12 +36,8 @@ LARGEST = 5_000_000
 def write(workdirs: Sequence[str | Path], output: str | Path, command: Sequence[str]) -> Document:
     """Writes the report on `workdirs` to `output`, REPORT.html, with REPORT.md and REPORT_figures/ next to it.
 
-    Args:
-      workdirs: folders that an experiment has filled; several are compared side by side.
-      command: of the user, for the provenance: module and arguments.
-
-    Raises:
-      InputError: a folder cannot be used, or the name does not end in .html.
+    Several work directories are compared; `command` of the user (module and arguments) goes into the provenance.
+    Raises InputError if a folder cannot be used, or the name does not end in .html.
     """
     output = user_path(output)
     if output.suffix != ".html":
@@ -78,7 +73,7 @@ def build(loaded: Sequence[Folder | Matrix], command: list[str]) -> Document:
 def _reproduced(runs: list[Loaded]) -> list[Section]:
     """The sections on reproductions; some only if there are several runs, or distances."""
     sections = [
-        overview.section(runs), compare.section(runs) if len(runs) > 1 else None, source_effect.section(runs),
+        overview.section(runs), compare.section(runs) if len(runs) > 1 else None, compare.source_section(runs),
         scores.table_section(runs), scores.figure_section(runs), paired.section(runs), paired.baseline_section(runs),
         confusion.section(runs), speakers.section(runs), curves.section(runs), embeddings.section(runs),
         distances.section(runs)

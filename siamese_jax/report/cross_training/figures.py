@@ -99,8 +99,7 @@ def _curve(folds: list[xr.Dataset], quantity: str, y_label: str, name: str, titl
         for curve, at in zip(values, best):
             axis.plot(np.arange(1, len(curve) + 1), curve, color="#0072B2", linewidth=0.8, alpha=0.7)
             axis.plot([at + 1], [curve[at]], color="#D55E00", marker="o", markersize=3.5, linestyle="")
-        axis.set_xlabel("epoch")
-        axis.set_ylabel(y_label)
+        axis.set(xlabel="epoch", ylabel=y_label)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(axis="y", linewidth=0.3)
         return figure
@@ -145,9 +144,7 @@ def _plane(run: Matrix, cell: Cell, name: str) -> Picture:
                 axis.scatter(plane[at, 0], plane[at, 1], s=14 if face != "none" else 8, facecolors=face,
                              edgecolors=color, linewidths=0.5, marker=marker, label=legend,
                              alpha=1 if face != "none" else 0.45)  # fmt: skip
-        axis.set_xticks([])
-        axis.set_yticks([])
-        axis.set_title(figures.literal(str(cell)))
+        axis.set(xticks=[], yticks=[], title=figures.literal(str(cell)))
         figures.legend_below(figure, axis, 4, markerscale=1.6)
         return figure
 

@@ -36,11 +36,9 @@ def titles(runs: Sequence[Matrix]) -> tuple[str, str]:
 
 
 def sections(runs: Sequence[Matrix], command: list[str], full: bool) -> list[Section]:
-    """All sections on cross-trainings.
+    """All sections on cross-trainings, with the `command` that made the page ([] if the run itself writes it).
 
-    Args:
-      command: that made the page; [] if the run itself writes it.
-      full: whether systems and cells beyond the comparisons have their figures too.
+    If `full`, systems and cells beyond the comparisons have their figures too.
     """
     parts: tuple[tuple[str, Callable[[Matrix, int], Iterator[Block]]], ...] = (
         ("FaceNet in short", tables.brief),

@@ -23,14 +23,7 @@ SHORT_NAMES = {loss: style[3] for loss, style in STYLES.items()}
 
 @dataclasses.dataclass(frozen=True)
 class Counted:
-    """Counts of one method's repetitions.
-
-    Fields:
-      key: the loss, "oodt" or "idt".
-      name: for labels.
-      per_run: [D, S, C, C], one a draw or seed.
-      over: "draws" or "seeds", the repetitions.
-    """
+    """Counts [D, S, C, C] of one method's repetitions `over` "draws" or "seeds"; `key`: the loss, "oodt" or "idt"."""
 
     key: str
     name: str

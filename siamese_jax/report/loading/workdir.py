@@ -174,9 +174,8 @@ def _tables(experiment: Experiment, kept: dict[str, str]) -> tuple[Dataset | Non
 def cached(file: Path, made_from: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
     """The arrays of a netCDF `file` if they were made from the same, else those that `make` returns, then kept.
 
-    Args:
-      file: if it cannot be read or written, a warning says so and `make` is called for each report.
-      made_from: a digest of what the arrays depend on, kept as their attribute `made_from`.
+    `made_from`: a digest of what the arrays depend on, kept as their attribute. If the file cannot be read or
+    written, a warning says so and `make` is called for each report.
     """
     if file.exists():
         try:

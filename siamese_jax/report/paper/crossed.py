@@ -48,8 +48,7 @@ def picture(record: dict[str, Any], name: str) -> Picture:
             axis.barh(place, value, color=color, hatch=hatch, edgecolor="black", linewidth=0.4)
             axis.text(value + 1, place, f"{value:.1f}", va="center", size=7)
         axis.set_yticks(y, list(values))
-        axis.set_xlim(0, max(*values.values(), 1.0) * 1.15)
-        axis.set_xlabel("share of the variance of UAR (%)")
+        axis.set(xlabel="share of the variance of UAR (%)", xlim=(0, max(*values.values(), 1.0) * 1.15))
         return figure
 
     listed = ", ".join(f"{key} {value:.1f} %" for key, value in values.items())

@@ -40,13 +40,9 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A figure.
+    """A figure: a unique file name (letters, digits, underscores), its bytes, `alt` for readers who cannot see it.
 
-    Fields:
-      name: of its file: letters, digits and underscores, unique in the document.
-      png: the file's bytes.
-      alt: its content in words, for readers who cannot see it.
-      caption: the marks, their unit, n and kind of interval.
+    The caption gives the marks, their unit, n and kind of interval.
     """
 
     name: str

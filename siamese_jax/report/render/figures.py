@@ -66,11 +66,9 @@ def bars(interval: Interval, factor: float = 1.0) -> tuple[np.ndarray, Any]:
 
 
 def line(axis: Axes, x: Any, interval: Interval, style: tuple[str, str, Any, str], factor: float) -> None:
-    """A line at places x [K] with error bars; a mean without an interval has none, a missing mean leaves a gap.
+    """A line at places x [K] with error bars, in a style of colour, marker, dashes and label, times `factor`.
 
-    Args:
-      style: colour, marker, dashes, label.
-      factor: multiplies the values (100 for per cent).
+    A mean without an interval has no bar, a missing mean leaves a gap.
     """
     (color, marker, dashes, label), (value, lengths) = style, bars(interval, factor)
     axis.errorbar(x, value, lengths, color=color, marker=marker, linestyle=dashes, label=label,
@@ -87,5 +85,5 @@ def matrix(axis: Axes, names: Sequence[str], values_CxC: np.ndarray, texts: Sequ
         axis.text(j, i, texts[i][j], ha="center", va="center", color=color, size=size)
     axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axis.set_yticks(range(len(names)), names)
-    axis.set_title(title)
+    axis.set(title=title)
     axis.spines[:].set_visible(False)

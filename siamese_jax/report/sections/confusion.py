@@ -71,8 +71,7 @@ def matrix_picture(name: str, title: str, emotions: Sequence[str], counts_CxC: n
         figure, axis = figures.panel(2.95 + 0.15 * len(lines) + 0.25 * max(0, len(emotions) - 4))
         texts = [["–" if np.isnan(value) else f"{value:.0f}" for value in row] for row in share]
         figures.matrix(axis, emotions, share, texts, 100, 10, "\n".join(figures.literal(line) for line in lines))
-        axis.set_xlabel("recognised as")
-        axis.set_ylabel("true emotion")
+        axis.set(xlabel="recognised as", ylabel="true emotion")
         return figure
 
     rows = "; ".join(

@@ -88,8 +88,7 @@ def _picture(
         axis.set_xticks(places, [str(step) for step in x])
         if y_label.startswith("r ="):
             axis.axhline(1, color="black", linewidth=0.8, linestyle=":", label="pole of the ratio loss")
-        axis.set_xlabel(x_label)
-        axis.set_ylabel(y_label if len(y_label) < 34 else y_label.replace(" (", "\n("))
+        axis.set(xlabel=x_label, ylabel=y_label if len(y_label) < 34 else y_label.replace(" (", "\n("))
         axis.grid(axis="y", linewidth=0.3)
         if len(lines) > 1 or y_label.startswith("r ="):
             figures.legend_below(figure, axis, 1)

@@ -147,9 +147,8 @@ def _picture(run: Loaded, arrays: xr.Dataset, state: str, name: str) -> Picture:
             ):
                 axis.scatter(plane[rows, 0], plane[rows, 1], s=size, c=color, marker=marker, edgecolors=edge,
                              linewidths=width, alpha=alpha, label=legend)  # fmt: skip
-        axis.set_xlabel(f"component 1 ({100 * share[0]:.0f} % of variance)")
-        axis.set_ylabel(f"component 2 ({100 * share[1]:.0f} %)")
-        axis.set_title(title)
+        axis.set(xlabel=f"component 1 ({100 * share[0]:.0f} % of variance)",
+                 ylabel=f"component 2 ({100 * share[1]:.0f} %)", title=title)  # fmt: skip
         figures.legend_below(figure, axis, 4, markerscale=2.2)
         return figure
 

@@ -223,9 +223,7 @@ def _figure(
             figures.line(axis, x, interval, (color, marker, dashes, label), factor)
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set_xticks(n_speakers)
-        axis.set_xlabel("target speakers drawn")
-        axis.set_ylabel("difference of UAR (points)")
-        axis.set_title(kind)
+        axis.set(xlabel="target speakers drawn", ylabel="difference of UAR (points)", title=kind)
         axis.set_ylim(limits)
         figures.legend_below(figure, axis, 1)
         return figure

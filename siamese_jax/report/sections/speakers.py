@@ -78,9 +78,7 @@ def _picture(
             axis.errorbar(value[rows], y, xerr=lengths[:, rows], color=color, marker=marker, linestyle="",
                           label=method.name, markersize=3.5, elinewidth=0.6)  # fmt: skip
         axis.set_yticks(range(len(rows)), [figures.literal(speaker)[:24] for speaker in names])
-        axis.set_ylim(len(rows) - 0.3, -0.7)
-        axis.set_xlim(limits)
-        axis.set_xlabel("UAR of the speaker's clips (%)")
+        axis.set(xlabel="UAR of the speaker's clips (%)", xlim=limits, ylim=(len(rows) - 0.3, -0.7))
         axis.grid(axis="both", linewidth=0.3)
         chance = 100 / len(run.experiment.data.emotions)
         axis.axvline(chance, color="black", linewidth=0.8, linestyle=":", label="chance")
