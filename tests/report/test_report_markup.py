@@ -73,3 +73,9 @@ def test_a_card_keeps_licence_citation_and_checksums(name):
     folded = [block.blocks[0] for block in blocks[2:]]
     assert any(table.header[0] == "emotion" for table in folded)
     assert any(len(row[1]) == 64 for table in folded for row in table.rows)
+
+
+def test_the_command_of_a_run_is_shown_as_it_is_typed():
+    assert provenance.rerun(["siamese-jax reproduce", "--workdir=a b"]) == "siamese-jax reproduce '--workdir=a b'"
+    assert provenance.rerun(["reproduce.py", "--workdir=w"]) == "python -m launch.reproduce --workdir=w"
+    assert provenance.rerun([]) == "(the command was not kept)"

@@ -63,7 +63,9 @@ def rerun(command: list[str]) -> str:
     if not command:
         return "(the command was not kept)"
     program, *arguments = command
-    return shlex.join(["python", "-m", f"launch.{program.removesuffix('.py')}", *arguments])
+    # The installed program records its own name and its command: "siamese-jax reproduce".
+    module = ["python", "-m", f"launch.{program.removesuffix('.py')}"]
+    return shlex.join([*(program.split() if program.startswith("siamese-jax ") else module), *arguments])
 
 
 def _time(seconds: object) -> str:
