@@ -12,7 +12,7 @@ from report_blocks import tables_of
 from sklearn.decomposition import PCA
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
-from siamese_jax.report.loading import counts, reproduction
+from siamese_jax.report.loading import reproduction
 from siamese_jax.report.render import text
 from siamese_jax.report.sections import confusion, curves, distances, embeddings, overview, paired, speakers
 from siamese_jax.stats import estimands, intervals, multiplicity, paired_tests
@@ -39,7 +39,7 @@ def predicted(arrays, loss, draw, step=4):
 
 
 def test_differences_are_of_the_same_draws_and_clips(run, setting, arrays):
-    found = paired.loss_pairs(*counts.tuned(run, setting, "speaker_disjoint"))
+    found = paired.loss_pairs(*run.tuned(setting, "speaker_disjoint"))
     pair = next(p for p in found if p.name == "ratio loss − fine-tuning")
     truth, speaker = run.target.label, run.target.speaker
     for draw in range(4):
@@ -106,7 +106,7 @@ def test_claims_table_holds_the_jackknife_interval(run):
 
 
 def test_confusion_shares_and_recalls(run, setting, arrays):
-    found = counts.fixed_cell(run, setting, "paper")
+    found = run.fixed_cell(setting, "paper")
     ratio = next(one for one in found if one.key == "ratio")
     total = np.zeros((4, 4))
     for draw in range(4):
@@ -123,7 +123,7 @@ def test_confusion_shares_and_recalls(run, setting, arrays):
 
 
 def test_speakers_and_sexes(run, setting):
-    one = counts.references(run, setting)[1]
+    one = run.references(setting)[1]
     interval = speakers.by_speaker(one, 0.95)
     predictions = run.arrays("abs_difference/corpus/in_domain").predictions.values
     for s in range(len(run.target.speakers)):
@@ -145,7 +145,7 @@ def test_speakers_and_sexes(run, setting):
 def test_without_sexes_there_is_a_sentence_instead_of_a_table(run, setting):
     full_table = dataclasses.replace(run.target.full_table, sex=np.full(len(run.target.full_table), ""))
     blank = dataclasses.replace(run, target=dataclasses.replace(run.target, full_table=full_table))
-    (block,) = speakers.sex_blocks(blank, counts.references(run, setting))
+    (block,) = speakers.sex_blocks(blank, run.references(setting))
     assert "names no speaker's sex" in block.text
 
 

@@ -1,19 +1,57 @@
-"""A finished reproduction, read back: its rows and arrays, with precise errors."""
+"""A finished reproduction, read back: its rows, arrays and confusion counts by target speaker, with precise errors.
+
+Letters as in `siamese_jax`; D stands for draws here. All counts are [..., S, C, C], rows the true class.
+"""
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
+from siamese_jax.datasets.draws import evaluation_masks
+from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.rows import Row
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.loading import workdir
 from siamese_jax.report.loading.workdir import NOT_FINISHED, Folder, read_json
+from siamese_jax.report.paper.figure2 import SHORT_NAMES
+from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
+from siamese_jax.report.render import text
+from siamese_jax.stats.scoring import counts_by_speaker
 
 KIND = "reproduce"
 """The kind of run, as config.json names it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A head and a scaling scope: one network, one way of standardising."""
+
+    head: str
+    scope: str
+
+    @property
+    def name(self) -> str:
+        """For headings."""
+        return f"head {self.head}, features scaled by {self.scope}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Counted:
+    """Counts [D, S, C, C] of one method's repetitions `over` "draws" or "seeds"; `key`: the loss, "oodt" or "idt"."""
+
+    key: str
+    name: str
+    per_run: np.ndarray
+    over: str
+
+    @property
+    def pooled(self) -> np.ndarray:
+        """[S, C, C] over all repetitions."""
+        return self.per_run.sum(axis=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,18 +70,66 @@ class Loaded(Folder):
         """The fine-tuning trials with this many speakers."""
         return self.arrays(f"{head}/{scope}/fine_tuning_{n_speakers:02d}")
 
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """A head and a scaling scope: one network, one way of standardising."""
-
-    head: str
-    scope: str
-
     @property
-    def name(self) -> str:
-        """For headings."""
-        return f"head {self.head}, features scaled by {self.scope}"
+    def fixed_name(self) -> str:
+        """The fixed cell in words."""
+        fixed = self.experiment.report
+        layers = "no frozen layer" if fixed.fixed_frozen == 0 else text.plural(fixed.fixed_frozen, "frozen layer")
+        return f"{layers}, {fixed.fixed_n_speakers} target speakers, {fixed.fixed_steps} steps"
+
+    def tuned(
+        self, setting: Setting, split: str, n_speakers: int | None = None, steps: int | None = None
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Counts [D, S, C, C] by loss in one cell, by default the fixed one, and the source seed [D] of each draw."""
+        fixed = self.experiment.report
+        n_speakers = fixed.fixed_n_speakers if n_speakers is None else n_speakers
+        steps = fixed.fixed_steps if steps is None else steps
+        with self.fine_tuning(setting.head, setting.scope, n_speakers) as arrays:
+            cell = arrays.predictions.sel(frozen=fixed.fixed_frozen, step=steps).transpose("loss", "draw", "clip")
+            counts = self._counts(cell.values, self._tested(arrays, split)[None])
+            return dict(zip(cell.loss.values.tolist(), counts)), arrays.seed_of_draw.values
+
+    def fixed_cell(self, setting: Setting, split: str) -> list[Counted]:
+        """The cell that the configuration names, one entry a loss."""
+        by_loss, _ = self.tuned(setting, split)
+        return [Counted(loss, SHORT_NAMES[loss], counts, "draws") for loss, counts in by_loss.items()]
+
+    def references(self, setting: Setting) -> list[Counted]:
+        """Out-of-domain training (OODT, on the source alone) and in-domain training (IDT, on the target alone)."""
+        counted = []
+        if setting.scope != "train":
+            with self.arrays(f"{setting.head}/{setting.scope}/out_of_domain") as arrays:
+                counts = self._counts(arrays.predictions.values, np.ones(arrays.predictions.shape[-1], bool))
+                counted.append(Counted("oodt", "OODT", counts, "seeds"))
+        if setting.scope in IN_DOMAIN_SCOPE:
+            with self.arrays(f"{setting.head}/{setting.scope}/in_domain") as arrays:
+                counts = self._counts(arrays.predictions.values, arrays.tested.values)
+                counted.append(Counted("idt", "IDT", counts, "seeds"))
+        return counted
+
+    def few_shot(self, setting: Setting, split: str) -> dict[str, np.ndarray]:
+        """Counts [D, S, C, C] of each classifier on source and target clips, at the fixed number of speakers."""
+        n_speakers = self.experiment.report.fixed_n_speakers
+        with self.fine_tuning(setting.head, setting.scope, n_speakers) as arrays:
+            tested = self._tested(arrays, split)
+        with self.arrays(f"alternatives/{setting.scope}") as arrays:
+            cell = arrays.few_shot.sel(data="source+target", n_speakers=n_speakers)
+            return {
+                CLASSIFIER_NAMES[method]: self._counts(cell.sel({"method": method}).values, tested)
+                for method in cell.method.values.tolist()
+            }
+
+    def _counts(self, predictions: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """[..., S, C, C] of predicted classes [..., N] on the clips of `mask` [..., N]."""
+        # Sections check `missing` first; this is the programmer's error, not the user's.
+        assert self.target is not None, self.missing
+        label, speaker, n_speakers = self.target.label, self.target.speaker, len(self.target.speakers)
+        return counts_by_speaker(predictions, label, mask, speaker, n_speakers, int(label.max()) + 1)
+
+    def _tested(self, arrays: xr.Dataset, split: str) -> np.ndarray:
+        """[D, N] the clips that each draw is tested on."""
+        assert self.target is not None, self.missing
+        return evaluation_masks(self.target, arrays.support.values)[split]
 
 
 def settings(experiment: Experiment) -> list[Setting]:

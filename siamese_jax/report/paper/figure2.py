@@ -18,6 +18,7 @@ STYLES = {
     "ratio_bounded": ("#E69F00", "D", "-", "+ bounded ratio loss"),
     "cross_entropy_twice": ("#009E73", "^", "--", "+ second cross entropy (control)"),
 }
+SHORT_NAMES = {loss: style[3] for loss, style in STYLES.items()}
 CLASSIFIER_STYLES = {"logistic_regression": ("#555555", "x", ":"), "svm": ("#999999", "+", ":")}
 OFFSET = 0.22
 """Speakers between the markers of neighbouring methods, so that their intervals can be told apart."""

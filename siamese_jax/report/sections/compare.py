@@ -9,7 +9,6 @@ import numpy as np
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import source_effect
 from siamese_jax.protocols.config import flat
-from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, settings
 from siamese_jax.report.paper import claims, table1
 from siamese_jax.report.render import text
@@ -113,8 +112,8 @@ def _contrasts(runs: list[Loaded]) -> Iterator[Block]:
         yield Table(
             f"{run.label} minus {first.label}: points of UAR on the same target clips, repetitions pooled, with the "
             f"{interval.label} interval (n = {text.plural(int(interval.n_units), 'speaker')}; source trainings and "
-            f"draws are not varied) and its t test, not corrected. Fixed cells: {counts.cell_name(run)}; "
-            f"{counts.cell_name(first)}.",
+            f"draws are not varied) and its t test, not corrected. Fixed cells: {run.fixed_name}; "
+            f"{first.fixed_name}.",
             ("method", interval.label, "p"),
             rows,
         )
@@ -122,7 +121,7 @@ def _contrasts(runs: list[Loaded]) -> Iterator[Block]:
 
 def _pooled(run: Loaded) -> dict[str, np.ndarray]:
     setting = settings(run.experiment)[0]
-    methods = [*counts.references(run, setting), *counts.fixed_cell(run, setting, "paper")]
+    methods = [*run.references(setting), *run.fixed_cell(setting, "paper")]
     return {method.name: method.pooled for method in methods}
 
 

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
-from siamese_jax.report.loading import counts
-from siamese_jax.report.loading.counts import Counted
-from siamese_jax.report.loading.reproduction import Loaded, Setting
+from siamese_jax.report.loading.reproduction import Counted, Loaded, Setting
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Gallery, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
@@ -23,7 +21,7 @@ def section(runs: list[Loaded]) -> Section:
 
 
 def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
-    methods = counts.references(run, setting) + counts.fixed_cell(run, setting, "paper")
+    methods = run.references(setting) + run.fixed_cell(setting, "paper")
     yield Gallery([_picture(run, method, f"confusion_{number}_{method.key}") for method in methods])
     yield recall_table(run, methods, setting)
 
@@ -37,7 +35,7 @@ def recall_table(run: Loaded, methods: list[Counted], setting: Setting) -> Table
             for i, method in enumerate(methods)]  # fmt: skip
     n = int(np.asarray(by_emotion[0].n_units).min())
     caption = (
-        f"Recall in per cent, {setting.name}; fine-tuning: {counts.cell_name(run)}; in brackets the "
+        f"Recall in per cent, {setting.name}; fine-tuning: {run.fixed_name}; in brackets the "
         f"{by_emotion[0].label} interval, n = {text.plural(n, 'speaker')}; all repetitions pooled."
     )
     return Table(caption, ("method", *emotions), rows)

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import xarray as xr
 
-from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, Setting
-from siamese_jax.report.paper.figure2 import STYLES
+from siamese_jax.report.paper.figure2 import SHORT_NAMES, STYLES
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
@@ -46,7 +45,7 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
                  [(intervals.t_interval(log[q], report.level, over="seeds"), style)], protocol.n_seeds)
         for q, y_label in QUANTITIES
     ])  # fmt: skip
-    yield Paragraph(f"Fine-tuning, on the labelled target clips ({counts.cell_name(run)}; all evaluation steps):")
+    yield Paragraph(f"Fine-tuning, on the labelled target clips ({run.fixed_name}; all evaluation steps):")
     with run.fine_tuning(setting.head, setting.scope, report.fixed_n_speakers) as arrays:
         cell = arrays.sel(frozen=report.fixed_frozen)
         tuned = {q: quantity(cell, q).transpose("loss", "step", "draw").values for q, _ in QUANTITIES}
@@ -69,7 +68,7 @@ def quantity(arrays: xr.Dataset, name: str) -> xr.DataArray:
 
 
 def _skipped(losses: Sequence[str], skipped: np.ndarray) -> str:
-    parts = [f"{counts.SHORT_NAMES[loss]} {int(n.sum()):,}" for loss, n in zip(losses, skipped) if loss != "none"]
+    parts = [f"{SHORT_NAMES[loss]} {int(n.sum()):,}" for loss, n in zip(losses, skipped) if loss != "none"]
     if not parts:
         return "No second update was run."
     return "Second updates skipped because their gradient was not finite, over all draws: " + ", ".join(parts) + "."

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, Setting
+from siamese_jax.report.paper.figure2 import SHORT_NAMES
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
@@ -40,7 +40,7 @@ def _blocks(run: Loaded, setting: Setting, values: xr.DataArray, number: str) ->
     first = protocol.steps[0]
     states = [("before", f"before ({text.plural(first, 'step')})", values.isel(loss=0).sel(step=first).values)]
     for loss in protocol.losses:
-        name = f"after {counts.SHORT_NAMES[loss].removeprefix('+ ')}"
+        name = f"after {SHORT_NAMES[loss].removeprefix('+ ')}"
         states.append((loss, name, values.sel(loss=loss, step=report.fixed_steps).values))
     yield Paragraph(
         "Mean Euclidean distance between the embeddings of target clips that were not labelled, of two emotions or "
@@ -55,7 +55,7 @@ def _blocks(run: Loaded, setting: Setting, values: xr.DataArray, number: str) ->
             rows.append((name, *(_mean(d[:, i, j], report.level) for _, _, d in states)))
     rows.append(("between ÷ within", *(_mean(separation(d), report.level) for _, _, d in states)))
     yield Table(
-        f"Distances (embedding units), {setting.name}, {counts.cell_name(run)}; mean and {100 * report.level:g} % t "
+        f"Distances (embedding units), {setting.name}, {run.fixed_name}; mean and {100 * report.level:g} % t "
         f"interval over draws (Monte Carlo error), n = {text.plural(protocol.n_draws, 'draw')}.",
         ("emotions", *(name for _, name, _ in states)),
         rows,

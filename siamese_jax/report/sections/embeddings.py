@@ -16,9 +16,9 @@ from siamese_jax.models.siamese import Params
 from siamese_jax.protocols import stages
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.protocols.trials import ProtocolSpec
-from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, Setting
 from siamese_jax.report.loading.workdir import cached
+from siamese_jax.report.paper.figure2 import SHORT_NAMES
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Gallery, Paragraph, Picture, Section
 from siamese_jax.report.sections.per_setting import each_setting
@@ -39,7 +39,7 @@ def section(runs: list[Loaded]) -> Section:
 def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     arrays = example(run, setting)
     yield Paragraph(
-        f"One example, draw {DRAW} ({counts.cell_name(run)}; source seed {arrays.attrs['seed']}), computed again for "
+        f"One example, draw {DRAW} ({run.fixed_name}; source seed {arrays.attrs['seed']}), computed again for "
         "this report: the target's clips in the plane of their first two principal components, for each state of the "
         "network its own. One trial shows how an embedding looks, not whether a method is better."
     )
@@ -136,7 +136,7 @@ def _picture(run: Loaded, arrays: xr.Dataset, state: str, name: str) -> Picture:
     assert run.target is not None
     emotions, label, labelled = run.experiment.data.emotions, run.target.label, arrays.labelled.values
     plane, share = principal_plane(arrays.embedding.sel(state=state).values)
-    title = "before fine-tuning" if state == "before" else f"after {counts.SHORT_NAMES[state].removeprefix('+ ')}"
+    title = "before fine-tuning" if state == "before" else f"after {SHORT_NAMES[state].removeprefix('+ ')}"
 
     def draw() -> figures.Figure:
         figure, axis = figures.panel(3.7)

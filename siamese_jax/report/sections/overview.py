@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from siamese_jax.experiments.rows import Row
-from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, settings
+from siamese_jax.report.paper.figure2 import SHORT_NAMES
 from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
 from siamese_jax.report.render import text
 from siamese_jax.report.render.document import Alert, Block, Paragraph, Section
@@ -37,9 +37,9 @@ def _scores(run: Loaded) -> Iterator[str]:
         fixed = [row for row in run.rows if (row.split, row.selection) == ("paper", "fixed")]
         key = ("fine_tuning", report.fixed_steps, setting.head, setting.scope)
         tuned = [row for row in fixed if (row.method, row.steps, row.head, row.scaling) == key]
-        parts = [f"{counts.SHORT_NAMES[str(row.loss)].removeprefix('+ ')} {_row(row)}" for row in tuned]
+        parts = [f"{SHORT_NAMES[str(row.loss)].removeprefix('+ ')} {_row(row)}" for row in tuned]
         yield (
-            f"{run.corpora}, {', '.join(run.experiment.data.emotions)} ({setting.name}; {counts.cell_name(run)}): UAR "
+            f"{run.corpora}, {', '.join(run.experiment.data.emotions)} ({setting.name}; {run.fixed_name}): UAR "
             f"of {text.listed(parts)} (per cent, {100 * report.level:g} % t interval over "
             f"{text.plural(protocol.n_draws, 'draw')})."
         )
@@ -64,7 +64,7 @@ def _claims(run: Loaded, start: str) -> Iterator[Block]:
         return
     level = run.experiment.report.level
     for setting in settings(run.experiment)[:1]:
-        for pair in paired.loss_pairs(*counts.tuned(run, setting, "paper")):
+        for pair in paired.loss_pairs(*run.tuned(setting, "paper")):
             interval = pair.difference.over_speakers_and_seeds(level)
             n = int(interval.n_units)
             if n < 2 or interval.kind not in coverage.offered_methods(n, "speakers+seeds"):

@@ -10,8 +10,8 @@ import numpy as np
 
 from siamese_jax.experiments.summary import COMPARISONS
 from siamese_jax.protocols.config import Experiment
-from siamese_jax.report.loading import counts
 from siamese_jax.report.loading.reproduction import Loaded, Setting
+from siamese_jax.report.paper.figure2 import SHORT_NAMES
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Fold, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import headed_settings
@@ -80,7 +80,7 @@ def _loss_blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     for split, split_name in SPLIT_NAMES.items():
         pairs: list[Pair] = []
         for steps in (s for s in protocol.steps if s > 0):
-            cell = loss_pairs(*counts.tuned(run, setting, split, steps=steps))
+            cell = loss_pairs(*run.tuned(setting, split, steps=steps))
             pairs += [dataclasses.replace(pair, name=f"{pair.name}, {steps} steps") for pair in cell]
         frozen = text.plural(report.fixed_frozen, "frozen layer")
         cell_name = f"{report.fixed_n_speakers} target speakers, {frozen}, {split_name}"
@@ -108,13 +108,13 @@ def _baseline_blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Blo
         yield Paragraph(f"{run.label}: no classifier was run.")
         return
     for split, split_name in SPLIT_NAMES.items():
-        losses, seeds = counts.tuned(run, setting, split)
+        losses, seeds = run.tuned(setting, split)
         pairs = [
-            Pair(f"{counts.SHORT_NAMES[loss].removeprefix('+ ')} − {name}", network, classifier, seeds)
-            for name, classifier in counts.few_shot(run, setting, split).items()
+            Pair(f"{SHORT_NAMES[loss].removeprefix('+ ')} − {name}", network, classifier, seeds)
+            for name, classifier in run.few_shot(setting, split).items()
             for loss, network in losses.items()
         ]
-        tables = list(tested(run.experiment, pairs, f"{counts.cell_name(run)}, {split_name}", split))
+        tables = list(tested(run.experiment, pairs, f"{run.fixed_name}, {split_name}", split))
         yield from tables if split == "paper" else [Fold(f"The same on {split_name}", tables)]
 
 
@@ -178,7 +178,7 @@ def _claim_column(intervals: list[Interval]) -> list[tuple[str, str]]:
 def _by_speakers(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     """How the differences change with the number of target speakers, under either kind of uncertainty."""
     level, n_speakers = run.experiment.report.level, run.experiment.protocol.n_speakers
-    cells = [loss_pairs(*counts.tuned(run, setting, "paper", k)) for k in n_speakers]
+    cells = [loss_pairs(*run.tuned(setting, "paper", k)) for k in n_speakers]
     names = [pair.name for pair in cells[0]]
     by_name = [[pair.difference for pair in pairs] for pairs in zip(*cells)]
     draws = [t_interval(np.stack([pair.by_draw for pair in pairs]), level, over="draws") for pairs in by_name]

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from siamese_jax.report.loading import counts
-from siamese_jax.report.loading.counts import Counted
-from siamese_jax.report.loading.reproduction import Loaded, Setting
+from siamese_jax.report.loading.reproduction import Counted, Loaded, Setting
+from siamese_jax.report.paper.figure2 import SHORT_NAMES
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Fold, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
@@ -28,7 +27,7 @@ def section(runs: list[Loaded]) -> Section:
 
 
 def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
-    methods = counts.references(run, setting) + counts.fixed_cell(run, setting, "paper")
+    methods = run.references(setting) + run.fixed_cell(setting, "paper")
     assert run.target is not None
     level = run.experiment.report.level
     intervals = [by_speaker(method, level) for method in methods]
@@ -37,7 +36,7 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
             for s, name in enumerate(run.target.speakers)]  # fmt: skip
     caption = (
         f"UAR in per cent of each target speaker's clips; mean and {100 * level:g} % t interval over repetitions "
-        f"(Monte Carlo error); {setting.name}; fine-tuning: {counts.cell_name(run)}."
+        f"(Monte Carlo error); {setting.name}; fine-tuning: {run.fixed_name}."
     )
     table = Table(caption, ("speaker", *(method.name for method in methods)), rows)
     yield Fold("UAR by target speaker, as a table", [table])
@@ -86,13 +85,13 @@ def _picture(
         return figure
 
     listed = ", ".join(f"{speaker} {text.number(value)}" for speaker, value in zip(names, means))
-    first = counts.SHORT_NAMES[run.experiment.protocol.losses[0]]
+    first = SHORT_NAMES[run.experiment.protocol.losses[0]]
     return Picture(
         name,
         figures.png(draw),
         f"UAR of {len(names)} target speakers by method. {first}, in per cent: {listed}.",
         f"UAR (%) of each target speaker's clips, {len(names)} of n = {len(run.target.speakers)} speakers, sorted by "
-        f"the first loss ({counts.cell_name(run)}); bars {100 * run.experiment.report.level:g} % t interval over draws "
+        f"the first loss ({run.fixed_name}); bars {100 * run.experiment.report.level:g} % t interval over draws "
         f"or seeds (Monte Carlo error){text.gaps(*intervals)}.",
     )
 
@@ -117,7 +116,7 @@ def sex_blocks(run: Loaded, methods: list[Counted]) -> Iterator[Block]:
     unknown = int((sexes == "").sum())
     caption = (
         f"UAR in per cent by sex of the target speaker, all repetitions pooled; in brackets the {100 * level:g} % "
-        f"jackknife t interval over speakers; fine-tuning: {counts.cell_name(run)}."
+        f"jackknife t interval over speakers; fine-tuning: {run.fixed_name}."
         + (f" The sex of {text.plural(unknown, 'speaker')} is not known." if unknown else "")
     )
     yield Table(caption, ("method", *header), [(method.name, *cells) for method, *cells in zip(methods, *columns)])
