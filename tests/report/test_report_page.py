@@ -167,7 +167,7 @@ def test_one_draw_gives_no_interval_and_no_test(comparison):
 
 def test_several_work_directories_stand_side_by_side(comparison, report):
     table = next(t for t in tables_of(comparison[1]) if "What differs" in t.caption)
-    assert {row[0] for row in table.rows} == {"n_draws", "n_seeds"}
+    assert {row[0] for row in table.rows} == {"protocol.n_draws", "protocol.n_seeds"}
     assert table.header[1:] == ("run", "one_draw")
     scores = next(t for t in tables_of(comparison[1]) if t.caption.startswith("UAR %, paper's split"))
     alone = next(t for t in tables_of(report[1]) if "Table 1" in t.caption)

@@ -155,7 +155,7 @@ def test_labels_tell_folders_of_one_name_apart(copy, workdir, tmp_path):
 def test_every_setting_is_shown_the_first_one_in_the_open(workdir):
     run = reproduction.load(workdir, "run")
     two = dataclasses.replace(
-        run, experiment=dataclasses.replace(run.experiment, heads=("abs_difference", "extra_layer")), label="two"
+        run, experiment=run.experiment.replace(heads=("abs_difference", "extra_layer")), label="two"
     )
     shown = []
 

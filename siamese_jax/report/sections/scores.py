@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from siamese_jax.report.loading.reproduction import Loaded, Setting
 from siamese_jax.report.paper import figure2, table1
-from siamese_jax.report.paper.figure2 import SHORT_NAMES
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Gallery, Heading, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import headed_settings
@@ -65,5 +64,5 @@ def _ends(run: Loaded, setting: Setting, frozen: int) -> str:
         }  # fmt: skip
         first, last = min(protocol.n_speakers), max(protocol.n_speakers)
         ends = [("not computable" if means[k] is None else f"{means[k]:.1f} %") for k in (first, last)]
-        parts.append(f"{SHORT_NAMES[loss]}: {ends[0]} at {first} speakers, {ends[1]} at {last}")
+        parts.append(f"{figure2.SHORT_NAMES[loss]}: {ends[0]} at {first} speakers, {ends[1]} at {last}")
     return "; ".join(parts) + "."
