@@ -23,10 +23,10 @@ def section(runs: list[Loaded]) -> Section:
         blocks.extend(Paragraph(start + sentence) for sentence in _scores(run))
         blocks.extend(_claims(run, start))
     blocks.append(Paragraph(
-        f"{text.ABBREVIATIONS} The paper's split tests all clips that were not drawn, the drawn speakers' others among "
-        "them; the scores on other speakers only are given next to it. If features are scaled by corpus or by "
-        "speaker, the unlabelled test clips were seen. Intervals over draws or seeds are Monte Carlo error; only "
-        "intervals over speakers speak about other people."
+        "The paper's split tests all clips that were not drawn, the drawn speakers' others among them; the scores on "
+        "other speakers only are given next to it. If features are scaled by corpus or by speaker, the unlabelled test "
+        "clips were seen. Intervals over draws or seeds are Monte Carlo error; only intervals over speakers speak "
+        "about other people."
     ))  # fmt: skip
     return Section("In short", blocks)
 
