@@ -31,7 +31,7 @@ from benchmarks import trials_plot
 from benchmarks.trials_torch import Torch, best_forms
 from configs import rerun as rerun_config
 from siamese_jax.datasets.draws import evaluation_masks
-from siamese_jax.experiments import reproduce, workdir
+from siamese_jax.experiments import run_context, workdir
 from siamese_jax.losses import pair_masks
 from siamese_jax.models import siamese
 from siamese_jax.protocols import config, stages, trials
@@ -82,7 +82,7 @@ class Work:
         given.report.update({"fixed_steps": _STEPS.value})
         settings = config.resolve(given)
         self.speakers, self.n_trials = speakers, n_trials
-        self.plan = Plan.make(settings, *reproduce.load(settings))
+        self.plan = Plan.make(settings, *run_context.load(settings))
         trained = stages.source_training(self.plan, "abs_difference", "corpus", lambda _: None)
         self.params = stages.params_from_arrays(trained)
         start = time.perf_counter()

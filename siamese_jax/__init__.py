@@ -26,7 +26,7 @@ _FACE = {
     "reproduce": "experiments.reproduce:run",
     "rerun": "experiments.rerun:run",
     "retrain": "experiments.retrain:run",
-    "load_datasets": "experiments.reproduce:load",
+    "load_datasets": "experiments.run_context:load",
     "scores": "experiments.reproduce:scores",
     "table1": "report.paper.table1:markdown",
     "figure2": "report.paper.figure2:draw",

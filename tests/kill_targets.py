@@ -100,16 +100,16 @@ def _rerun(folder, output):
 
 def _stages(folder, output):
     """The trials of an experiment alone, without its statistics and figures."""
-    from siamese_jax.experiments import reproduce
+    from siamese_jax.experiments import run_context
     from siamese_jax.experiments.workdir import WorkDir
     from siamese_jax.protocols import stages
     from siamese_jax.protocols.plan import Plan
     from siamese_jax.runtime import interrupt
 
     e = _settings(folder)
-    source, target = reproduce.load(e)
+    source, target = run_context.load(e)
     plan = Plan.make(e, source, target)
-    with WorkDir(output, e, reproduce.digests(source, target), "stages") as work, interrupt.threads(2) as executor:
+    with WorkDir(output, e, run_context.digests(source, target), "stages") as work, interrupt.threads(2) as executor:
         tuning = stages.FineTuning(plan, "abs_difference", e.protocol.n_speakers, executor)
         trained = work.arrays(
             "source", lambda: stages.source_training(plan, "abs_difference", "corpus", lambda _: None)

@@ -1,7 +1,7 @@
-"""The paper's claims put to the test, with both kinds of uncertainty side by side and never mixed.
+"""Tests of the paper's claims, with both kinds of uncertainty side by side and never mixed.
 
-Over draws: Monte Carlo error on these speakers and source seeds, which more draws shrink. Over speakers and seeds: what
-a claim about other speakers and other source trainings needs, which more draws do not shrink.
+Over draws: Monte Carlo error on these speakers and source seeds, which more draws shrink. Over speakers and seeds: the
+error of a claim about other speakers and other source trainings, which more draws do not shrink.
 """
 
 import dataclasses
@@ -13,8 +13,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 
 from siamese_jax.errors import InputError
+from siamese_jax.experiments import summary
+from siamese_jax.experiments.records import number
 from siamese_jax.experiments.summary import COMPARISONS, FEW_SHOT_DATA, Grid
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
@@ -24,17 +27,17 @@ from siamese_jax.stats.records import Interval
 from siamese_jax.stats.scoring import Scored
 
 SPLIT = "speaker_disjoint"
-"""Claims are about people the network has not heard: the drawn speakers' other clips are not tested."""
+"""Claims are about speakers unknown to the network: the drawn speakers' other clips are not tested."""
 
 GAINS = (2.0, 7.0)
-"""Gains in points of UAR whose chance is asked for; the second is the paper's largest (eNTERFACE'05, best cells)."""
+"""Gains in points of UAR whose chance is estimated; the second is the paper's largest (eNTERFACE'05, best cells)."""
 
 N_EXPERIMENTS = 4000
 N_RESAMPLES = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Beside:
+class Baselines:
     """The classifiers on the first draws, and the network on the same draws.
 
     Fields:
@@ -54,86 +57,110 @@ class Beside:
 
     @property
     def n_draws(self) -> int:
-        """How many draws the classifiers were run on."""
+        """The number of draws that the classifiers were run on."""
         return next(iter(self.scored.values())).uar.shape[-1]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Paired:
-    """Two methods on the same draws: what they are, UAR [2, G] by draw, counts [2, J, S, C, C] pooled by seed."""
+class Reruns:
+    """All draws of one setting in little memory: scores of every draw, and counts pooled over draws.
 
-    what: dict[str, Any]
+    Fields:
+      plan: of the first block; its experiment's n_draws is the number of all draws.
+      head, scope: the setting.
+      grid: scores [speakers, loss, frozen, step, draw] by split.
+      counts: by split, [speakers, loss, frozen, step, seed, S, C, C] confusion counts pooled over the draws that
+        start from a seed, by target speaker.
+      start_ratio: [speakers, draw] r = D_s / D_d of the labelled clips before the first step; NaN if it was not read.
+      baselines: the classifiers on the first draws, if there are any.
+    """
+
+    plan: Plan
+    head: str
+    scope: str
+    grid: Grid
+    counts: dict[str, np.ndarray]
+    start_ratio: np.ndarray
+    baselines: Baselines | None
+
+    def labelled(self) -> xr.Dataset:
+        """The scores as in `summary.labelled`, and `start_ratio` (n_speakers, draw)."""
+        arrays = summary.labelled(self.plan.experiment, self.grid)
+        arrays["start_ratio"] = (("n_speakers", "draw"), self.start_ratio)
+        return arrays.assign_attrs(head=self.head, scaling=self.scope)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Paired:
+    """Two methods on the same draws: their names and cell, UAR [2, G] by draw, counts [2, J, S, C, C] by seed."""
+
+    names: dict[str, Any]
     uar: np.ndarray
     counts: np.ndarray
 
 
-def examine(
-    plan: Plan,
-    head: str,
-    scope: str,
-    grid: Grid,
-    counts: dict[str, np.ndarray],
-    start_ratio: np.ndarray,
-    beside: Beside | None,
-) -> dict[str, Any]:
-    """Everything that one setting's reruns say of the claims, as plain JSON values (UAR in points).
-
-    Args:
-      grid: scores [speakers, loss, frozen, step, draw] by split.
-      counts: [speakers, loss, frozen, step, seed, S, C, C] by split.
-      start_ratio: [speakers, draw] r before the first step; NaN where it was not read.
-      beside: the classifiers, where there are any.
-    """
-    e = plan.experiment
-    gains = []
-    for pair in _between_losses(plan, grid.scored[SPLIT].uar, counts[SPLIT]):
-        plan_key = jax.random.fold_in(_key(e), 2)
-        gains.append({**_gain(e, pair), **_plan_draws(pair.uar[0], pair.uar[1], e.report.level, plan_key)})
-    against = [] if beside is None else [_gain(e, pair) for pair in _against(plan, grid, beside)]
+def examine(setting: Reruns) -> dict[str, Any]:
+    """The tests of the claims on one setting's draws, as plain JSON values (UAR in points)."""
+    plan, baselines, uar = setting.plan, setting.baselines, setting.grid.scored[SPLIT].uar
+    experiment, protocol = plan.experiment, plan.experiment.protocol
+    plan_key = jax.random.fold_in(_key(experiment), 2)
+    gains = [
+        {**_gain(experiment, pair), **_plan_draws(pair.uar, experiment.report.level, plan_key)}
+        for pair in _between_losses(experiment, uar, setting.counts[SPLIT])
+    ]
+    pairs = [] if baselines is None else _against_baselines(experiment, uar, baselines)
+    against = [_gain(experiment, pair) for pair in pairs]
     for family in (gains, against):
         _correct(family)
     return {
-        "source": plan.source.name, "target": plan.target.name, "head": head, "scaling": scope, "split": SPLIT,
-        "n_draws": e.protocol.n_draws, "n_seeds": e.protocol.n_seeds, "gains": gains,
-        "n_alternative_draws": 0 if beside is None else beside.n_draws, "against_alternatives": against,
-        "best_cell": _best_cell(e, grid.scored[SPLIT].uar),
-        "trade_off": _trade_off(plan, grid), "beyond_the_pole": _beyond_the_pole(plan, start_ratio),
+        "source": plan.source.name, "target": plan.target.name, "head": setting.head, "scaling": setting.scope,
+        "split": SPLIT, "n_draws": protocol.n_draws, "n_seeds": protocol.n_seeds, "gains": gains,
+        "n_alternative_draws": 0 if baselines is None else baselines.n_draws, "against_alternatives": against,
+        "best_cell": _best_cell(experiment, uar), "trade_off": _trade_off(experiment, uar),
+        "beyond_the_pole": _beyond_the_pole(experiment, setting.start_ratio),
     }  # fmt: skip
 
 
-def _key(e: Experiment) -> jax.Array:
-    return jax.random.fold_in(jax.random.key(e.protocol.seed), 3)
+def _key(experiment: Experiment) -> jax.Array:
+    return jax.random.fold_in(jax.random.key(experiment.protocol.seed), 3)
 
 
-def _cells(e: Experiment) -> Iterator[tuple[tuple[int, int, int], dict[str, int]]]:
-    """(index, names) of every number of speakers, depth of freezing and readout after a step."""
-    for k, n_speakers in enumerate(e.protocol.n_speakers):
-        for f, frozen in enumerate(e.protocol.frozen):
-            for r, steps in enumerate(e.protocol.steps):
+def _cells(experiment: Experiment) -> Iterator[tuple[tuple[int, int, int], dict[str, int]]]:
+    """(index, names) of every number of speakers, number of frozen layers and evaluation step but 0."""
+    protocol = experiment.protocol
+    for k, n_speakers in enumerate(protocol.n_speakers):
+        for f, frozen in enumerate(protocol.frozen):
+            for r, steps in enumerate(protocol.steps):
                 if steps > 0:
                     yield (k, f, r), {"n_speakers": n_speakers, "frozen": frozen, "steps": steps}
 
 
-def _between_losses(plan: Plan, uar: np.ndarray, counts: np.ndarray) -> Iterator[_Paired]:
-    e = plan.experiment
-    for method, minus in COMPARISONS:
-        if method in e.protocol.losses and minus in e.protocol.losses:
-            both = [e.protocol.losses.index(method), e.protocol.losses.index(minus)]
-            for (k, f, r), names in _cells(e):
-                what = {"method": method, "minus": minus, **names}
-                yield _Paired(what, uar[k, both, f, r], counts[k, both, f, r])
+def _comparisons(experiment: Experiment) -> list[tuple[str, str, list[int]]]:
+    """The comparisons between losses that were run, with the two losses' indices."""
+    index = {loss: m for m, loss in enumerate(experiment.protocol.losses)}
+    return [(a, b, [index[a], index[b]]) for a, b in COMPARISONS if a in index and b in index]
 
 
-def _against(plan: Plan, grid: Grid, beside: Beside) -> Iterator[_Paired]:
-    """Each loss minus each classifier on source plus target clips, over the draws that the classifiers had."""
-    e, data = plan.experiment, FEW_SHOT_DATA.index("source+target")
-    uar, tuned = grid.scored[SPLIT].uar[..., : beside.n_draws], beside.tuned_counts[SPLIT]
-    for m, minus in enumerate(beside.methods):
-        other_uar, other = beside.scored[SPLIT].uar[m, data], beside.counts[SPLIT][m]
-        for a, method in enumerate(e.protocol.losses):
-            for (k, f, r), names in _cells(e):
-                what = {"method": method, "minus": minus, **names}
-                yield _Paired(what, np.stack([uar[k, a, f, r], other_uar[k]]), np.stack([tuned[k, a, f, r], other[k]]))
+def _between_losses(experiment: Experiment, uar: np.ndarray, counts: np.ndarray) -> Iterator[_Paired]:
+    for method, minus, both in _comparisons(experiment):
+        for (k, f, r), cell in _cells(experiment):
+            yield _Paired({"method": method, "minus": minus, **cell}, uar[k, both, f, r], counts[k, both, f, r])
+
+
+def _against_baselines(experiment: Experiment, uar: np.ndarray, baselines: Baselines) -> Iterator[_Paired]:
+    """Each loss minus each classifier on source plus target clips, over the draws of the classifiers."""
+    data, uar, tuned = (
+        FEW_SHOT_DATA.index("source+target"),
+        uar[..., : baselines.n_draws],
+        baselines.tuned_counts[SPLIT],
+    )
+    for i, minus in enumerate(baselines.methods):
+        minus_uar, minus_counts = baselines.scored[SPLIT].uar[i, data], baselines.counts[SPLIT][i]
+        for m, method in enumerate(experiment.protocol.losses):
+            for (k, f, r), cell in _cells(experiment):
+                counts = np.stack([tuned[k, m, f, r], minus_counts[k]])
+                names = {"method": method, "minus": minus, **cell}
+                yield _Paired(names, np.stack([uar[k, m, f, r], minus_uar[k]]), counts)
 
 
 def _correct(gains: list[dict[str, Any]]) -> None:
@@ -142,124 +169,115 @@ def _correct(gains: list[dict[str, Any]]) -> None:
         values = np.array([math.nan if g[test] is None else g[test] for g in gains], np.float32)
         for name, adjusted in paired_tests.adjusted(values).items():
             for gain, p in zip(gains, adjusted):
-                gain[f"{test}_{name}"] = _number(p)
+                gain[f"{test}_{name}"] = number(p)
 
 
-def _gain(e: Experiment, pair: _Paired) -> dict[str, Any]:
+def _gain(experiment: Experiment, pair: _Paired) -> dict[str, Any]:
     """One paired difference, with intervals over draws, speakers, and speakers and seeds; tests and sizes."""
-    difference = PairedDifference.make(pair.uar[0] - pair.uar[1], np.moveaxis(pair.counts, 0, 2).astype(np.float32))
-    draw_key, speaker_key = (jax.random.fold_in(_key(e), i) for i in range(2))
+    level, counts_JxSx2 = experiment.report.level, np.moveaxis(pair.counts, 0, 2).astype(np.float32)
+    difference = PairedDifference.make(pair.uar[0] - pair.uar[1], counts_JxSx2)
+    draw_key, speaker_key = (jax.random.fold_in(_key(experiment), i) for i in range(2))
     flips, ranks = paired_tests.over_draws(difference.by_draw, draw_key, N_RESAMPLES)
     of_speakers = paired_tests.sign_flip_over_speakers(difference, speaker_key, N_RESAMPLES)
-    size = effect_sizes.standardised_difference(difference.by_draw, e.report.level, over="draws", hedges=True)
+    size = effect_sizes.standardised_difference(difference.by_draw, level, over="draws", hedges=True)
     return {
-        **pair.what,
-        "gain": _number(difference.by_draw.mean()),
-        "over_draws": plain(difference.over_draws(e.report.level), 1.0),
-        "over_speakers": plain(difference.over_speakers(e.report.level), 100.0),
-        "over_speakers_and_seeds": plain(difference.over_speakers_and_seeds(e.report.level), 100.0),
-        "sign_flip_p": _number(flips.p_value),
-        "wilcoxon_p": _number(ranks.p_value),
-        "speakers_sign_flip_p": _number(of_speakers.p_value),
+        **pair.names,
+        "gain": number(difference.by_draw.mean()),
+        "over_draws": plain(difference.over_draws(level), 1.0),
+        "over_speakers": plain(difference.over_speakers(level), 100.0),
+        "over_speakers_and_seeds": plain(difference.over_speakers_and_seeds(level), 100.0),
+        "sign_flip_p": number(flips.p_value),
+        "wilcoxon_p": number(ranks.p_value),
+        "speakers_sign_flip_p": number(of_speakers.p_value),
         "effect_size": plain(size, 1.0),
     }
 
 
-def _plan_draws(method_G: np.ndarray, baseline_G: np.ndarray, level: float, key: jax.Array) -> dict[str, Any]:
-    """How often ten draws show the paper's gain, and 2 points, by chance; how many draws 1 point needs. Or why not."""
+def _plan_draws(uar_2xG: np.ndarray, level: float, key: jax.Array) -> dict[str, Any]:
+    """The chance that ten draws show the GAINS, and the draws needed to show 1 point; or why not."""
+    method_G, baseline_G = uar_2xG
     need_key, *chance_keys = jax.random.split(key, 3)
     try:
-        found: dict[str, Any] = {}
+        record: dict[str, Any] = {}
         for gain, chance_key in zip(GAINS, chance_keys):
             chance = power.chance_of_gain(
                 method_G, baseline_G, n_draws=10, gain=gain, paired=False, key=chance_key, n_experiments=N_EXPERIMENTS
             )
-            found[f"chance_of_{gain:g}_points_in_ten_unpaired_draws"] = _number(chance.probability)
+            record[_chance_name(gain)] = number(chance.probability)
         needed = power.draws_needed(
-            method_G - baseline_G,
-            gain=1.0,
-            power=0.8,
-            level=level,
-            n_max=400,
-            key=need_key,
+            method_G - baseline_G, gain=1.0, power=0.8, level=level, n_max=400, key=need_key,
             n_experiments=N_EXPERIMENTS,
-        )
-        return {**found, "draws_needed_for_1_point": needed.n_draws, "planning_note": needed.note}
+        )  # fmt: skip
+        return {**record, "draws_needed_for_1_point": needed.n_draws, "planning_note": needed.note}
     except InputError as error:
         return {"planning_note": f"not computable: {error}"}
 
 
-def _best_cell(e: Experiment, uar: np.ndarray) -> list[dict[str, Any]]:
-    """How often ten draws show a gain between best cells, as the paper reports it, where the best cells are equal.
+def _chance_name(gain: float) -> str:
+    return f"chance_of_{gain:g}_points_in_ten_unpaired_draws"
 
-    A best cell is the best over frozen layers and numbers of speakers at one readout, chosen on the test clips.
+
+def _best_cell(experiment: Experiment, uar: np.ndarray) -> list[dict[str, Any]]:
+    """The chance that ten draws show a gain between best cells, as the paper reports it, if the best cells are equal.
+
+    A best cell is the best over frozen layers and numbers of speakers at one evaluation step, chosen on the test clips.
     """
-    found: list[dict[str, Any]] = []
-    n_cells = len(e.protocol.n_speakers) * len(e.protocol.frozen)
-    for method, minus in COMPARISONS:
-        if n_cells < 2 or method not in e.protocol.losses or minus not in e.protocol.losses:
-            continue
-        for r, steps in enumerate(e.protocol.steps):
+    protocol, records = experiment.protocol, []
+    n_cells = len(protocol.n_speakers) * len(protocol.frozen)
+    for method, minus, both in _comparisons(experiment) if n_cells > 1 else []:
+        for r, steps in enumerate(protocol.steps):
             if steps == 0:
                 continue
-            a, b = (uar[:, e.protocol.losses.index(name), :, r].reshape(n_cells, -1) for name in (method, minus))
-            one: dict[str, Any] = {"method": method, "minus": minus, "steps": steps, "n_cells": n_cells, "note": ""}
+            a, b = (uar[:, m, :, r].reshape(n_cells, -1) for m in both)
+            record: dict[str, Any] = {"method": method, "minus": minus, "steps": steps, "n_cells": n_cells, "note": ""}
             for i, gain in enumerate(GAINS):
-                key = jax.random.fold_in(jax.random.fold_in(_key(e), 4), i)
+                key = jax.random.fold_in(jax.random.fold_in(_key(experiment), 4), i)
                 try:
                     chance = power.chance_of_best_cell_gain(
                         a, b, n_draws=10, gain=gain, paired=False, key=key, n_experiments=N_EXPERIMENTS
                     )
-                    one[f"chance_of_{gain:g}_points_in_ten_unpaired_draws"] = _number(chance.probability)
+                    record[_chance_name(gain)] = number(chance.probability)
                 except InputError as error:
-                    one["note"] = f"not computable: {error}"
-            found.append(one)
-    return found
+                    record["note"] = f"not computable: {error}"
+            records.append(record)
+    return records
 
 
-def _trade_off(plan: Plan, grid: Grid) -> list[dict[str, Any]]:
-    """UAR gained per added speaker between neighbouring numbers of speakers, at every readout; draws are nested."""
-    e, found = plan.experiment, []
-    if len(e.protocol.n_speakers) < 2:
+def _trade_off(experiment: Experiment, uar: np.ndarray) -> list[dict[str, Any]]:
+    """UAR gained per added speaker between neighbouring numbers of speakers, at every step; draws are nested."""
+    protocol, records = experiment.protocol, []
+    if len(protocol.n_speakers) < 2:
         return []
-    order = np.argsort(e.protocol.n_speakers)
-    numbers = [e.protocol.n_speakers[i] for i in order]
-    for m, loss in enumerate(e.protocol.losses):
-        for f, frozen in enumerate(e.protocol.frozen):
-            for r, steps in enumerate(e.protocol.steps):
-                values = grid.scored[SPLIT].uar[order][:, m, f, r]
-                gain = intervals.gain_per_speaker(values, numbers, e.report.level, paired=True, over="draws")
-                for i, (first, second) in enumerate(itertools.pairwise(numbers)):
-                    one = jax.tree.map(lambda x, i=i: x[i], gain)
-                    found.append({"loss": loss, "frozen": frozen, "steps": steps, "from": first, "to": second,
-                                  "gain_per_speaker": plain(one, 1.0)})  # fmt: skip
-    return found
+    order = np.argsort(protocol.n_speakers)
+    numbers = [protocol.n_speakers[i] for i in order]
+    for m, f, r in np.ndindex(uar.shape[1:4]):
+        cell = {"loss": protocol.losses[m], "frozen": protocol.frozen[f], "steps": protocol.steps[r]}
+        gains = intervals.gain_per_speaker(
+            uar[order][:, m, f, r], numbers, experiment.report.level, paired=True, over="draws"
+        )
+        for i, (first, second) in enumerate(itertools.pairwise(numbers)):
+            gain = jax.tree.map(lambda x, i=i: x[i], gains)
+            records.append({**cell, "from": first, "to": second, "gain_per_speaker": plain(gain, 1.0)})
+    return records
 
 
-def _beyond_the_pole(plan: Plan, start_ratio: np.ndarray) -> list[dict[str, Any]]:
+def _beyond_the_pole(experiment: Experiment, start_ratio: np.ndarray) -> list[dict[str, Any]]:
     """The share of draws whose labelled clips start with D_s >= D_d, by number of speakers."""
-    e = plan.experiment
     if not np.isfinite(start_ratio).all():
         return []
-    shares = intervals.share_interval(jnp.asarray(start_ratio >= 1), e.report.level, over="draws")
+    shares = intervals.share_interval(jnp.asarray(start_ratio >= 1), experiment.report.level, over="draws")
     return [
         {"n_speakers": k, "share": plain(jax.tree.map(lambda x, i=i: x[i], shares), 1.0)}
-        for i, k in enumerate(e.protocol.n_speakers)
+        for i, k in enumerate(experiment.protocol.n_speakers)
     ]
 
 
 def plain(interval: Interval, factor: float) -> dict[str, Any]:
-    """An interval as plain values; null limits and a note where it cannot be computed."""
+    """An interval as plain values; null limits and a note if it cannot be computed."""
+    estimate, low, high = (
+        number(factor * np.asarray(value)) for value in (interval.estimate, interval.low, interval.high)
+    )
     return {
-        "estimate": _number(factor * np.asarray(interval.estimate)),
-        "low": _number(factor * np.asarray(interval.low)),
-        "high": _number(factor * np.asarray(interval.high)),
-        "kind": interval.label, "method": interval.kind, "over": interval.over,
-        "n_units": int(interval.n_units),
-        "note": interval.note,
+        "estimate": estimate, "low": low, "high": high, "kind": interval.label, "method": interval.kind,
+        "over": interval.over, "n_units": int(interval.n_units), "note": interval.note,
     }  # fmt: skip
-
-
-def _number(value: Any) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None

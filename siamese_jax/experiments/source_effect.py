@@ -1,7 +1,7 @@
-"""Does the source matter more than the number of frozen layers? Several experiments on one target, side by side.
+"""Does the source matter more than the number of frozen layers? Several experiments on one target, compared.
 
 The sources may differ in their features, their clips and their draws; the target's speakers are the same people, and
-they are the units here: each speaker's UAR, averaged over all draws in which that speaker's clips were not drawn.
+they are the units here: each speaker's UAR, averaged over all draws that did not draw that speaker's clips.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from siamese_jax.errors import InputError
-from siamese_jax.experiments import claims
+from siamese_jax.experiments.claims import plain
 from siamese_jax.runtime.files import user_path
 from siamese_jax.stats.scoring import counts_by_speaker, uar
 from siamese_jax.stats.variance_components import contrasts, spread_difference
@@ -22,7 +22,7 @@ from siamese_jax.stats.variance_components import contrasts, spread_difference
 
 @dataclasses.dataclass(frozen=True)
 class SpeakerScores:
-    """One experiment's fine-tuning at one readout and loss.
+    """One experiment's fine-tuning at one evaluation step and loss.
 
     Fields:
       name: of the source and of the work directory.
@@ -42,34 +42,34 @@ def read(workdir: str | Path, head: str, scope: str, loss: str, steps: int) -> S
     """Reads the arrays of a reproduction.
 
     Raises:
-      InputError: there is no such experiment, setting, loss or readout in `workdir`.
+      InputError: `workdir` holds no such experiment, setting, loss or evaluation step.
     """
     workdir = user_path(workdir)
-    config = workdir / "config.json"
+    file = workdir / "config.json"
     files = sorted((workdir / "arrays" / head / scope).glob("fine_tuning_*.nc"))
-    if not config.exists() or not files:
+    if not file.exists() or not files:
         raise InputError(
             f"{workdir}: no fine-tuning with head {head} and scaling by {scope}; run launch.reproduce there"
         )
-    e = json.loads(config.read_text(encoding="utf-8"))
-    if loss not in e["losses"] or steps not in e["steps"]:
-        raise InputError(f"{workdir}: has losses {e['losses']} read at {e['steps']} steps, not {loss!r} at {steps}")
+    config = json.loads(file.read_text(encoding="utf-8"))
+    losses, evaluated = config["protocol"]["losses"], config["protocol"]["steps"]
+    if loss not in losses or steps not in evaluated:
+        raise InputError(f"{workdir}: has losses {losses} read at {evaluated} steps, not {loss!r} at {steps}")
     scores = []
     speakers: tuple[str, ...] = ()
-    for file in files:
-        with xr.open_dataset(file, engine="h5netcdf") as arrays:
-            speakers, found = _score(arrays.load(), loss, steps)
-        scores.append(found)
-    n_speakers = tuple(int(file.stem.rpartition("_")[2]) for file in files)
-    return SpeakerScores(
-        f"{Path(e['source']).stem} ({workdir.name})", speakers, np.stack(scores, axis=1), tuple(e["frozen"]), n_speakers
-    )
+    for stage in files:
+        with xr.open_dataset(stage, engine="h5netcdf") as arrays:
+            speakers, by_cell = _score(arrays.load(), loss, steps)
+        scores.append(by_cell)
+    name = f"{Path(config['data']['source']).stem} ({workdir.name})"
+    n_speakers = tuple(int(stage.stem.rpartition("_")[2]) for stage in files)
+    return SpeakerScores(name, speakers, np.stack(scores, axis=1), tuple(config["protocol"]["frozen"]), n_speakers)
 
 
 def _score(arrays: xr.Dataset, loss: str, steps: int) -> tuple[tuple[str, ...], np.ndarray]:
     """Speakers, and their UAR [frozen, S] over the draws that did not draw them."""
-    emotions = [str(e) for e in np.atleast_1d(arrays.attrs["emotions"])]
-    label = np.array([emotions.index(e) for e in arrays.emotion.values])
+    emotions = [str(emotion) for emotion in np.atleast_1d(arrays.attrs["emotions"])]
+    label = np.array([emotions.index(emotion) for emotion in arrays.emotion.values])
     names, speaker = np.unique(arrays.speaker.values.astype(str), return_inverse=True)
     tested = np.stack([~np.isin(speaker, speaker[rows]) for rows in arrays.support.values])
     predictions = arrays.predictions.sel(loss=loss, step=steps).transpose("frozen", "draw", "clip").values
@@ -88,31 +88,31 @@ def compare(experiments: list[SpeakerScores], level: float) -> dict[str, Any]:
     """
     if len(experiments) < 2:
         raise InputError("comparing sources needs at least two work directories")
-    first = experiments[0]
-    for other in experiments[1:]:
+    first, *rest = experiments
+    for other in rest:
         if (other.frozen, other.n_speakers) != (first.frozen, first.n_speakers):
             raise InputError(
                 f"{other.name} froze {other.frozen} layers on {other.n_speakers} speakers, "
                 f"{first.name} {first.frozen} on {first.n_speakers}; run both with the same levels"
             )
-    keys = [[name.rpartition("_")[2] for name in one.speakers] for one in experiments]
-    common = sorted(set.intersection(*map(set, keys)))
-    uar = np.stack([one.uar[:, :, [key.index(c) for c in common]] for one, key in zip(experiments, keys)])
-    known = np.isfinite(uar).all(axis=(0, 1, 2))
-    if known.sum() < 3:
-        raise InputError(f"{int(known.sum())} speakers were tested in every experiment; expected at least 3")
-    by_source = uar[..., known].mean(axis=(1, 2))
-    by_frozen = uar[..., known].mean(axis=(0, 2))
+    names = [[name.rpartition("_")[2] for name in scores.speakers] for scores in experiments]
+    common = sorted(set.intersection(*map(set, names)))
+    by_cell = np.stack([s.uar[:, :, [known.index(name) for name in common]] for s, known in zip(experiments, names)])
+    tested = np.isfinite(by_cell).all(axis=(0, 1, 2))
+    n_tested = int(tested.sum())
+    if n_tested < 3:
+        raise InputError(f"{n_tested} speakers were tested in every experiment; expected at least 3")
+    by_source, by_frozen = (by_cell[..., tested].mean(axis=axes) for axes in ((1, 2), (0, 2)))
+    sources = [scores.name for scores in experiments]
     n_pairs = len(list(itertools.combinations(experiments, 2)))
-    by_pair = contrasts(by_source, [one.name for one in experiments], 1 - (1 - level) / n_pairs, over="speakers")
-    found: dict[str, Any] = {
-        "speakers": int(known.sum()),
-        "source_means": {one.name: float(mean) for one, mean in zip(experiments, by_source.mean(axis=1))},
-        "frozen_means": {str(f): float(mean) for f, mean in zip(first.frozen, by_frozen.mean(axis=1))},
-        "source_contrasts": [{"first": a, "second": b, **claims.plain(i, 1.0)} for (a, b), i in by_pair.items()],
+    by_pair = contrasts(by_source, sources, 1 - (1 - level) / n_pairs, over="speakers")
+    record: dict[str, Any] = {
+        "speakers": n_tested,
+        "source_means": dict(zip(sources, by_source.mean(axis=1).tolist())),
+        "frozen_means": dict(zip(map(str, first.frozen), by_frozen.mean(axis=1).tolist())),
+        "source_contrasts": [{"first": a, "second": b, **plain(i, 1.0)} for (a, b), i in by_pair.items()],
     }
     if len(first.frozen) > 1:
-        found["source_variance_minus_frozen_variance"] = claims.plain(
-            spread_difference(by_source, by_frozen, level, over="speakers"), 1.0
-        )
-    return found
+        difference = spread_difference(by_source, by_frozen, level, over="speakers")
+        record["source_variance_minus_frozen_variance"] = plain(difference, 1.0)
+    return record

@@ -1,30 +1,34 @@
-"""The rows and paired differences of one setting, from its labelled arrays."""
+"""The rows and paired differences of one setting, from its labelled arrays. All scores are in per cent."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from siamese_jax.datasets.dataset import Dataset
 from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE, out_of_domain_scope
-from siamese_jax.experiments import rows
-from siamese_jax.experiments.rows import Difference, Row
+from siamese_jax.experiments.records import Difference, Row, number
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
-from siamese_jax.stats.scoring import Scored, score, stacked
+from siamese_jax.stats import intervals
+from siamese_jax.stats.records import Interval
+from siamese_jax.stats.scoring import Scored, counts_by_speaker, score, score_counts, stacked
+
+SPLITS = ("paper", "speaker_disjoint")
 
 COMPARISONS = (("ratio", "none"), ("ratio_bounded", "none"), ("cross_entropy_twice", "none"),
                ("ratio", "cross_entropy_twice"), ("ratio_bounded", "cross_entropy_twice"))  # fmt: skip
 
 FEW_SHOT_DATA = ("target", "source+target")
-"""What the classifiers learn from on the draws, in the order of their arrays."""
+"""The classifiers' training data on the draws, in the order of their arrays."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """The fine-tuning results of one setting: a score for every repetition, and what the rows share.
+    """The fine-tuning results of one setting.
 
     Fields:
       scored: by split, UAR and WA [speakers, loss, frozen, step, draw].
@@ -37,27 +41,50 @@ class Grid:
 
 def score_grid(plan: Plan, stages: Mapping[int, xr.Dataset]) -> Grid:
     """Scores every fine-tuning repetition on both splits; `stages` maps numbers of speakers to their arrays."""
-    by_split: dict[str, list[Scored]] = {split: [] for split in rows.SPLITS}
+    by_split: dict[str, list[Scored]] = {split: [] for split in SPLITS}
     for n_speakers, arrays in stages.items():
         predictions = arrays.predictions.transpose("loss", "frozen", "step", "draw", "clip").values
         for split, mask in evaluation_masks(plan.target, plan.draws.support(n_speakers)).items():
             by_split[split].append(score(predictions, plan.target.label, mask))
-    scored = {split: stacked(each) for split, each in by_split.items()}
+    scored = {split: stacked(scores) for split, scores in by_split.items()}
     return Grid(scored, np.array([arrays.attrs["seconds"] for arrays in stages.values()]))
 
 
 def labelled(experiment: Experiment, grid: Grid) -> xr.Dataset:
     """`uar` and `wa` in per cent, with the dims (split, n_speakers, loss, frozen, step, draw) named."""
-    dims = ("split", "n_speakers", "loss", "frozen", "step", "draw")
-    coords: dict[str, Any] = {"split": list(grid.scored), "n_speakers": list(experiment.protocol.n_speakers)}
-    coords |= {
-        "loss": list(experiment.protocol.losses),
-        "frozen": list(experiment.protocol.frozen),
-        "step": list(experiment.protocol.steps),
-    }
-    coords["draw"] = np.arange(next(iter(grid.scored.values())).uar.shape[-1])
-    arrays = {name: (dims, np.stack([getattr(s, name) for s in grid.scored.values()])) for name in ("uar", "wa")}
+    protocol, scored = experiment.protocol, grid.scored
+    coords: dict[str, Any] = {"split": list(scored), "n_speakers": list(protocol.n_speakers)}
+    coords |= {"loss": list(protocol.losses), "frozen": list(protocol.frozen), "step": list(protocol.steps)}
+    coords["draw"] = np.arange(next(iter(scored.values())).uar.shape[-1])
+    arrays = {name: (tuple(coords), np.stack([getattr(s, name) for s in scored.values()])) for name in ("uar", "wa")}
     return xr.Dataset(arrays, coords=coords)
+
+
+def over_runs(scored: Scored, level: float, over: str) -> Callable[..., dict[str, Any]]:
+    """Summaries of repetitions on the last axis: a function of the other axes' index, giving a row's score fields."""
+    interval = intervals.t_interval(scored.uar, level, over=over)
+    mean, wa = scored.uar.mean(axis=-1), scored.wa.mean(axis=-1)
+    sd = scored.uar.std(axis=-1, ddof=1) if scored.uar.shape[-1] > 1 else np.full(mean.shape, np.nan)
+
+    def fields(*index: int) -> dict[str, Any]:
+        scores = {"uar_mean": number(mean[index]), "uar_sd": number(sd[index]), "wa_mean": number(wa[index])}
+        return scores | _limits(interval, index, 1.0)
+
+    return fields
+
+
+def _over_speakers(predictions: np.ndarray, target: Dataset, mask: np.ndarray, level: float) -> dict[str, Any]:
+    """The score fields of one set of predictions [N], with a jackknife t interval over the target's speakers."""
+    n_classes, n_speakers = int(target.label.max()) + 1, len(target.speakers)
+    counts = counts_by_speaker(predictions, target.label, mask, target.speaker, n_speakers, n_classes)
+    scored = score_counts(counts.sum(axis=0))
+    limits = _limits(intervals.jackknife_t_interval(counts, level), (), 100.0)
+    return {"uar_mean": number(scored.uar), "uar_sd": None, "wa_mean": number(scored.wa), **limits}
+
+
+def _limits(interval: Interval, index: tuple[int, ...], factor: float) -> dict[str, Any]:
+    low, high = (number(factor * np.asarray(limit)[index]) for limit in (interval.low, interval.high))
+    return {"ci_low": low, "ci_high": high, "interval": interval.label}
 
 
 def _base(plan: Plan) -> dict[str, Any]:
@@ -70,96 +97,86 @@ def _base(plan: Plan) -> dict[str, Any]:
 def siamese_rows(
     plan: Plan, head: str, scope: str, ood: xr.Dataset | None, idt: xr.Dataset | None, grid: Grid | None
 ) -> Iterator[Row]:
-    """All rows of the Siamese network under one head and scaling scope, of what was run."""
-    e = plan.experiment
-    base = {**_base(plan), "head": head, "loss": "none", "n_seeds": e.protocol.n_seeds}
+    """All rows of the Siamese network under one head and scaling scope, of the stages given."""
+    protocol, level = plan.experiment.protocol, plan.experiment.report.level
+    base = {**_base(plan), "head": head, "loss": "none"}
     ood_scope = out_of_domain_scope(plan.source, plan.target, scope)
     for method, arrays, data, scaling, n_seeds in (
-        ("oodt", ood, "source", ood_scope, e.protocol.n_seeds),
-        ("idt", idt, "loso", IN_DOMAIN_SCOPE[scope], e.protocol.n_in_domain_seeds),
+        ("oodt", ood, "source", ood_scope, protocol.n_seeds),
+        ("idt", idt, "loso", IN_DOMAIN_SCOPE[scope], protocol.n_in_domain_seeds),
     ):
         if arrays is not None:
             mask = arrays.tested.values if method == "idt" else np.ones(len(plan.target), bool)
-            fields = rows.over_runs(
-                score(arrays.predictions.values, plan.target.label, mask), e.report.level, "seeds"
-            )()
+            fields = over_runs(score(arrays.predictions.values, plan.target.label, mask), level, "seeds")()
+            fields |= {"method": method, "data": data, "scaling": scaling, "n_seeds": n_seeds}
             # Nothing is drawn, so no clip of a training speaker can be tested: both splits are the same clips.
-            for split in rows.SPLITS:
-                shared = {"method": method, "data": data, "scaling": scaling, "split": split, "n_seeds": n_seeds}
-                yield Row(**{**base, **fields, **shared, "seconds": arrays.attrs["seconds"]})
+            for split in SPLITS:
+                yield Row(**{**base, **fields, "split": split, "seconds": arrays.attrs["seconds"]})
     if grid is not None:
         yield from grid_rows(plan, head, scope, grid)
 
 
 def grid_rows(plan: Plan, head: str, scope: str, grid: Grid) -> Iterator[Row]:
-    """The rows of fine-tuning: every cell, readout and split, and again the best and the fixed cells."""
-    e = plan.experiment
-    base = {**_base(plan), "head": head, "n_seeds": e.protocol.n_seeds, "n_draws": e.protocol.n_draws, "scaling": scope}
+    """The rows of fine-tuning: every cell, evaluation step and split, and again the best and the fixed cells."""
+    protocol, report = plan.experiment.protocol, plan.experiment.report
+    base = {**_base(plan), "head": head, "n_seeds": protocol.n_seeds, "n_draws": protocol.n_draws, "scaling": scope}
     base |= {"method": "fine_tuning", "data": "source+target"}
+    seconds = grid.seconds / (len(protocol.losses) * len(protocol.frozen))
+    fixed_cell = (report.fixed_frozen, report.fixed_n_speakers, report.fixed_steps)
     for split, scored in grid.scored.items():
-        fields = rows.over_runs(scored, e.report.level, "draws")
+        fields = over_runs(scored, report.level, "draws")
         means = scored.uar.mean(axis=-1)
-        for m, loss in enumerate(e.protocol.losses):
-            for r, steps in enumerate(e.protocol.steps):
+        for m, loss in enumerate(protocol.losses):
+            for r, steps in enumerate(protocol.steps):
                 best = np.unravel_index(np.argmax(means[:, m, :, r]), means[:, m, :, r].shape)
-                for k, n_speakers in enumerate(e.protocol.n_speakers):
-                    for f, frozen in enumerate(e.protocol.frozen):
-                        row = Row(
-                            **{**base, **fields(k, m, f, r), "loss": loss, "split": split, "frozen": frozen,
-                               "n_speakers": n_speakers, "steps": steps,
-                               "seconds": grid.seconds[k] / (len(e.protocol.losses) * len(e.protocol.frozen))}
-                        )  # fmt: skip
-                        yield row
-                        if (k, f) == best:
-                            yield dataclasses.replace(row, selection="best")
-                        if (frozen, n_speakers, steps) == (
-                            e.report.fixed_frozen,
-                            e.report.fixed_n_speakers,
-                            e.report.fixed_steps,
-                        ):
-                            yield dataclasses.replace(row, selection="fixed")
+                for k, f in np.ndindex(means[:, m, :, r].shape):
+                    cell = {"frozen": protocol.frozen[f], "n_speakers": protocol.n_speakers[k], "steps": steps}
+                    scores = {**fields(k, m, f, r), "loss": loss, "split": split, "seconds": seconds[k]}
+                    row = Row(**{**base, **cell, **scores})
+                    yield row
+                    if (k, f) == best:
+                        yield dataclasses.replace(row, selection="best")
+                    if tuple(cell.values()) == fixed_cell:
+                        yield dataclasses.replace(row, selection="fixed")
 
 
 def optimism(plan: Plan, head: str, scope: str, grid: Grid) -> list[dict[str, Any]]:
-    """How much choosing the best cell on the test clips flatters: beside it, the best cell of all other draws.
+    """The best cell chosen on the test clips, compared with the best cell of all other draws. Empty for one draw.
 
-    For each draw the cell with the best mean over the other draws is taken; the mean over draws of what it scores is
-    free of the choice's own luck with the draws (not of its luck with the target's speakers). Empty for one draw.
+    For each draw the cell with the best mean over the other draws is taken; the mean over draws of its score is
+    free of the choice's own luck with the draws (not of its luck with the target's speakers).
     """
-    e = plan.experiment
-    found: list[dict[str, Any]] = []
-    if e.protocol.n_draws < 2:
-        return found
+    protocol = plan.experiment.protocol
+    n_draws, records = protocol.n_draws, []
+    if n_draws < 2:
+        return []
     for split, scored in grid.scored.items():
-        for m, loss in enumerate(e.protocol.losses):
-            for r, steps in enumerate(e.protocol.steps):
-                cells = scored.uar[:, m, :, r, :].reshape(-1, e.protocol.n_draws)
-                others = (cells.sum(axis=1, keepdims=True) - cells) / (e.protocol.n_draws - 1)
-                chosen = cells[others.argmax(axis=0), np.arange(e.protocol.n_draws)]
-                found.append({
-                    "head": head, "scaling": scope, "split": split, "loss": loss, "steps": steps,
-                    "n_draws": e.protocol.n_draws, "best": float(cells.mean(axis=1).max()),
-                    "best_chosen_on_other_draws": float(chosen.mean()),
+        for m, loss in enumerate(protocol.losses):
+            for r, steps in enumerate(protocol.steps):
+                cells = scored.uar[:, m, :, r, :].reshape(-1, n_draws)
+                mean_without = (cells.sum(axis=1, keepdims=True) - cells) / (n_draws - 1)
+                chosen = cells[mean_without.argmax(axis=0), np.arange(n_draws)]
+                records.append({
+                    "head": head, "scaling": scope, "split": split, "loss": loss, "steps": steps, "n_draws": n_draws,
+                    "best": float(cells.mean(axis=1).max()), "best_chosen_on_other_draws": float(chosen.mean()),
                 })  # fmt: skip
-    return found
+    return records
 
 
-def alternative_rows(plan: Plan, scope: str, arrays: xr.Dataset) -> Iterator[Row]:
-    """All rows of the classifiers under one scaling scope, of the parts that were run."""
-    e, target = plan.experiment, plan.target
-    everyone = np.ones(len(target), bool)
-    for i, method in enumerate(e.protocol.baselines):
+def baseline_rows(plan: Plan, scope: str, arrays: xr.Dataset) -> Iterator[Row]:
+    """All rows of the classifiers under one scaling scope, of the parts in `arrays`."""
+    experiment, target = plan.experiment, plan.target
+    for i, method in enumerate(experiment.protocol.baselines):
         base = {**_base(plan), "method": method, "seconds": float(arrays.fit_seconds[i])}
-        fixed = []
+        undrawn = []
         if "loso" in arrays:
-            fixed.append(("loso", arrays.loso.values[i], arrays.tested.values, IN_DOMAIN_SCOPE[scope]))
+            undrawn.append(("loso", arrays.loso.values[i], arrays.tested.values, IN_DOMAIN_SCOPE[scope]))
         if "source_only" in arrays:
-            fixed.append(
-                ("source", arrays.source_only.values[i], everyone, out_of_domain_scope(plan.source, target, scope))
-            )
-        for data, predictions, mask, scaling in fixed:
-            fields = rows.over_speakers(predictions, target, mask, e.report.level)
-            for split in rows.SPLITS:
+            ood_scope = out_of_domain_scope(plan.source, target, scope)
+            undrawn.append(("source", arrays.source_only.values[i], np.ones(len(target), bool), ood_scope))
+        for data, predictions, mask, scaling in undrawn:
+            fields = _over_speakers(predictions, target, mask, experiment.report.level)
+            for split in SPLITS:
                 yield Row(**{**base, **fields, "data": data, "scaling": scaling, "split": split})
         if "few_shot" in arrays:
             scored = score_few_shot(plan, arrays.few_shot.values[i])
@@ -167,28 +184,27 @@ def alternative_rows(plan: Plan, scope: str, arrays: xr.Dataset) -> Iterator[Row
 
 
 def score_few_shot(plan: Plan, predictions: np.ndarray) -> dict[str, Scored]:
-    """Scores [data, speakers, draw] by split of a classifier's predictions [data, speakers, draw, clip]."""
+    """Scores by split of a classifier's predictions [..., speakers, draw, clip]."""
     masks = [evaluation_masks(plan.target, plan.draws.support(k)) for k in plan.experiment.protocol.n_speakers]
-    return {
-        split: score(predictions, plan.target.label, np.stack([m[split] for m in masks])[None]) for split in rows.SPLITS
-    }
+    by_split = {split: np.stack([mask[split] for mask in masks]) for split in SPLITS}
+    return {split: score(predictions, plan.target.label, mask) for split, mask in by_split.items()}
 
 
 def few_shot_rows(plan: Plan, scope: str, method: str, scored: Mapping[str, Scored], seconds: float) -> Iterator[Row]:
     """A classifier's rows on the draws, from its scores [data, speakers, draw] by split; the best over speakers too."""
-    e = plan.experiment
+    experiment = plan.experiment
     base = {**_base(plan), "method": method, "scaling": scope, "seconds": seconds}
-    for split, each in scored.items():
-        fields = rows.over_runs(each, e.report.level, "draws")
-        base["n_draws"] = each.uar.shape[-1]
+    for split, scores in scored.items():
+        fields = over_runs(scores, experiment.report.level, "draws")
+        base |= {"split": split, "n_draws": scores.uar.shape[-1]}
         for d, data in enumerate(FEW_SHOT_DATA):
-            best = int(each.uar[d].mean(axis=-1).argmax())
-            for k, n_speakers in enumerate(e.protocol.n_speakers):
-                row = Row(**{**base, **fields(d, k), "data": data, "split": split, "n_speakers": n_speakers})
+            best = int(scores.uar[d].mean(axis=-1).argmax())
+            for k, n_speakers in enumerate(experiment.protocol.n_speakers):
+                row = Row(**{**base, **fields(d, k), "data": data, "n_speakers": n_speakers})
                 yield row
                 if k == best:
                     yield dataclasses.replace(row, selection="best")
-                if n_speakers == e.report.fixed_n_speakers:
+                if n_speakers == experiment.report.fixed_n_speakers:
                     yield dataclasses.replace(row, selection="fixed")
 
 
@@ -200,32 +216,27 @@ def differences(
     Args:
       few_shot: predictions [speakers, draw, clip] by classifier.
     """
-    e = plan.experiment
-    masks = [evaluation_masks(plan.target, plan.draws.support(k)) for k in e.protocol.n_speakers] if few_shot else []
+    baselines = {name: score_few_shot(plan, predictions) for name, predictions in few_shot.items()}
     for split, scored in grid.scored.items():
-        uar = {loss: scored.uar[:, m] for m, loss in enumerate(e.protocol.losses)}
+        uar = {loss: scored.uar[:, m] for m, loss in enumerate(plan.experiment.protocol.losses)}
         pairs = [(a, b, uar[a] - uar[b]) for a, b in COMPARISONS if a in uar and b in uar]
-        for name, predictions in few_shot.items():
-            mask = np.stack([m[split] for m in masks])
-            other = score(predictions, plan.target.label, mask).uar[:, None, None, :]
-            pairs += [(loss, name, uar[loss] - other) for loss in uar]
+        for name, scores in baselines.items():
+            pairs += [(loss, name, uar[loss] - scores[split].uar[:, None, None, :]) for loss in uar]
         for method, minus, gain in pairs:
             yield from _difference_rows(plan, head, scope, split, method, minus, gain)
 
 
 def _difference_rows(
     plan: Plan, head: str, scope: str, split: str, method: str, minus: str, gain: np.ndarray
-) -> Iterable[Difference]:
-    e = plan.experiment
-    fields = rows.over_runs(Scored(gain, gain), e.report.level, "draws")
-    for k, n_speakers in enumerate(e.protocol.n_speakers):
-        for f, frozen in enumerate(e.protocol.frozen):
-            for r, steps in enumerate(e.protocol.steps):
-                found = fields(k, f, r)
-                yield Difference(
-                    source=plan.source.name, target=plan.target.name, method=method, minus=minus, head=head,
-                    frozen=frozen, n_speakers=n_speakers, steps=steps, split=split, scaling=scope,
-                    interval=found["interval"], n_seeds=e.protocol.n_seeds, n_draws=e.protocol.n_draws,
-                    uar_difference=found["uar_mean"], sd=found["uar_sd"],
-                    ci_low=found["ci_low"], ci_high=found["ci_high"],
-                )  # fmt: skip
+) -> Iterator[Difference]:
+    protocol = plan.experiment.protocol
+    fields = over_runs(Scored(gain, gain), plan.experiment.report.level, "draws")
+    for k, f, r in np.ndindex(gain.shape[:3]):
+        scores = fields(k, f, r)
+        yield Difference(
+            source=plan.source.name, target=plan.target.name, method=method, minus=minus, head=head,
+            frozen=protocol.frozen[f], n_speakers=protocol.n_speakers[k], steps=protocol.steps[r], split=split,
+            scaling=scope, interval=scores["interval"], n_seeds=protocol.n_seeds, n_draws=protocol.n_draws,
+            uar_difference=scores["uar_mean"], sd=scores["uar_sd"],
+            ci_low=scores["ci_low"], ci_high=scores["ci_high"],
+        )  # fmt: skip

@@ -17,10 +17,10 @@ from siamese_jax.training.siamese import TrainingSpec
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What all settings of an experiment share: its data, draws and keys; made from the config alone.
+    """The data, draws and keys that all settings of an experiment share; made from the config alone.
 
-    Draw i starts from source seed i modulo the number of seeds, or from `only_seed` where that is given; trainings
-    start from `first_seed`.
+    Draw i starts from source seed i modulo the number of seeds, or from `only_seed` if that is given; trainings start
+    from `first_seed`.
 
     Keys: fold_in(key(seed), 0) for source training, 1 for in-domain training, 2 for the draws; each split per seed.
     """
@@ -51,24 +51,26 @@ class Plan:
         """The source seed [draws] that each draw starts from."""
         if self.only_seed is not None:
             return np.full(self.experiment.protocol.n_draws, self.only_seed)
-        return (self.first_draw + np.arange(self.experiment.protocol.n_draws)) % self.experiment.protocol.n_seeds
+        protocol = self.experiment.protocol
+        return (self.first_draw + np.arange(protocol.n_draws)) % protocol.n_seeds
+
+    @property
+    def n_fine_tunings(self) -> int:
+        """The fine-tuning trials on each number of speakers."""
+        protocol = self.experiment.protocol
+        return len(protocol.losses) * len(protocol.frozen) * protocol.n_draws
 
     def spec(self, head: str) -> ProtocolSpec:
-        """What the trials of one setting share."""
-        e = self.experiment
+        """The settings that the trials of one head share."""
+        network, training, protocol = self.experiment.network, self.experiment.training, self.experiment.protocol
         return ProtocolSpec(
-            network=SiameseSpec(e.network.encoder_widths, head, e.network.head_width),
+            network=SiameseSpec(network.encoder_widths, head, network.head_width),
             training=TrainingSpec(
-                e.training.learning_rate,
-                e.training.second_learning_rate,
-                e.training.clip_norm,
-                e.training.pair_weighting,
-                e.training.pairs_within,
+                training.learning_rate, training.second_learning_rate, training.clip_norm, training.pair_weighting,
+                training.pairs_within,
             ),
-            n_classes=len(e.data.emotions),
-            batch_size=e.training.batch_size,
-            pooling=e.protocol.pooling,
-        )
+            n_classes=len(self.experiment.data.emotions), batch_size=training.batch_size, pooling=protocol.pooling,
+        )  # fmt: skip
 
     def source_clips(self, scope: str) -> Clips:
         x = scaling_scopes.source_features(self.source, scope, self.experiment.data.scale_floor)

@@ -7,7 +7,7 @@ import pytest
 
 from configs import rerun as rerun_config
 from siamese_jax.errors import InputError
-from siamese_jax.experiments import crossed, reproduce
+from siamese_jax.experiments import crossed, run_context
 from siamese_jax.protocols import config
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.report.paper import results
@@ -39,7 +39,7 @@ def test_shares_cover_every_effect_and_add_up(settings, tmp_path):
 
 
 def test_every_draw_of_a_seeds_plan_starts_from_that_seed(settings):
-    source, target = reproduce.load(settings)
+    source, target = run_context.load(settings)
     plan = Plan.make(settings, source, target)
     np.testing.assert_array_equal(plan.seed_of_draw, [0, 1, 0])
     np.testing.assert_array_equal(dataclasses.replace(plan, only_seed=1).seed_of_draw, [1, 1, 1])

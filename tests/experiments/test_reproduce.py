@@ -13,7 +13,7 @@ from configs import smoke
 from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.datasets.folds import leave_one_speaker_out
 from siamese_jax.errors import InputError
-from siamese_jax.experiments import reproduce, rows, source_effect
+from siamese_jax.experiments import records, reproduce, run_context, source_effect
 from siamese_jax.protocols import config, stages
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.report.paper import figure2, results, table1
@@ -58,7 +58,7 @@ def test_training_scalars_are_tensorboard_events(folder):
 
 
 def test_rows_carry_every_field_and_cover_the_grid(settings, summary):
-    fields = {field.name for field in dataclasses.fields(rows.Row)}
+    fields = {field.name for field in dataclasses.fields(records.Row)}
     assert all(set(row) == fields for row in summary)
     cells = [r for r in summary if r["method"] == "fine_tuning" and r["selection"] == "cell"]
     assert len(cells) == 3 * 2 * 2 * 2 * 2  # losses, frozen, speakers, evaluation steps, splits
@@ -122,7 +122,7 @@ def test_labelled_scores_are_those_of_the_rows(folder, settings, summary, tmp_pa
 
 
 def test_figure_2_has_a_panel_for_each_depth(settings, summary):
-    figure = figure2.draw(settings, [rows.Row(**row) for row in summary])
+    figure = figure2.draw(settings, [records.Row(**row) for row in summary])
     assert [axis.get_title() for axis in figure.axes] == ["0 frozen layers", "1 frozen layer"]
     assert figure2.draw(settings.replace(scalings=("train",)), []) is None
 
@@ -139,7 +139,7 @@ def test_differences_are_paired(folder, settings):
     assert {("ratio", "none"), ("ratio", "cross_entropy_twice"), ("ratio", "logistic_regression")} <= pairs
     with xr.open_dataset(folder / "arrays" / "abs_difference" / "corpus" / "fine_tuning_02.nc") as arrays:
         predictions = arrays.predictions.sel(frozen=0, step=4)
-        plan_target = reproduce.load(settings)[1]
+        plan_target = run_context.load(settings)[1]
         masks = evaluation_masks(plan_target, arrays.support.values)["paper"]
         uar = {
             loss: score(predictions.sel(loss=loss).values, plan_target.label, masks).uar for loss in ("ratio", "none")
@@ -197,7 +197,7 @@ def test_the_paper_stands_only_under_its_own_source(folder, settings):
     shown = {line.split("|")[-2].strip() for line in lines[1:]}
     assert shown == {"", "not in the paper"}
     found = json.loads((folder / "summary.json").read_text())
-    theirs = [rows.Row(**{**row, "source": "cremad"}) for row in found]
+    theirs = [records.Row(**{**row, "source": "cremad"}) for row in found]
     text = table1.markdown(settings, theirs, [])
     assert text.startswith("# cremad to ravdess")
     for value in ("29.3", "37.8", "43.4"):
@@ -240,7 +240,7 @@ def test_a_table_of_ones_own_runs_with_every_scaling_and_both_heads(tmp_path):
     assert {r.scaling for r in found.rows if r.method == "oodt"} == {"speaker", "source"}
     # Without a source and a support set, either scope means the training speakers, in deed as in name.
     e = config.resolve(given)
-    plan = Plan.make(e, *reproduce.load(e))
+    plan = Plan.make(e, *run_context.load(e))
     splits = leave_one_speaker_out(plan.target)
     by_train = stages.in_domain(plan, "abs_difference", "train", splits, lambda _: None).predictions.values
     for scope in ("support", "source"):

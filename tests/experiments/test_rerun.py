@@ -8,7 +8,7 @@ import xarray as xr
 
 from configs import rerun as rerun_config
 from siamese_jax.errors import InputError
-from siamese_jax.experiments import reproduce, rerun, rows, summary
+from siamese_jax.experiments import reproduce, rerun, run_context, summary
 from siamese_jax.protocols import baselines, config
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.report.paper import results
@@ -49,7 +49,7 @@ def test_asking_for_more_adds_blocks_and_changes_none(settings, ran):
 
 
 def test_draws_are_those_of_one_long_plan(settings, ran):
-    source, target = reproduce.load(settings)
+    source, target = run_context.load(settings)
     whole = Plan.make(settings.replace(n_draws=8), source, target)
     with xr.open_dataset(blocks(ran)[1]) as second:
         np.testing.assert_array_equal(second.support.values, whole.draws.support(2)[4:])
@@ -96,21 +96,21 @@ def test_claims_name_both_kinds_of_uncertainty(ran):
 
 def test_the_classifiers_are_those_of_a_plain_run_and_are_paired_with_the_network(settings, ran):
     found = rerun.run(settings, ran, 8, 3)[0]
-    source, target = reproduce.load(settings)
+    source, target = run_context.load(settings)
     plan = Plan.make(settings, source, target)
     arrays = baselines.run(plan, "corpus", ("few_shot",), lambda _: None, 1)
     for m in range(2):
         expected = summary.score_few_shot(plan, arrays.few_shot.values[m])
-        for split in rows.SPLITS:
-            np.testing.assert_array_equal(found.beside.scored[split].uar[m], expected[split].uar)
+        for split in summary.SPLITS:
+            np.testing.assert_array_equal(found.baselines.scored[split].uar[m], expected[split].uar)
     # Three draws were asked for: a whole block of four, and the network's counts on the same draws.
-    assert found.beside.n_draws == 4
-    tuned, other = found.beside.tuned_counts["paper"], found.beside.counts["paper"]
+    assert found.baselines.n_draws == 4
+    tuned, other = found.baselines.tuned_counts["paper"], found.baselines.counts["paper"]
     np.testing.assert_array_equal(tuned[:, 0, 0, 1].sum(axis=(1, 3, 4)), other[0].sum(axis=(1, 3, 4)))
     claimed = json.loads((ran / "claims.json").read_text())[0]
     gain = next(g for g in claimed["against_alternatives"] if (g["method"], g["minus"]) == ("ratio", "svm"))
     uar = found.grid.scored["speaker_disjoint"].uar[0, 1, 0, 1, :4]
-    np.testing.assert_allclose(gain["gain"], (uar - found.beside.scored["speaker_disjoint"].uar[1, 1, 0]).mean())
+    np.testing.assert_allclose(gain["gain"], (uar - found.baselines.scored["speaker_disjoint"].uar[1, 1, 0]).mean())
     written = {(row["method"], row["data"]) for row in json.loads((ran / "summary.json").read_text())}
     methods = ("logistic_regression", "svm")
     assert written == {("fine_tuning", "source+target")} | {(m, d) for m in methods for d in summary.FEW_SHOT_DATA}

@@ -13,7 +13,7 @@ import reference_implementation
 from configs import rerun as rerun_config
 from siamese_jax.datasets.draws import class_index, evaluation_masks, few_shot_draws
 from siamese_jax.errors import InputError
-from siamese_jax.experiments import reproduce
+from siamese_jax.experiments import run_context
 from siamese_jax.features.scaling import identity
 from siamese_jax.losses import pair_masks
 from siamese_jax.models import siamese, similarity
@@ -241,7 +241,7 @@ def test_the_fast_form_has_the_mean_uar_of_the_plain_one_over_200_draws():
     given.report.update({"fixed_steps": 100})
     given.training.update({"source_steps": 300})
     settings = config.resolve(given)
-    plan = Plan.make(settings, *reproduce.load(settings))
+    plan = Plan.make(settings, *run_context.load(settings))
     spec = plan.spec("abs_difference")
     params = stages.params_from_arrays(stages.source_training(plan, "abs_difference", "corpus", lambda _: None))
     with ThreadPoolExecutor(1) as executor:

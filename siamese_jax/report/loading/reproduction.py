@@ -13,7 +13,7 @@ import xarray as xr
 from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
 from siamese_jax.errors import InputError
-from siamese_jax.experiments.rows import Row
+from siamese_jax.experiments.records import Row
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.loading import workdir
 from siamese_jax.report.loading.workdir import NOT_FINISHED, Folder, read_json

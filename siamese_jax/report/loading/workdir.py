@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from siamese_jax.datasets import dataset as datasets
 from siamese_jax.datasets.dataset import Dataset
 from siamese_jax.errors import InputError
-from siamese_jax.experiments.reproduce import digests
+from siamese_jax.experiments.run_context import digests
 from siamese_jax.protocols import config
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.runtime.files import atomic_path

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from siamese_jax.experiments.rows import Difference
+from siamese_jax.experiments.records import Difference
 from siamese_jax.report.render import text
 
 

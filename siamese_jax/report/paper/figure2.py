@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from siamese_jax.experiments.rows import Row
+from siamese_jax.experiments.records import Row
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
 from siamese_jax.report.render import text

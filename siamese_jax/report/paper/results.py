@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from siamese_jax.experiments.rows import Difference
+from siamese_jax.experiments.records import Difference
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.loading import reproduction, workdir
 from siamese_jax.report.loading.workdir import read_json, read_records

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
-from siamese_jax.experiments.rows import Row
+from siamese_jax.experiments.records import Row
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.render import text
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from siamese_jax.experiments.rows import Row
+from siamese_jax.experiments.records import Row
 from siamese_jax.report.loading.reproduction import Loaded, settings
 from siamese_jax.report.paper.figure2 import SHORT_NAMES
 from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES

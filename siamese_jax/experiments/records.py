@@ -1,0 +1,77 @@
+"""The records of summary.json and differences.json: a row a method, cell, evaluation step and split."""
+
+import dataclasses
+import math
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One result.
+
+    Fields:
+      source, target: corpora; method: oodt, idt, fine_tuning, logistic_regression or svm.
+      loss: the update after the cross-entropy step (none, ratio, ratio_bounded, cross_entropy_twice); null for
+        classifiers, and for oodt and idt "none".
+      head: of the network; null for classifiers.
+      data: the training data: source, target, source+target, or loso (target, leave one speaker out).
+      frozen, n_speakers, steps: the cell and evaluation step; null where they do not apply.
+      selection: cell (of the grid), best (cell of the grid, chosen on the test clips as in the paper) or fixed (by the
+        configuration).
+      split: paper (all clips not drawn are tested) or speaker_disjoint (only other speakers' clips).
+      scaling: whose clips the features were standardised by.
+      interval: kind of ci_low..ci_high and what it is over.
+      n_seeds, n_draws: repetitions behind the mean; 0 draws where nothing is drawn.
+      uar_mean, uar_sd, ci_low, ci_high, wa_mean: per cent; null where not computable.
+      seconds: share of the wall time of the stage that made it.
+    """
+
+    source: str
+    target: str
+    method: str
+    loss: str | None
+    head: str | None
+    data: str
+    frozen: int | None
+    n_speakers: int | None
+    steps: int | None
+    selection: str
+    split: str
+    scaling: str
+    interval: str
+    n_seeds: int
+    n_draws: int
+    uar_mean: float | None
+    uar_sd: float | None
+    ci_low: float | None
+    ci_high: float | None
+    wa_mean: float | None
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A paired difference of UAR, in points, between two methods on the same draws and test clips."""
+
+    source: str
+    target: str
+    method: str
+    minus: str
+    head: str
+    frozen: int
+    n_speakers: int
+    steps: int
+    split: str
+    scaling: str
+    interval: str
+    n_seeds: int
+    n_draws: int
+    uar_difference: float | None
+    sd: float | None
+    ci_low: float | None
+    ci_high: float | None
+
+
+def number(value: Any) -> float | None:
+    """The value as JSON stores it; null if it is not finite."""
+    return float(value) if math.isfinite(value) else None

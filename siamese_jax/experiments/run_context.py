@@ -1,0 +1,149 @@
+"""One context for the jobs of an experiment: data, work directory, progress bars, threads, stages and results."""
+
+import contextlib
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from absl import logging
+
+from siamese_jax.datasets import dataset as datasets
+from siamese_jax.datasets import scaling_scopes
+from siamese_jax.datasets.dataset import Dataset
+from siamese_jax.experiments.workdir import WorkDir
+from siamese_jax.protocols import baselines, stages
+from siamese_jax.protocols.config import Experiment
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.runtime import distributed, interrupt
+from siamese_jax.runtime.devices import available_cores
+from siamese_jax.runtime.files import write_json
+from siamese_jax.runtime.progress import Bars, OnDone, bars
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A job in progress, see `open_run`."""
+
+    experiment: Experiment
+    source: Dataset
+    target: Dataset
+    work: WorkDir
+    bars: Bars
+    executor: Executor
+    started: float
+
+    def plan(self, first_draw: int = 0) -> Plan:
+        return Plan.make(self.experiment, self.source, self.target, first_draw)
+
+    def arrays(self, plan: Plan, name: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
+        """The labelled arrays stored under `name`, made now if they are missing."""
+        return self.work.arrays(name, lambda: label(plan, make()))
+
+    def stage(
+        self, plan: Plan, name: str, head: str, scope: str, total: int, make: Callable[[OnDone], xr.Dataset]
+    ) -> xr.Dataset:
+        """As `arrays`, for a stage of one setting with a progress bar of its own."""
+
+        def logged() -> xr.Dataset:
+            logging.info("%s, %s, scaling by %s", name, head, scope)
+            return make(self.bars.start(f"{name} ({head}, {scope})", total))
+
+        return self.arrays(plan, f"{head}/{scope}/{name}", logged)
+
+    def source_training(self, plan: Plan, head: str, scope: str) -> xr.Dataset:
+        n_seeds = plan.experiment.protocol.n_seeds
+        return self.stage(
+            plan, "source", head, scope, n_seeds, lambda on: stages.source_training(plan, head, scope, on)
+        )
+
+    def fine_tuning(self, plan: Plan, head: str, parts: Sequence[str] = ("",)) -> stages.FineTuning:
+        """The fine-tuning programs of a head, compiled for the numbers of speakers with arrays still missing."""
+        scopes = [scope for scope in self.experiment.data.scalings if scope != "train"]
+        missing = [
+            k
+            for k in self.experiment.protocol.n_speakers
+            if not all(self.work.has(fine_tuning_name(head, scope, k, part)) for scope in scopes for part in parts)
+        ]
+        return stages.FineTuning(plan, head, missing, self.executor)
+
+    def baselines(
+        self, plan: Plan, scope: str, parts: Sequence[str], part: str = "", on_done: OnDone | None = None
+    ) -> xr.Dataset:
+        """The classifiers' arrays, see `protocols.baselines.run`; without `on_done` a progress bar of their own."""
+        advance = on_done or self.bars.start(f"baselines ({scope})", baselines.n_fits(plan, scope, parts))
+
+        def make() -> xr.Dataset:
+            logging.info("baselines, scaling by %s", scope)
+            return label(plan, baselines.run(plan, scope, parts, advance, available_cores()))
+
+        return self.work.arrays(f"alternatives/{scope}{part}", make, alone=True)
+
+    def write(self, **results: Sequence[Any]) -> None:
+        """Writes NAME.json for each list of records, and provenance.json; on the writing process only."""
+        if distributed.is_writer():
+            for name, records in results.items():
+                plain = [dataclasses.asdict(x) if dataclasses.is_dataclass(x) else x for x in records]  # type: ignore[arg-type]
+                write_json(self.work.path / f"{name}.json", plain)
+            self.work.write_provenance(time.perf_counter() - self.started)
+
+
+@contextlib.contextmanager
+def open_run(experiment: Experiment, workdir: str | Path, kind: str) -> Iterator[Run]:
+    """Loads the data of `experiment` and locks its work directory, for a job of this `kind` (in config.json).
+
+    Raises:
+      InputError: a table cannot be used for this protocol, or the folder holds another experiment.
+    """
+    started = time.perf_counter()
+    source, target = load(experiment)
+    work = WorkDir(workdir, experiment, digests(source, target), kind)
+    with work, bars() as progress, interrupt.threads(available_cores()) as executor:
+        yield Run(experiment, source, target, work, progress, executor, started)
+
+
+def load(experiment: Experiment) -> tuple[Dataset, Dataset]:
+    """Source and target, checked. Raises InputError if they do not suit the protocol, or do not fit each other."""
+    data = experiment.data
+    source = datasets.load(data.source, data.source_corpus, data.source_companion, data.emotions)
+    target = datasets.load(data.target, data.target_corpus, data.target_companion, data.emotions)
+    datasets.check_protocol(target, data.emotions, max(experiment.protocol.n_speakers), data.target)
+    datasets.check_same_features(source, target)
+    for scope in data.scalings:
+        scaling_scopes.check_scope(source, target, scope)
+    for role, dataset in (("source", source), ("target", target)):
+        logging.info("%s %s: %d clips, %d speakers", role, dataset.name, len(dataset), len(dataset.speakers))
+    return source, target
+
+
+def digests(source: Dataset, target: Dataset) -> dict[str, str]:
+    """SHA-256 of the data of an experiment, by role."""
+    return {"source": _digest(source), "target": _digest(target)}
+
+
+def _digest(dataset: Dataset) -> str:
+    table = dataset.full_table
+    digest = hashlib.sha256(np.ascontiguousarray(table.features).tobytes())
+    for column in (table.clip, table.emotion, table.speaker, np.array(table.feature_names)):
+        digest.update("\n".join(column.tolist()).encode())
+    return digest.hexdigest()
+
+
+def fine_tuning_name(head: str, scope: str, n_speakers: int, part: str = "") -> str:
+    """The name of fine-tuning arrays; `part` is "/block_00000" of a rerun, "/seed_0000" of a crossed run, or empty."""
+    return f"{head}/{scope}/fine_tuning_{n_speakers:02d}{part}"
+
+
+def label(plan: Plan, arrays: xr.Dataset) -> xr.Dataset:
+    """The arrays with their clips, seeds and draws named."""
+    coords: dict[str, Any] = {d: np.arange(arrays.sizes[d]) for d in ("seed", "draw") if d in arrays.dims}
+    if "clip" in arrays.dims:
+        table = plan.target.table
+        coords |= {"clip": table.clip.astype(object), "emotion": ("clip", table.emotion.astype(object))}
+        coords["speaker"] = ("clip", table.speaker.astype(object))
+    return arrays.assign_coords(coords).assign_attrs(emotions=list(plan.experiment.data.emotions))
