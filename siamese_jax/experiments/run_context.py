@@ -141,9 +141,13 @@ def fine_tuning_name(head: str, scope: str, n_speakers: int, part: str = "") -> 
 
 def label(plan: Plan, arrays: xr.Dataset) -> xr.Dataset:
     """The arrays with their clips, seeds and draws named."""
-    coords: dict[str, Any] = {d: np.arange(arrays.sizes[d]) for d in ("seed", "draw") if d in arrays.dims}
+    coords: dict[str, Any] = {dim: np.arange(arrays.sizes[dim]) for dim in ("seed", "draw") if dim in arrays.dims}
     if "clip" in arrays.dims:
-        table = plan.target.table
-        coords |= {"clip": table.clip.astype(object), "emotion": ("clip", table.emotion.astype(object))}
-        coords["speaker"] = ("clip", table.speaker.astype(object))
+        coords |= clip_coords(plan.target)
     return arrays.assign_coords(coords).assign_attrs(emotions=list(plan.experiment.data.emotions))
+
+
+def clip_coords(dataset: Dataset) -> dict[str, Any]:
+    """The coordinates `clip`, `emotion` and `speaker` of a dataset's clips."""
+    clip, emotion, speaker = (getattr(dataset.table, n).astype(object) for n in ("clip", "emotion", "speaker"))
+    return {"clip": clip, "emotion": ("clip", emotion), "speaker": ("clip", speaker)}

@@ -118,7 +118,7 @@ def test_results_name_split_folds_units_and_cost(finished):
         assert row["ms_per_clip"] > 0
         assert row["parameters"] > 0
     # Systems on features: in domain and from the other corpus, on both corpora.
-    others = {(row["corpus"], row["system"], row["learnt_from"]) for row in rows if row["system"] != "facenet"}
+    others = {(row["corpus"], row["system"], row["trained_on"]) for row in rows if row["system"] != "facenet"}
     assert len(others) == 2 * 3 * 2
 
 

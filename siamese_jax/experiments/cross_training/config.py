@@ -25,7 +25,7 @@ from siamese_jax.training.facenet.config import Learning, TrainConfig
 EXAMPLE = "configs/facenet.py"
 PROJECTIONS = ("tsne", "pca")
 CORPUS_NAME = re.compile(r"[A-Za-z0-9_]+")
-"""What a corpus may be called: its name is a part of file names."""
+"""Valid names of corpora, which are parts of file names."""
 
 SHARED = ("segments", "images", "network", "augment")
 """The groups that pre-training and fine-tuning share."""
@@ -33,19 +33,23 @@ SHARED = ("segments", "images", "network", "augment")
 
 @dataclasses.dataclass(frozen=True)
 class CorpusSettings:
-    """Where a corpus is and how it is used.
+    """The place of a corpus and its use.
 
     Fields:
-      audio: the folder of a corpus that the package knows by this name, or a CSV manifest; "" takes no part.
-      folds: to test on, at least 3.
+      audio: the folder of a corpus that the package knows by this name, or a CSV manifest; "" leaves it out.
+      folds: test folds, at least 3.
       options: switches of the corpus's own scan ("unsegmented").
-      relabel: emotions to be read as others, "calm=neutral"; no label is changed without it.
+      relabel: emotions to be read as others, "calm=neutral"; no other label changes.
     """
 
     audio: str
     folds: int
     options: tuple[str, ...]
     relabel: tuple[str, ...]
+
+    @property
+    def is_manifest(self) -> bool:
+        return self.audio.lower().endswith(".csv")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,16 +59,16 @@ class CrossTraining:
     Fields:
       corpora: by name; those without audio take no part.
       target: the corpus that the comparison is about, first in every order; the others follow by name.
-      new_corpus: the settings of a corpus that is named on the command line alone.
-      emotions: the classes, in order; clips of others are left out, and counted. Empty: all that the corpora hold,
+      new_corpus: the settings of a corpus named on the command line only.
+      emotions: the classes, in order; clips of others are left out, and counted. Empty: all emotions of the corpora,
         which must be the same.
       views: of the matrix.
-      cells: see `cells.chosen`. May change in a work directory that has results: more cells are added to them.
-      split: "speakers" or "random", see `folds`.
+      cells: see `matrix.chosen`; further cells may be added to a work directory with results.
+      split: "speakers" or "random", see `datasets.folds`.
       strict: stop at the first clip that cannot be used, instead of leaving it out and naming it.
       segments, images, network, augment: shared by both stages.
       pretraining, fine_tuning: the rest of `TrainConfig`, for each stage.
-      decision: of an utterance, see `decision`; the others are kept beside it. `neighbours`: of that decision.
+      decision: of an utterance, see `embedding_classifiers`; the others are stored too. `neighbours`: of that decision.
       keep_weights: whether each fold's network is written to weights/.
       projection: of the embeddings, "tsne" or "pca".
       features: the Siamese network and the classifiers on 64 features, on the same folds. Of this experiment the
@@ -98,11 +102,11 @@ class CrossTraining:
     @property
     def used(self) -> dict[str, CorpusSettings]:
         """The corpora that take part, the target first."""
-        names = sorted((name for name, one in self.corpora.items() if one.audio), key=lambda n: (n != self.target, n))
-        return {name: self.corpora[name] for name in names}
+        with_audio = [name for name, settings in self.corpora.items() if settings.audio]
+        return {name: self.corpora[name] for name in sorted(with_audio, key=lambda n: (n != self.target, n))}
 
     def cell_list(self) -> list[Cell]:
-        """The cells to run, in order; raises InputError for names that are none."""
+        """The cells to run, in order; raises InputError for unknown names."""
         return chosen(self.cells, list(self.used), self.views)
 
     def matrix(self) -> list[Cell]:
@@ -121,94 +125,95 @@ class CrossTraining:
         )
 
 
-def with_audio(given: ConfigDict, places: Sequence[str]) -> ConfigDict:
+def with_audio(config: ConfigDict, places: Sequence[str]) -> ConfigDict:
     """The configuration with corpora from the command line, "ravdess=FOLDER" or "mine=clips.csv", and no others.
 
-    Where the configured target is not among them, the first one is the target.
+    The first of them is the target if the configured target is not among them.
 
-    Raises InputError where a place is not of this form, or a name is given twice.
+    Raises InputError if a place is not of this form, or a name is given twice.
     """
-    changed = ConfigDict(given.to_dict(), convert_dict=True)
+    changed = ConfigDict(config.to_dict(), convert_dict=True)
     if not places:
         return changed
-    named: dict[str, Any] = {}
+    corpora: dict[str, Any] = {}
     for place in places:
         name, equals, audio = place.partition("=")
-        if not (name and equals and audio) or name in named:
+        if not (name and equals and audio) or name in corpora:
             raise InputError(f"--audio={place}: expected NAME=FOLDER or NAME=MANIFEST.csv, each name once")
-        settings = given.corpora.get(name, given.new_corpus)
-        named[name] = {**settings.to_dict(), "audio": str(user_path(audio))}
-    changed.corpora = ConfigDict(named)
-    if changed.target not in named:
-        changed.target = next(iter(named))
+        settings = config.corpora.get(name, config.new_corpus)
+        corpora[name] = {**settings.to_dict(), "audio": str(user_path(audio))}
+    changed.corpora = ConfigDict(corpora)
+    if changed.target not in corpora:
+        changed.target = next(iter(corpora))
     return changed
 
 
-def resolve(given: ConfigDict) -> CrossTraining:
-    """The cross-training that `given` describes.
+def resolve(config: ConfigDict) -> CrossTraining:
+    """The cross-training that `config` describes.
 
     Raises:
       InputError: a key is unknown or missing, or a value is of the wrong type or out of range; the message names it.
     """
-    found = record(CrossTraining, given.to_dict(), "config", EXAMPLE)
-    _check(found)
-    return found
+    resolved = record(CrossTraining, config.to_dict(), "config", EXAMPLE)
+    _check(resolved)
+    return resolved
 
 
-def _check(e: CrossTraining) -> None:
+def _check(config: CrossTraining) -> None:
     for key, allowed in (("split", SPLITS), ("decision", DECISIONS), ("projection", PROJECTIONS)):
-        if getattr(e, key) not in allowed:
-            raise InputError(f"config.{key} holds {getattr(e, key)!r}; expected one of {', '.join(allowed)}")
-    if not e.views or any(view not in VIEWS for view in e.views) or len(set(e.views)) < len(e.views):
-        raise InputError(f"config.views is {e.views}; expected some of {', '.join(VIEWS)}, each once")
-    if any(name not in EMOTIONS for name in e.emotions) or len(set(e.emotions)) < len(e.emotions):
-        raise InputError(f"config.emotions is {e.emotions}; expected some of {', '.join(EMOTIONS)}, each once")
-    if len(e.emotions) == 1:
-        raise InputError(f"config.emotions is {e.emotions}; expected two or more, or none for all that there are")
-    if e.neighbours < 1:
-        raise InputError(f"config.neighbours is {e.neighbours}; expected 1 or more")
-    if not 0 < e.level < 1:
-        raise InputError(f"config.level is {e.level}; expected a share between 0 and 1, such as 0.95")
-    for name, one in e.corpora.items():
-        _check_corpus(name, one)
-    if not e.used:
+        if getattr(config, key) not in allowed:
+            raise InputError(f"config.{key} holds {getattr(config, key)!r}; expected one of {', '.join(allowed)}")
+    choices: dict[str, Sequence[str]] = {"views": VIEWS, "emotions": EMOTIONS}
+    for key, names in choices.items():
+        values = getattr(config, key)
+        if not set(values) <= set(names) or len(set(values)) < len(values) or (key == "views" and not values):
+            raise InputError(f"config.{key} is {values}; expected some of {', '.join(names)}, each once")
+    if len(config.emotions) == 1:
+        raise InputError(f"config.emotions is {config.emotions}; expected two or more, or none for all that there are")
+    if config.neighbours < 1:
+        raise InputError(f"config.neighbours is {config.neighbours}; expected 1 or more")
+    if not 0 < config.level < 1:
+        raise InputError(f"config.level is {config.level}; expected a share between 0 and 1, such as 0.95")
+    for name, settings in config.corpora.items():
+        _check_corpus(name, settings)
+    if not config.used:
         raise InputError(
             "no corpus has audio; give folders or CSV manifests, for instance --audio=ravdess=RAVDESS "
             "--audio=emodb=EMO-DB --audio=mine=clips.csv"
         )
-    if e.target not in e.used:
-        raise InputError(f"config.target is {e.target!r}, which has no audio; expected one of {', '.join(e.used)}")
-    e.cell_list()
+    if config.target not in config.used:
+        used = ", ".join(config.used)
+        raise InputError(f"config.target is {config.target!r}, which has no audio; expected one of {used}")
+    config.cell_list()
     for stage in ("pretraining", "fine_tuning"):
-        for view in e.views:
-            e.train_config(stage, view)
-    check(e.features, "config.features")
-    e.feature_experiment("source", "target", e.emotions or EMOTIONS[:2])
+        for view in config.views:
+            config.train_config(stage, view)
+    check(config.features, "config.features")
+    config.feature_experiment("source", "target", config.emotions or EMOTIONS[:2])
 
 
-def _check_corpus(name: str, one: CorpusSettings) -> None:
+def _check_corpus(name: str, settings: CorpusSettings) -> None:
     if not CORPUS_NAME.fullmatch(name):
         raise InputError(f"config.corpora holds {name!r}; names are of letters, digits and underscores")
-    relabelling(name, one)
-    is_manifest = one.audio.lower().endswith(".csv")
-    if one.audio and not is_manifest and name not in adapters.CORPORA:
+    relabelling(name, settings)
+    if settings.audio and not settings.is_manifest and name not in adapters.CORPORA:
         raise InputError(
-            f"config.corpora.{name}.audio is {one.audio!r}: {name} is no corpus that the package knows "
+            f"config.corpora.{name}.audio is {settings.audio!r}: {name} is no corpus that the package knows "
             f"({', '.join(adapters.CORPORA)}); give a CSV manifest (file, emotion, speaker), a name ending in .csv"
         )
-    if is_manifest and one.options:
+    if settings.is_manifest and settings.options:
         raise InputError(f"config.corpora.{name}.options are for folders; a manifest has none")
 
 
-def relabelling(name: str, one: CorpusSettings) -> dict[str, str]:
-    """`relabel` as a mapping. Raises InputError for what is no "word=emotion", or a word mapped twice."""
-    found: dict[str, str] = {}
-    for pair in one.relabel:
+def relabelling(name: str, settings: CorpusSettings) -> dict[str, str]:
+    """`relabel` as a mapping. Raises InputError if a pair is no "word=emotion", or a word is mapped twice."""
+    emotion_of: dict[str, str] = {}
+    for pair in settings.relabel:
         word, equals, emotion = pair.partition("=")
-        if not word or not equals or emotion not in EMOTIONS or word in found:
+        if not word or not equals or emotion not in EMOTIONS or word in emotion_of:
             raise InputError(
                 f"config.corpora.{name}.relabel holds {pair!r}; expected WORD=EMOTION, the emotion one of "
                 f"{', '.join(EMOTIONS)}, each word once"
             )
-        found[word] = emotion
-    return found
+        emotion_of[word] = emotion
+    return emotion_of

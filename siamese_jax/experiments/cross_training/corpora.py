@@ -1,6 +1,6 @@
 """The corpora of a cross-training: their clips as segments and as 64 features, and their folds, checked by name.
 
-Whatever can be wrong with them is found here, before anything is trained.
+They are checked here in full, before any training.
 """
 
 import dataclasses
@@ -17,11 +17,11 @@ from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import Manifest, read_manifest
 from siamese_jax.datasets import dataset as datasets
 from siamese_jax.datasets import extraction, table_files
-from siamese_jax.datasets import segments as sources
 from siamese_jax.datasets.dataset import Dataset
 from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.datasets.folds import Fold, check_folds, random_folds, speaker_folds
 from siamese_jax.datasets.segments import SegmentSource
+from siamese_jax.datasets.segments import load as load_segments
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.cross_training.config import CorpusSettings, CrossTraining, relabelling
 from siamese_jax.features import is09
@@ -29,7 +29,7 @@ from siamese_jax.runtime.devices import available_cores
 from siamese_jax.runtime.progress import Bars
 
 TIMED = 128
-"""Clips that the extraction of features is timed on."""
+"""The number of clips that time the extraction of features."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Corpus:
       source: the clips' segments; their `clip` is a row of the manifest.
       row: [N] int, the clips' rows of the manifest.
       folds: by place 0..N-1 of the clips.
-      left_out: (file, reason) of clips of the wanted emotions that are not used.
-      others: clips of other emotions, by emotion.
-      extraction_seconds: to decode a clip and compute its features, on the clips' average.
+      left_out: (file, reason) of the unused clips of the configured emotions.
+      others: numbers of clips of other emotions.
+      extraction_seconds: mean time to decode a clip and compute its features.
     """
 
     name: str
@@ -66,60 +66,59 @@ class Corpus:
         return np.searchsorted(self.row, self.source.clip)
 
 
-def manifests(e: CrossTraining) -> dict[str, Manifest]:
-    """The clips of every corpus that takes part, relabelled as the configuration says. Raises InputError."""
-    return {name: _manifest(name, one) for name, one in e.used.items()}
+def manifests(config: CrossTraining) -> dict[str, Manifest]:
+    """The clips of every corpus in use, relabelled by the configuration. Raises InputError."""
+    return {name: _manifest(name, settings) for name, settings in config.used.items()}
 
 
-def _manifest(name: str, one: CorpusSettings) -> Manifest:
-    words = relabelling(name, one)
-    if one.audio.lower().endswith(".csv"):
-        manifest = read_manifest(one.audio, aliases=words)
+def _manifest(name: str, settings: CorpusSettings) -> Manifest:
+    words = relabelling(name, settings)
+    if settings.is_manifest:
+        manifest = read_manifest(settings.audio, aliases=words)
     else:
-        manifest = adapters.scan(name, one.audio, **dict.fromkeys(one.options, True))
+        manifest = adapters.scan(name, settings.audio, **dict.fromkeys(settings.options, True))
     clips = tuple(dataclasses.replace(c, emotion=words.get(c.emotion, c.emotion)) for c in manifest)
     return dataclasses.replace(manifest, clips=clips)
 
 
 def digest(manifest: Manifest) -> str:
-    """What identifies a corpus: every clip's file, size, emotion and speaker."""
+    """SHA-256 of a corpus: every clip's file, size, emotion and speaker."""
     lines = [f"{c.file}\t{_size(manifest.path(c))}\t{c.emotion}\t{c.speaker}\t{c.start}\t{c.end}" for c in manifest]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def _size(file: Path) -> int:
-    return file.stat().st_size if file.exists() else -1  # the decoder will say that it is missing
+    return file.stat().st_size if file.exists() else -1  # the decoder reports missing files
 
 
-def common_emotions(found: Mapping[str, Manifest], wanted: Sequence[str]) -> tuple[str, ...]:
-    """The classes: those wanted, or all that there are.
+def common_emotions(corpora: Mapping[str, Manifest], wanted: Sequence[str]) -> tuple[str, ...]:
+    """The classes: `wanted`, or if empty all emotions of the corpora.
 
     Raises:
       InputError: a corpus lacks one of them, or holds it in one clip or by one speaker alone.
     """
-    counts = {name: Counter(clip.emotion for clip in manifest) for name, manifest in found.items()}
-    everywhere = list(dict.fromkeys(emotion for held in counts.values() for emotion in sorted(held)))
-    emotions = tuple(wanted) or tuple(everywhere)
-    for name, held in counts.items():
+    counts = {name: Counter(clip.emotion for clip in manifest) for name, manifest in corpora.items()}
+    emotions = tuple(wanted) or tuple(dict.fromkeys(emotion for count in counts.values() for emotion in sorted(count)))
+    for name, count in counts.items():
         for emotion in emotions:
-            if not held[emotion]:
-                shown = ", ".join(f"{word} ({n})" for word, n in sorted(held.items()))
+            if not count[emotion]:
+                present = ", ".join(f"{word} ({n})" for word, n in sorted(count.items()))
                 raise InputError(
-                    f"corpus {name}: no clip of {emotion!r}; it holds {shown}. Say which emotions are compared "
+                    f"corpus {name}: no clip of {emotion!r}; it holds {present}. Say which emotions are compared "
                     f"(config.emotions), or which of its emotions is to be read as {emotion} "
                     f"(config.corpora.{name}.relabel=\"('WORD={emotion}',)\")"
                 )
-            speakers = {clip.speaker for clip in found[name] if clip.emotion == emotion}
-            if held[emotion] < 2 or len(speakers) < 2:
+            speakers = {clip.speaker for clip in corpora[name] if clip.emotion == emotion}
+            if count[emotion] < 2 or len(speakers) < 2:
                 raise InputError(
-                    f"corpus {name}: {held[emotion]} clip(s) of {emotion!r} by {len(speakers)} speaker(s); two clips "
+                    f"corpus {name}: {count[emotion]} clip(s) of {emotion!r} by {len(speakers)} speaker(s); two clips "
                     "and two speakers or more are expected. Add clips, or leave the emotion out of config.emotions"
                 )
     return emotions
 
 
 def load(
-    e: CrossTraining, found: Mapping[str, Manifest], emotions: Sequence[str], cache: str | Path, shown: Bars
+    config: CrossTraining, manifests: Mapping[str, Manifest], emotions: Sequence[str], cache: str | Path, progress: Bars
 ) -> dict[str, Corpus]:
     """Decodes the corpora, computes their 64 features, lays out their folds, and checks all.
 
@@ -129,69 +128,64 @@ def load(
     Raises:
       InputError: a corpus cannot be used, or two of them hold the same recordings.
     """
-    loaded = {name: _load(e, name, manifest, tuple(emotions), Path(cache), shown) for name, manifest in found.items()}
-    check_disjoint(list(loaded.values()))
+    loaded = {
+        name: _load(config, name, manifest, tuple(emotions), Path(cache), progress)
+        for name, manifest in manifests.items()
+    }
+    _check_disjoint(list(loaded.values()))
     return loaded
 
 
 def _load(
-    e: CrossTraining, name: str, manifest: Manifest, emotions: tuple[str, ...], cache: Path, shown: Bars
+    config: CrossTraining, name: str, manifest: Manifest, emotions: tuple[str, ...], cache: Path, progress: Bars
 ) -> Corpus:
     wanted = manifest.only(emotions)
-    segments = sources.load(wanted, e.segments, cache, e.strict, shown.start(f"decoding {name}", len(wanted)))
+    advance = progress.start(f"decoding {name}", len(wanted))
+    segments = load_segments(wanted, config.segments, cache, config.strict, advance)
     table = _features(name, manifest, cache)
-    with_features = set(zip(table.corpus.tolist(), table.clip.tolist()))
-    row = np.array([
-        i for i in np.unique(segments.clip).tolist() if (wanted.clips[i].corpus, wanted.clips[i].name) in with_features
-    ])  # fmt: skip
-    usable = {(wanted.clips[i].corpus, wanted.clips[i].name) for i in row.tolist()}
-    kept_rows = [
-        key in usable or emotion not in emotions
-        for key, emotion in zip(zip(table.corpus.tolist(), table.clip.tolist()), table.emotion.tolist())
-    ]
-    dataset = datasets.from_table(table.select(np.array(kept_rows)), emotions, f"corpus {name}")
+    keys = list(zip(table.corpus.tolist(), table.clip.tolist()))
+    with_features = set(keys)
+    key_of = {i: (wanted.clips[i].corpus, wanted.clips[i].name) for i in np.unique(segments.clip).tolist()}
+    row = np.array([i for i, key in key_of.items() if key in with_features])
+    usable = {key_of[i] for i in row.tolist()}
+    in_table = [key in usable or emotion not in emotions for key, emotion in zip(keys, table.emotion.tolist())]
+    dataset = datasets.from_table(table.select(np.array(in_table)), emotions, f"corpus {name}")
     segments = segments.subset(row)
-    folds = make_folds(e, name, dataset, segments, row)
-    left_out = dict(segments.left_out)
-    others = Counter(c.emotion for c in manifest if c.emotion not in emotions)
+    folds = _folds(config, name, dataset, segments, row)
+    others = dict(Counter(clip.emotion for clip in manifest if clip.emotion not in emotions))
     logging.info(
         "%s: %d clips, %d speakers, %d segments, %d clips left out", name, len(row), len(dataset.speakers),
         len(segments), len(wanted) - len(row),
     )  # fmt: skip
-    return Corpus(
-        name, dataset, segments, row, folds, tuple(left_out.items()), dict(others),
-        _seconds_per_clip(wanted, row),
-    )  # fmt: skip
+    left_out, seconds = tuple(dict(segments.left_out).items()), _seconds_per_clip(wanted, row)
+    return Corpus(name, dataset, segments, row, folds, left_out, others, seconds)
 
 
-def make_folds(
-    e: CrossTraining, name: str, dataset: Dataset, segments: SegmentSource, row: np.ndarray
+def _folds(
+    config: CrossTraining, name: str, dataset: Dataset, segments: SegmentSource, row: np.ndarray
 ) -> tuple[Fold, ...]:
-    """The folds of a corpus under the configured split, checked. Raises InputError where there can be none."""
+    """The folds of a corpus under the configured split, checked. Raises InputError if there can be none."""
     clips, first = np.unique(segments.clip, return_index=True)
     assert np.array_equal(clips, row)
-    duplicate = segments.duplicate[first]
-    n_folds, table = e.corpora[name].folds, dataset.table
-    where = f"corpus {name}, split by {e.split}"
+    duplicate, n_folds, table = segments.duplicate[first], config.corpora[name].folds, dataset.table
     try:
-        if e.split == "random":
-            folds = random_folds(dataset.label, duplicate, n_folds, e.seed)
+        if config.split == "random":
+            folds = random_folds(dataset.label, duplicate, n_folds, config.seed)
         else:
             folds = speaker_folds(table.speaker.tolist(), table.sex.tolist(), duplicate, n_folds)
     except InputError as error:
         raise InputError(f"config.corpora.{name}.folds: {error}") from error
     emotions = table.emotion[np.unique(dataset.label, return_index=True)[1]].tolist()
-    check_folds(folds, dataset.label, table.speaker, emotions, where)
+    check_folds(folds, dataset.label, table.speaker, emotions, f"corpus {name}, split by {config.split}")
     return folds
 
 
-def check_disjoint(loaded: Sequence[Corpus]) -> None:
-    """Raises InputError where two corpora hold one recording: pre-training would have seen the other's test clips."""
-    first_held: dict[str, tuple[str, str]] = {}
-    for corpus in loaded:
+def _check_disjoint(corpora: Sequence[Corpus]) -> None:
+    """Raises InputError if two corpora hold one recording: pre-training would have seen the other's test clips."""
+    first_use: dict[str, tuple[str, str]] = {}
+    for corpus in corpora:
         for clip, row in zip(corpus.dataset.table.clip.tolist(), corpus.row.tolist()):
-            sound = corpus.source.samples.hashes[row]
-            name, other = first_held.setdefault(sound, (corpus.name, clip))
+            name, other = first_use.setdefault(corpus.source.samples.hashes[row], (corpus.name, clip))
             if name != corpus.name:
                 raise InputError(
                     f"corpora {name} and {corpus.name} hold the same recording ({other}, {clip}); pre-training on one "
@@ -200,7 +194,7 @@ def check_disjoint(loaded: Sequence[Corpus]) -> None:
 
 
 def _features(name: str, manifest: Manifest, cache: Path) -> FeatureTable:
-    """The 64 features of every clip, whatever its emotion; computed once for a corpus as it is."""
+    """The 64 features of every clip, whatever its emotion; computed once for each state of a corpus."""
     file = cache / f"features-{name}-{is09.VERSION}-{digest(manifest)[:16]}.npz"
     if file.exists():
         return table_files.read_table(file)
@@ -208,9 +202,9 @@ def _features(name: str, manifest: Manifest, cache: Path) -> FeatureTable:
 
 
 def _seconds_per_clip(manifest: Manifest, rows: np.ndarray) -> float:
-    """Seconds to decode a clip and compute its features, on all cores: the second time, so that nothing compiles."""
-    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(TIMED, len(rows))).astype(int))]
-    clips = dataclasses.replace(manifest, clips=tuple(manifest.clips[i] for i in some.tolist()))
+    """Seconds to decode a clip and compute its features, on all cores; timed on the second call, without compiling."""
+    timed = rows[np.unique(np.linspace(0, len(rows) - 1, min(TIMED, len(rows))).astype(int))]
+    clips = dataclasses.replace(manifest, clips=tuple(manifest.clips[i] for i in timed.tolist()))
     options = extraction.Options(available_cores(), strict=False)
     extraction.compute_table(clips, options)
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The rows of summary.json and differences.json, as the cross-training writes and its report reads them."""
+"""The records of summary.json and differences.json of a cross-training."""
 
 import dataclasses
 
@@ -10,17 +10,17 @@ class Row:
     Fields:
       name: the system in words, unique within a corpus.
       system: facenet, siamese, logistic_regression or svm.
-      corpus: that is tested; view: of FaceNet's fine-tuning.
+      corpus: the tested one; view: of FaceNet's fine-tuning.
       pretraining: FaceNet's, as "emodb/spectrogram"; null for none and for others.
-      learnt_from: "folds" of the corpus, or another corpus.
+      trained_on: "folds" of the corpus, or another corpus.
       scaling: whose clips the features were standardised by; null for FaceNet.
       decision: FaceNet's.
-      split, n_folds, n_speakers, n_clips: what was tested. n_runs: trainings pooled (seeds of the Siamese network).
+      split, n_folds, n_speakers, n_clips: of the tests. n_runs: trainings pooled (seeds of the Siamese network).
       uar, uar_low, uar_high, wa, wa_low, wa_high, interval: with the kind of interval, its unit being speakers.
       recalls: of the emotions, each with its limits. confusion: counts, rows the true emotion, over all runs.
       parameters: of one network, or numbers that a classifier keeps.
-      training_seconds: of one training in each fold, together; the pre-training's own stand in pretraining_seconds
-        (of all that the cell rests on). Null where a training was stopped, and had too few steps left to time one.
+      training_seconds: of one training in each fold, together; pretraining_seconds: of all pre-trainings that the
+        cell uses. Null if a training was stopped, and had too few steps left to time one.
       images_per_second: FaceNet's, of a training step (median).
       ms_per_clip: to classify a decoded clip: images and network, or the features (with decoding) and the classifier.
     """
@@ -30,7 +30,7 @@ class Row:
     corpus: str
     view: str | None
     pretraining: str | None
-    learnt_from: str
+    trained_on: str
     scaling: str | None
     decision: str | None
     split: str

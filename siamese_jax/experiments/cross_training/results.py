@@ -1,24 +1,32 @@
-"""From finished arrays to rows: one a system, corpus and cell, all folds pooled."""
+"""From finished arrays to rows (one a system, corpus and cell, all folds pooled) and their paired differences.
+
+Intervals are over the tested speakers; in rows they are in per cent, with null limits where none is offered.
+"""
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE, out_of_domain_scope
-from siamese_jax.experiments.cross_training import baselines, intervals
+from siamese_jax.experiments.cross_training import baselines
 from siamese_jax.experiments.cross_training.corpora import Corpus
-from siamese_jax.experiments.cross_training.matrix import Cell, cell_name
+from siamese_jax.experiments.cross_training.matrix import Cell, cell_name, comparison
 from siamese_jax.experiments.cross_training.plan import PARTS, Plan, fold_name
-from siamese_jax.experiments.cross_training.records import Row
+from siamese_jax.experiments.cross_training.records import Difference, Row
+from siamese_jax.experiments.records import number
 from siamese_jax.experiments.workdir import WorkDir
 from siamese_jax.models.embedding_classifiers import DECISIONS
-from siamese_jax.stats import estimands
+from siamese_jax.stats import coverage, estimands, intervals, paired_tests
+from siamese_jax.stats.records import Interval
 from siamese_jax.stats.scoring import counts_by_speaker
+
+METHOD_NAMES = {"siamese": "Siamese", "logistic_regression": "logistic regression", "svm": "RBF SVM"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,86 +37,66 @@ class Counted:
     counts: np.ndarray
 
 
-def finished(plan: Plan, work: WorkDir) -> list[Cell]:
-    """The cells whose folds are all there, in the matrix's order."""
-    return [
+def collect(plan: Plan, work: WorkDir) -> list[Counted]:
+    """Every finished system and cell, in the matrix's order; FaceNet with every decision."""
+    systems = [s for s in baselines.every(plan.settings, list(plan.corpora)) if work.has(s.name)]
+    cells = [
         cell
         for cell in plan.settings.matrix()
-        if all(work.has(fold_name(cell, fold)) for fold in range(len(plan.corpora[cell.fine_tuning.corpus].folds)))
+        if all(work.has(fold_name(cell, fold)) for fold in range(plan.n_folds(cell)))
     ]
+    rows = [_of_system(plan, work, system) for system in systems]
+    return rows + [_of_cell(plan, work, cell, decision) for cell in cells for decision in DECISIONS]
 
 
-def collect(plan: Plan, work: WorkDir) -> list[Counted]:
-    """Every finished system and cell; FaceNet with every decision."""
-    found = [
-        _of_system(plan, work, one) for one in baselines.every(plan.settings, list(plan.corpora)) if work.has(one.name)
-    ]
-    for cell in finished(plan, work):
-        found += [_of_cell(plan, work, cell, kind) for kind in DECISIONS]
-    return found
-
-
-def _of_system(plan: Plan, work: WorkDir, one: baselines.System) -> Counted:
-    corpus, kept = plan.corpora[one.target], work.arrays(one.name, xr.Dataset)
-    counts = _counts(plan, corpus, kept.predictions.transpose("run", "clip").values, kept.tested.values)
-    if one.in_domain:
-        scaling = IN_DOMAIN_SCOPE[one.scope]
+def _of_system(plan: Plan, work: WorkDir, system: baselines.System) -> Counted:
+    corpus, arrays = plan.corpora[system.target], work.arrays(system.name, xr.Dataset)
+    counts = _counts(plan, corpus, arrays.predictions.transpose("run", "clip").values, arrays.tested.values)
+    if system.in_domain:
+        scaling, data = IN_DOMAIN_SCOPE[system.scope], "in domain"
     else:
-        scaling = out_of_domain_scope(plan.corpora[one.source].dataset, corpus.dataset, one.scope)
-    words = {"siamese": "Siamese", "logistic_regression": "logistic regression", "svm": "RBF SVM"}[one.method]
-    head = f", head {one.head}" if one.head else ""
-    learnt = "in domain" if one.in_domain else f"from {one.source} alone"
-    cost = {
-        "parameters": int(kept.attrs["parameters"]),
-        "training_seconds": float(kept.attrs["training_seconds"]),
-        "pretraining_seconds": 0.0,
-        "images_per_second": None,
-        "ms_per_clip": 1000 * (float(kept.attrs["seconds_per_clip"]) + corpus.extraction_seconds),
-    }
+        scaling = out_of_domain_scope(plan.corpora[system.source].dataset, corpus.dataset, system.scope)
+        data = f"from {system.source} alone"
+    head = f", head {system.head}" if system.head else ""
     return _counted(
-        plan, corpus, counts, kept.sizes["run"], cost, name=f"{words} {learnt}{head}, scaled by {scaling}",
-        system=one.method, view=None, pretraining=None, learnt_from="folds" if one.in_domain else one.source,
-        scaling=scaling, decision=None,
+        plan, corpus, counts, arrays.sizes["run"], system=system.method, view=None, pretraining=None,
+        name=f"{METHOD_NAMES[system.method]} {data}{head}, scaled by {scaling}",
+        trained_on="folds" if system.in_domain else system.source, scaling=scaling, decision=None,
+        parameters=int(arrays.attrs["parameters"]), training_seconds=float(arrays.attrs["training_seconds"]),
+        pretraining_seconds=0.0, images_per_second=None,
+        ms_per_clip=1000 * (float(arrays.attrs["seconds_per_clip"]) + corpus.extraction_seconds),
     )  # fmt: skip
 
 
-def _of_cell(plan: Plan, work: WorkDir, cell: Cell, kind: str) -> Counted:
+def _of_cell(plan: Plan, work: WorkDir, cell: Cell, decision: str) -> Counted:
     corpus = plan.corpora[cell.fine_tuning.corpus]
-    folds = [work.arrays(fold_name(cell, i), xr.Dataset) for i in range(len(corpus.folds))]
+    folds = [work.arrays(fold_name(cell, fold), xr.Dataset) for fold in range(plan.n_folds(cell))]
     counts = np.zeros((len(corpus.dataset.speakers), len(plan.emotions), len(plan.emotions)), int)
-    for kept in folds:
-        tested = kept.part.values == PARTS.index("test")
-        counts += _counts(plan, corpus, kept.predictions.sel(decision=kind).values[None], tested)
-    segments = folds[0].attrs["segments"]
-    embedding = float(np.median([kept.attrs["embedding_seconds"] for kept in folds]))
-    cost = {
-        "parameters": plan.n_parameters,
-        "training_seconds": intervals.number(sum(kept.attrs["training_seconds"] for kept in folds)),
-        "pretraining_seconds": _pretraining_seconds(plan, work, cell),
-        "images_per_second": _median([kept.attrs["training_images_per_second"] for kept in folds]),
-        "ms_per_clip": 1000 * embedding / segments * len(corpus.source) / len(corpus.dataset),
-    }
+    for arrays in folds:
+        tested = arrays.part.values == PARTS.index("test")
+        counts += _counts(plan, corpus, arrays.predictions.sel(decision=decision).values[None], tested)
+    embedding = float(np.median([arrays.attrs["embedding_seconds"] for arrays in folds]))
+    seconds_per_clip = embedding / folds[0].attrs["segments"] * len(corpus.source) / len(corpus.dataset)
+    rates = [arrays.attrs["training_images_per_second"] for arrays in folds]
+    measured = [rate for rate in rates if math.isfinite(rate)]
     return _counted(
-        plan, corpus, counts, 1, cost, name=cell_name(cell), system="facenet", view=cell.fine_tuning.view,
-        pretraining=None if cell.pretraining is None else str(cell.pretraining), learnt_from="folds", scaling=None,
-        decision=kind,
+        plan, corpus, counts, 1, name=cell_name(cell), system="facenet", view=cell.fine_tuning.view,
+        pretraining=None if cell.pretraining is None else str(cell.pretraining), trained_on="folds", scaling=None,
+        decision=decision, parameters=plan.n_parameters, training_seconds=_training_seconds(folds),
+        pretraining_seconds=_pretraining_seconds(plan, work, cell),
+        images_per_second=float(np.median(measured)) if measured else None, ms_per_clip=1000 * seconds_per_clip,
     )  # fmt: skip
 
 
-def _median(rates: Sequence[float]) -> float | None:
-    """Of those that could be measured."""
-    known = [rate for rate in rates if math.isfinite(rate)]
-    return float(np.median(known)) if known else None
+def _training_seconds(stages: Iterable[xr.Dataset]) -> float | None:
+    return number(sum(arrays.attrs["training_seconds"] for arrays in stages))
 
 
 def _pretraining_seconds(plan: Plan, work: WorkDir, cell: Cell) -> float | None:
     if cell.pretraining is None:
         return 0.0
-    names = {
-        f"pretraining/{cell.pretraining.file_name}/{plan.pretraining_part(cell, fold).name}"
-        for fold in range(len(plan.corpora[cell.fine_tuning.corpus].folds))
-    }
-    return intervals.number(sum(work.arrays(name, xr.Dataset).attrs["training_seconds"] for name in names))
+    names = {plan.pretraining_name(cell, fold) for fold in range(plan.n_folds(cell))}
+    return _training_seconds(work.arrays(name, xr.Dataset) for name in names)
 
 
 def _counts(plan: Plan, corpus: Corpus, predictions_RxN: np.ndarray, tested_N: np.ndarray) -> np.ndarray:
@@ -117,17 +105,79 @@ def _counts(plan: Plan, corpus: Corpus, predictions_RxN: np.ndarray, tested_N: n
     return by_run.sum(axis=0)
 
 
-def _counted(
-    plan: Plan, corpus: Corpus, counts_SxCxC: np.ndarray, n_runs: int, cost: dict[str, Any], **what: Any
-) -> Counted:
-    e, total = plan.settings, counts_SxCxC.sum(axis=0)
-    values = jnp.asarray(counts_SxCxC, jnp.float32)
-    recalls = [intervals.over_speakers(values, estimands.Recall(c), e.level) for c in range(len(total))]
-    uar, wa = (intervals.over_speakers(values, statistic, e.level) for statistic in (estimands.uar, estimands.accuracy))
+def _counted(plan: Plan, corpus: Corpus, counts_SxCxC: np.ndarray, n_runs: int, **fields: Any) -> Counted:
+    settings, total = plan.settings, counts_SxCxC.sum(axis=0)
+
+    def over_speakers(statistic: Callable[[jax.Array], jax.Array]) -> Interval:
+        return _over_speakers(counts_SxCxC, statistic, settings.level)
+
+    uar, wa = over_speakers(estimands.uar), over_speakers(estimands.accuracy)
+    scores: dict[str, Any] = dict(
+        zip(("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high"), _percent(uar) + _percent(wa))
+    )
     row = Row(
-        **what, **cost, corpus=corpus.name, split=e.split, n_folds=len(corpus.folds), n_runs=n_runs,
+        **fields, **scores, corpus=corpus.name, split=settings.split, n_folds=len(corpus.folds), n_runs=n_runs,
         n_speakers=int((counts_SxCxC.sum(axis=(1, 2)) > 0).sum()), n_clips=int(total.sum()) // n_runs,
-        **intervals.limits("uar", uar), **intervals.limits("wa", wa), interval=intervals.label(uar),
-        recalls=[list(intervals.percent(one)) for one in recalls], confusion=total.tolist(),
+        recalls=[list(_percent(over_speakers(estimands.Recall(c)))) for c in range(len(total))],
+        interval=_label(uar), confusion=total.tolist(),
     )  # fmt: skip
     return Counted(row, counts_SxCxC)
+
+
+def differences(plan: Plan, collected: Sequence[Counted]) -> list[Difference]:
+    """Each pre-training against none, and the compared cells against every system on features, over speakers."""
+    records: list[Difference] = []
+    for corpus in plan.corpora:
+        rows = [counted for counted in collected if counted.row.corpus == corpus]
+        cells = {counted.row.name: counted for counted in rows if counted.row.decision == plan.settings.decision}
+        systems = [counted for counted in rows if counted.row.system != "facenet"]
+        pretrained = [
+            (cell, scratch)
+            for cell in cells.values() if cell.row.pretraining is not None
+            for scratch in cells.values() if scratch.row.pretraining is None and scratch.row.view == cell.row.view
+        ]  # fmt: skip
+        names = [cell_name(cell) for cell in comparison(list(plan.corpora), corpus)]
+        compared = [(cells[name], system) for name in names if name in cells for system in systems]
+        for family, pairs in (("pre-training", pretrained), ("systems", compared)):
+            records += _family(plan, corpus, family, pairs)
+    return records
+
+
+def _family(plan: Plan, corpus: str, family: str, pairs: Sequence[tuple[Counted, Counted]]) -> list[Difference]:
+    if not pairs:
+        return []
+    sums = [np.stack([a.counts / a.row.n_runs, b.counts / b.row.n_runs], axis=1) for a, b in pairs]
+    of_pairs = [_over_speakers(both, estimands.uar_difference, plan.settings.level) for both in sums]
+    tests, adjusted = paired_tests.t_tests(of_pairs)
+    return [
+        Difference(
+            family, corpus, a.row.name, b.row.name, int(interval.n_units), *_percent(interval),
+            _p_value(interval, test.p_value), _p_value(interval, p_adjusted), _label(interval),
+        )
+        for (a, b), interval, test, p_adjusted in zip(pairs, of_pairs, tests, adjusted)
+    ]  # fmt: skip
+
+
+def _p_value(interval: Interval, p: jax.Array) -> float | None:
+    return number(float(p)) if _offered(interval) else None
+
+
+def _over_speakers(sums: np.ndarray, statistic: Callable[[jax.Array], jax.Array], level: float) -> Interval:
+    return intervals.jackknife_interval(jnp.asarray(sums, jnp.float32), statistic, level, over="speakers")
+
+
+def _percent(interval: Interval) -> tuple[float | None, float | None, float | None]:
+    """Estimate and limits in per cent, the limits only if the interval is offered at so few units."""
+    offered = _offered(interval)
+    low, high = (number(100 * float(limit)) if offered else None for limit in (interval.low, interval.high))
+    return number(100 * float(interval.estimate)), low, high
+
+
+def _label(interval: Interval) -> str:
+    return interval.label if _offered(interval) else f"none: not offered at {int(interval.n_units)} speakers"
+
+
+def _offered(interval: Interval) -> bool:
+    """Whether its coverage has been found good enough at this number of speakers."""
+    n = int(interval.n_units)
+    return n >= 2 and interval.kind in coverage.offered_methods(n, interval.over)

@@ -1,7 +1,7 @@
 """The cross-training protocol: from a configuration to a work directory with the results of both systems.
 
 Every cell of the matrix is trained fold by fold: pre-training (once, or without the fold's test and validation speakers
-where it shares the corpus), fine-tuning, embeddings, decisions. A fold whose arrays are there is not run again.
+if it shares the corpus), fine-tuning, embeddings, decisions. A fold with finished arrays is not run again.
 """
 
 import dataclasses
@@ -10,19 +10,18 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import xarray as xr
 from absl import logging
 
-from siamese_jax.datasets.class_batches import plan_batches
-from siamese_jax.experiments.cross_training import baselines, corpora, differences, results
+from siamese_jax.experiments.cross_training import baselines, corpora, results
 from siamese_jax.experiments.cross_training.config import CrossTraining
 from siamese_jax.experiments.cross_training.corpora import Corpus
 from siamese_jax.experiments.cross_training.matrix import Cell, Material
-from siamese_jax.experiments.cross_training.plan import PARTS, Part, Plan, described, fold_name
+from siamese_jax.experiments.cross_training.plan import PARTS, Part, Plan, described, fold_name, steps_per_epoch
+from siamese_jax.experiments.run_context import clip_coords
 from siamese_jax.experiments.workdir import WorkDir
 from siamese_jax.models import embedding_classifiers, facenet, facenet_weights
 from siamese_jax.runtime import interrupt
@@ -34,17 +33,18 @@ from siamese_jax.training.facenet.step import embed_all
 
 KIND = "facenet"
 MAY_CHANGE = ("corpora", "target", "new_corpus", "cells", "decision", "level", "keep_weights")
-"""Settings that leave finished arrays as they are: where audio lies, what else is to be run, how it is told. What
-identifies a corpus, its folds among it, stands in the work directory's digests."""
+"""Settings that leave finished arrays as they are: places of audio, further cells, the form of the results. The work
+directory's digests identify a corpus and its folds."""
 
 
 def run(
-    e: CrossTraining, workdir: str | Path, cache: str | Path, after_cell: Callable[[Path], None] = lambda path: None
-) -> None:
-    """Runs what is not there yet of the systems on features and of the cells, in order.
+    config: CrossTraining, workdir: str | Path, cache: str | Path,
+    after_cell: Callable[[Path], None] = lambda path: None,
+) -> None:  # fmt: skip
+    """Runs the systems on features and the cells that are missing from `workdir`, in order.
 
     Writes config.json, corpora.json, arrays/ (netCDF, a file for each system, cell and fold) and weights/; and after
-    each cell what is known by then: summary.json (`records.Row`), differences.json and provenance.json.
+    each cell the results so far: summary.json (`records.Row`), differences.json and provenance.json.
 
     Args:
       cache: folder of decoded samples and features, which work directories may share and which may be removed.
@@ -54,85 +54,74 @@ def run(
       InputError: a corpus, its folds or the configuration cannot be used (before anything is trained), the folder
         holds another experiment, or a training diverged.
     """
-    start = time.perf_counter()
-    found = corpora.manifests(e)
-    emotions = corpora.common_emotions(found, e.emotions)
-    digests = {name: f"{corpora.digest(one)}, {e.corpora[name].folds} folds" for name, one in found.items()}
-    cells = e.cell_list()
-    with bars() as shown:
-        plan = Plan(e, emotions, corpora.load(e, found, emotions, cache, shown))
+    started = time.perf_counter()
+    manifests = corpora.manifests(config)
+    emotions = corpora.common_emotions(manifests, config.emotions)
+    digests = {name: f"{corpora.digest(m)}, {config.corpora[name].folds} folds" for name, m in manifests.items()}
+    cells = config.cell_list()
+    with bars() as progress:
+        plan = Plan(config, emotions, corpora.load(config, manifests, emotions, cache, progress))
         plan.check(cells)
-    # The folder comes after the checks: what was refused leaves nothing that a mended configuration would differ from.
-    with WorkDir(workdir, e, digests, KIND, may_change=MAY_CHANGE) as work, bars() as shown:
+    # The folder comes after the checks: a refused configuration leaves nothing that a corrected one would differ from.
+    with WorkDir(workdir, config, digests, KIND, may_change=MAY_CHANGE) as work, bars() as progress:
         write_json(work.path / "corpora.json", described(plan))
-        baselines.run(e, emotions, plan.corpora, work, shown)
+        baselines.run(config, emotions, plan.corpora, work, progress)
         for cell in cells:
-            run_cell(plan, work, shown, cell)
-            _write(plan, work, time.perf_counter() - start)
+            for fold in range(plan.n_folds(cell)):
+                _run_fold(plan, work, progress, cell, fold)
+            collected = results.collect(plan, work)
+            differences = results.differences(plan, collected)
+            write_json(work.path / "summary.json", [dataclasses.asdict(counted.row) for counted in collected])
+            write_json(work.path / "differences.json", [dataclasses.asdict(record) for record in differences])
+            work.write_provenance(time.perf_counter() - started)
             after_cell(work.path)
 
 
-def _write(plan: Plan, work: WorkDir, seconds: float) -> None:
-    found = results.collect(plan, work)
-    write_json(work.path / "summary.json", [dataclasses.asdict(one.row) for one in found])
-    compared = differences.between(plan, found)
-    write_json(work.path / "differences.json", [dataclasses.asdict(one) for one in compared])
-    work.write_provenance(seconds)
+def _run_fold(plan: Plan, work: WorkDir, progress: Bars, cell: Cell, fold: int) -> None:
+    name = fold_name(cell, fold)
+    if not work.has(name):
+        interrupt.check()
+        logging.info("%s, fold %d", cell, fold)
+        if cell.pretraining is None:
+            start = facenet.init(plan.key(f"init of {cell.fine_tuning}", fold), plan.settings.network)
+        else:
+            start = _pretrained(plan, work, progress, cell, fold)
+        work.arrays(name, functools.partial(_fold, plan, work, progress, cell, fold, start))
+    _forget_checkpoints(work, _title(cell, fold))
 
 
-def run_cell(plan: Plan, work: WorkDir, shown: Bars, cell: Cell) -> None:
-    """All folds of a cell."""
-    for fold in range(len(plan.corpora[cell.fine_tuning.corpus].folds)):
-        name = fold_name(cell, fold)
-        if not work.has(name):
-            interrupt.check()
-            logging.info("%s, fold %d", cell, fold)
-            start = _start(plan, work, shown, cell, fold)
-            work.arrays(name, functools.partial(_fold, plan, work, shown, cell, fold, start))
-        _forget_checkpoints(work, _title(cell, fold))
-
-
-def _start(plan: Plan, work: WorkDir, shown: Bars, cell: Cell, fold: int) -> facenet.Variables:
-    """Where a fold's fine-tuning starts: fresh, or pre-trained."""
-    if cell.pretraining is None:
-        return facenet.init(plan.key(f"init of {cell.fine_tuning}", fold), plan.settings.network)
-    return _pretrained(plan, work, shown, cell, fold)
-
-
-def _fold(plan: Plan, work: WorkDir, shown: Bars, cell: Cell, fold: int, start: facenet.Variables) -> xr.Dataset:
+def _fold(plan: Plan, work: WorkDir, progress: Bars, cell: Cell, fold: int, start: facenet.Variables) -> xr.Dataset:
     """Trains, embeds and decides; see `labelled`."""
-    e, material, corpus = plan.settings, cell.fine_tuning, plan.corpora[cell.fine_tuning.corpus]
-    part = plan.fine_tuning_part(material, fold)
-    config = e.train_config("fine_tuning", material.view)
-    key = plan.key(f"fine-tuning on {material}", fold)
-    trained, cost = _train(plan, work, shown, config, _title(cell, fold), material, part, start, key)
-    if e.keep_weights:
+    material, source = cell.fine_tuning, plan.corpora[cell.fine_tuning.corpus].source
+    config = plan.settings.train_config("fine_tuning", material.view)
+    key, part = plan.key(f"fine-tuning on {material}", fold), plan.fine_tuning_part(material, fold)
+    trained, cost = _train(plan, work, progress, config, _title(cell, fold), material, part, start, key)
+    if plan.settings.keep_weights:
         facenet_weights.save_weights(work.path / "weights" / f"{fold_name(cell, fold)}.npz", trained.variables)
-    embed_all(config, trained.variables, corpus.source, np.arange(min(config.embed_batch, len(corpus.source))))
+    # One batch first, so that compiling is not timed.
+    embed_all(config, trained.variables, source, np.arange(min(config.embed_batch, len(source))))
     before = time.perf_counter()
-    emb = embed_all(config, trained.variables, corpus.source)
-    cost["embedding_seconds"] = time.perf_counter() - before
-    arrays = labelled(plan, corpus, fold, emb).merge(_curves(trained))
-    return arrays.assign_attrs(cost | {"best_epoch": trained.best_epoch, "segments": len(corpus.source)})
+    emb = embed_all(config, trained.variables, source)
+    cost |= {"embedding_seconds": time.perf_counter() - before, "segments": len(source)}
+    return labelled(plan, plan.corpora[material.corpus], fold, emb).merge(_curves(trained)).assign_attrs(cost)
 
 
-def _pretrained(plan: Plan, work: WorkDir, shown: Bars, cell: Cell, fold: int) -> dict[str, Any]:
+def _pretrained(plan: Plan, work: WorkDir, progress: Bars, cell: Cell, fold: int) -> facenet.Variables:
     """The variables of a cell's pre-training, which other cells and, on another corpus, other folds share."""
     material, part = cell.pretraining, plan.pretraining_part(cell, fold)
     assert material is not None
-    name = f"pretraining/{material.file_name}/{part.name}"
+    name, title = plan.pretraining_name(cell, fold), f"pre-training on {material}, {part.name}"
     number = fold if cell.shares_corpus else len(plan.corpora[material.corpus].folds)
     config = plan.settings.train_config("pretraining", material.view)
     file = work.path / "weights" / f"{name}.npz"
-    title = f"pre-training on {material}, {part.name}"
 
     def make() -> xr.Dataset:
-        logging.info("pre-training on %s, %s", material, part.name)
+        logging.info("%s", title)
         start = facenet.init(plan.key(f"init of {material}", number), config.network)
         key = plan.key(f"pre-training on {material}", number)
-        trained, cost = _train(plan, work, shown, config, title, material, part, start, key)
+        trained, cost = _train(plan, work, progress, config, title, material, part, start, key)
         facenet_weights.save_weights(file, trained.variables)
-        return _curves(trained).assign_attrs(cost | {"best_epoch": trained.best_epoch})
+        return _curves(trained).assign_attrs(cost)
 
     work.arrays(name, make)
     _forget_checkpoints(work, title)
@@ -140,14 +129,13 @@ def _pretrained(plan: Plan, work: WorkDir, shown: Bars, cell: Cell, fold: int) -
 
 
 def _train(
-    plan: Plan, work: WorkDir, shown: Bars, config: TrainConfig, title: str, material: Material, part: Part,
+    plan: Plan, work: WorkDir, progress: Bars, config: TrainConfig, title: str, material: Material, part: Part,
     start: facenet.Variables, key: jax.Array,
 ) -> tuple[Trained, dict[str, float]]:  # fmt: skip
-    """One training and what it cost."""
+    """One training; with its cost and best epoch."""
     segments, validation = plan.sources(material, part)
-    labels = (segments.emotion.tolist(), segments.speaker.tolist(), segments.clip.tolist())
-    steps = plan_batches(*labels, config.classes_per_batch, config.segments_per_class).steps
-    advance = shown.start(title, config.epochs * steps)
+    steps = steps_per_epoch(segments, config)
+    advance = progress.start(title, config.epochs * steps)
     times: list[float] = []
 
     def on_progress(done: int) -> None:
@@ -155,13 +143,13 @@ def _train(
         advance(done)
 
     trained = train(config, start, segments, validation, key, _checkpoints(work, title), on_progress)
-    # The median step knows nothing of compiling, of validating, and of when the training was stopped and went on.
+    # The median step leaves out compiling, validation, and the time between a stop and the resumed training.
     step = float(np.median(np.diff(times))) if len(times) > 1 else float("nan")
     return trained, {
         "training_seconds": step * steps * len(trained.history["loss"]),
-        "training_images_per_second": config.batch / step,
-        "training_segments": len(segments),
-    }
+        "training_images_per_second": config.batch / step, "training_segments": len(segments),
+        "best_epoch": trained.best_epoch,
+    }  # fmt: skip
 
 
 def _title(cell: Cell, fold: int) -> str:
@@ -173,7 +161,7 @@ def _checkpoints(work: WorkDir, title: str) -> Path:
 
 
 def _forget_checkpoints(work: WorkDir, title: str) -> None:
-    """What a training kept to go on from is of no more use once its arrays are there, and not before."""
+    """Removes a training's checkpoints, which resuming needs until its arrays are written."""
     shutil.rmtree(_checkpoints(work, title), ignore_errors=True)
 
 
@@ -187,31 +175,24 @@ def labelled(plan: Plan, corpus: Corpus, fold: int, emb_KxE: np.ndarray) -> xr.D
     Returns `predictions` (decision, clip), `scores` (decision, clip, class), `embedding` (clip, unit), the mean of a
     clip's segments, and `part` (clip), an index into PARTS; clips are in the corpus's order, emotion and speaker named.
     """
-    e, one, data = plan.settings, corpus.folds[fold], corpus.dataset
-    place_K, n = corpus.place, len(data)
-    trained_K = np.isin(place_K, one.train)
-    scores = []
-    for kind in embedding_classifiers.DECISIONS:
+    clips, data, place_K, n = corpus.folds[fold], corpus.dataset, corpus.place, len(corpus.dataset)
+    trained_K = np.isin(place_K, clips.train)
+    label_K, n_classes = data.label[place_K[trained_K]], len(plan.emotions)
+    by_decision = []
+    for decision in embedding_classifiers.DECISIONS:
         by_segment = embedding_classifiers.segment_scores(
-            kind, emb_KxE, emb_KxE[trained_K], data.label[place_K[trained_K]], len(plan.emotions), e.neighbours
+            decision, emb_KxE, emb_KxE[trained_K], label_K, n_classes, plan.settings.neighbours
         )
-        scores.append(embedding_classifiers.utterance_scores(by_segment, place_K, n))
+        by_decision.append(embedding_classifiers.utterance_scores(by_segment, place_K, n))
     part = np.full(n, PARTS.index("left out"), np.int8)
     for name in ("train", "validation", "test"):
-        part[getattr(one, name)] = PARTS.index(name)
-    stacked = np.stack(scores)
-    return xr.Dataset(
-        {
-            "predictions": (("decision", "clip"), stacked.argmax(axis=2).astype(np.int8)),
-            "scores": (("decision", "clip", "class"), stacked),
-            "embedding": (("clip", "unit"), embedding_classifiers.utterance_scores(emb_KxE, place_K, n)),
-            "part": ("clip", part),
-        },
-        coords={
-            "decision": list(embedding_classifiers.DECISIONS),
-            "class": list(plan.emotions),
-            "clip": data.table.clip.astype(object),
-            "emotion": ("clip", data.table.emotion.astype(object)),
-            "speaker": ("clip", data.table.speaker.astype(object)),
-        },
-    )
+        part[getattr(clips, name)] = PARTS.index(name)
+    scores = np.stack(by_decision)
+    arrays = {
+        "predictions": (("decision", "clip"), scores.argmax(axis=2).astype(np.int8)),
+        "scores": (("decision", "clip", "class"), scores),
+        "embedding": (("clip", "unit"), embedding_classifiers.utterance_scores(emb_KxE, place_K, n)),
+        "part": ("clip", part),
+    }
+    coords = {"decision": list(embedding_classifiers.DECISIONS), "class": list(plan.emotions), **clip_coords(data)}
+    return xr.Dataset(arrays, coords=coords)

@@ -45,7 +45,7 @@ def confusions(run: Matrix, number: int, full: bool) -> Iterator[Block]:
     compared_names = {(cell.fine_tuning.corpus, cell_name(cell)) for cell in compared(run)}
     for corpus in run.described:
         rows = run.chosen(corpus)
-        baselines = [row for row in rows if row.system != "facenet" and row.learnt_from == "folds"]
+        baselines = [row for row in rows if row.system != "facenet" and row.trained_on == "folds"]
         best = max(baselines, key=lambda row: row.uar or 0.0, default=None)
         first = [row for row in rows if (corpus, row.name) in compared_names or row is best]
         others = [row for row in rows if row not in first] if full else []

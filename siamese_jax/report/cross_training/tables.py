@@ -102,7 +102,7 @@ def _system_cells(row: Row) -> tuple[str, ...]:
         stages.append(row.pretraining_seconds)
     training = " + ".join("not timed" if seconds is None else f"{seconds:.1f}" for seconds in stages)
     speed = "" if row.images_per_second is None else f"{row.images_per_second:.0f}"
-    trainings = row.n_runs * (row.n_folds if row.learnt_from == "folds" else 1)
+    trainings = row.n_runs * (row.n_folds if row.trained_on == "folds" else 1)
     size, inference = f"{row.parameters:,}", f"{row.ms_per_clip:.2f}"
     return row.name, uar(row), wa(row), size, str(trainings), training, speed, inference
 
