@@ -18,16 +18,16 @@ def write(folder: Path, source: xr.Dataset, tuned: Mapping[int, xr.Dataset]) -> 
       tuned: arrays of fine-tuning by number of speakers; curves (loss, frozen, draw, step).
     """
     shutil.rmtree(folder, ignore_errors=True)
-    with SummaryWriter(str(folder / "source")) as writer:
-        for curve in CURVES:
-            for step in source.source_step.values:
-                writer.add_scalar(curve, float(source[curve].sel(source_step=step).mean()), int(step))
+    _write(folder / "source", source, "source_step")
     for n_speakers, arrays in tuned.items():
         for loss in arrays.loss.values:
             for frozen in arrays.frozen.values:
-                name = f"fine_tuning/{n_speakers:02d}_speakers/{frozen}_frozen/{loss}"
-                with SummaryWriter(str(folder / name)) as writer:
-                    chosen = arrays.sel(loss=loss, frozen=frozen)
-                    for curve in CURVES:
-                        for step in arrays.step.values:
-                            writer.add_scalar(curve, float(chosen[curve].sel(step=step).mean()), int(step))
+                cell = folder / f"fine_tuning/{n_speakers:02d}_speakers/{frozen}_frozen/{loss}"
+                _write(cell, arrays.sel(loss=loss, frozen=frozen), "step")
+
+
+def _write(folder: Path, arrays: xr.Dataset, dim: str) -> None:
+    with SummaryWriter(str(folder)) as writer:
+        for curve in CURVES:
+            for step in arrays[dim].values:
+                writer.add_scalar(curve, float(arrays[curve].sel({dim: step}).mean()), int(step))

@@ -1,7 +1,7 @@
-"""A work directory: one experiment's configuration, where its numbers come from, and its finished arrays.
+"""A work directory: one experiment's configuration, the provenance of its numbers, and its finished arrays.
 
-A stage whose file is there is not run again, and of a stage that was under way the finished trials are kept
-(`finished`), so a run that was stopped, or killed, goes on where it was. One run at a time: a second is refused.
+A stage with a file is not run again, and the finished trials of a stage in progress are kept (`partial_results`), so a
+run that was stopped or killed resumes. One run at a time: a second is refused.
 
 In a run of several processes (`distributed`) process 0 alone reads the folder, and broadcasts its content.
 """
@@ -16,7 +16,6 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import xarray as xr
@@ -28,73 +27,66 @@ from siamese_jax.runtime.files import UNFINISHED, atomic_path, remove_unfinished
 from siamese_jax.runtime.lock import Lock
 from siamese_jax.runtime.provenance import VERSION, check_version, provenance
 
-LOCK, CHECKPOINTS = ".lock", "checkpoints"
+LOCK, CHECKPOINTS, CONFIG = ".lock", "checkpoints", "config.json"
 
 
 class WorkDir:
     """The folder of one experiment, locked from construction until `close`, or the end of its context.
 
-    Raises InputError where it holds another experiment's results, or another run is working in it; also where the
-    processes of a run differ in their experiment or tables.
+    Raises InputError if it holds another experiment's results, or another run is working in it; also if the processes
+    of a run differ in their experiment or tables.
     """
 
     def __init__(
-        self,
-        path: str | Path,
-        experiment: Any,
-        inputs: dict[str, str],
-        kind: str,
-        reading: bool = False,
+        self, path: str | Path, experiment: Any, inputs: dict[str, str], kind: str, reading: bool = False,
         may_change: Sequence[str] = (),
-    ):
-        """Checks the folder, and makes it where it is not there.
+    ):  # fmt: skip
+        """Checks the folder, and makes it if it is missing.
 
         Args:
           experiment: the configuration, a record.
           inputs: digests of the tables or corpora that are read, by role.
           kind: of run ("reproduce", "rerun", "facenet").
-          reading: only look at what is there: nothing is locked, made or written.
+          reading: nothing is locked, made or written.
           may_change: fields of the configuration that may differ from an earlier run's; config.json holds the last.
         """
         self.path = user_path(path)
-        self._may_change = frozenset(may_change)
         self._lock: Lock | None = None
-        self._begun: float | None = time.perf_counter()
+        self._opened: float | None = time.perf_counter()
         config = json.loads(json.dumps({**dataclasses.asdict(experiment), "tables": inputs}))
-        config["kind"] = kind
-        config["version"] = VERSION
-        fixed = {key: value for key, value in config.items() if key not in self._may_change}
+        config |= {"kind": kind, "version": VERSION}
+        fixed = {key: value for key, value in config.items() if key not in may_change}
         self._digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
         distributed.require_same("digest of the configuration, tables and version", self._digest)
         if not distributed.is_writer():
             return
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path}: is a file; give a folder for the results")
-        self._check(config)
+        _check(self.path, config, may_change)
         if reading:
             return
         with writable(self.path):
             self._lock = Lock(self.path / LOCK, str(self.path))
             try:
-                # Another run may have come and gone between the look and the lock.
-                self._check(config)
+                # Another run may have come and gone between the check and the lock.
+                _check(self.path, config, may_change)
                 self._sweep()
-                if self._may_change or not (self.path / "config.json").exists():
-                    write_json(self.path / "config.json", config)
+                if may_change or not (self.path / CONFIG).exists():
+                    write_json(self.path / CONFIG, config)
             except BaseException:
                 self.close()
                 raise
 
     def _sweep(self) -> None:
-        """Removes what killed runs left behind that nobody needs."""
+        """Removes the remains of killed runs: unfinished files, and checkpoints of finished stages."""
         remove_unfinished(self.path)
-        kept = self.path / CHECKPOINTS
-        for folder in [path for path in kept.rglob("*") if path.is_dir()]:
-            if self._file(folder.relative_to(kept).as_posix()).exists():
+        checkpoints = self.path / CHECKPOINTS
+        for folder in [path for path in checkpoints.rglob("*") if path.is_dir()]:
+            if self._file(folder.relative_to(checkpoints).as_posix()).exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Lets other runs in."""
+        """Releases the lock, and removes empty folders of checkpoints."""
         if self._lock is not None:
             for folder, _, _ in os.walk(self.path / CHECKPOINTS, topdown=False):
                 with contextlib.suppress(OSError):  # it is not empty
@@ -104,30 +96,8 @@ class WorkDir:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
-
-    def _check(self, config: dict[str, Any]) -> None:
-        file = self.path / "config.json"
-        if not file.exists():
-            ours = (LOCK, UNFINISHED)  # what a run leaves that was killed before it wrote anything
-            if self.path.exists() and not all(found.name.startswith(ours) for found in self.path.iterdir()):
-                raise InputError(f"{self.path}: holds files but no config.json; give an empty or a new folder")
-            return
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{file}: not readable as JSON ({error}); give another folder") from error
-        check_version(self.path, found.get("version"))
-        there, now = _flat(found, self._may_change), _flat(config, self._may_change)
-        differing = sorted(key for key in {*there, *now} if there.get(key) != now.get(key))
-        if differing:
-            shown = "; ".join(f"{key}: {there.get(key)!r} there, {now.get(key)!r} now" for key in differing[:4])
-            raise InputError(
-                f"{self.path}: holds the results of another configuration ({shown}). Give another folder, or remove it"
-            )
 
     def has(self, name: str) -> bool:
         """Whether the arrays of this name exist. Collective: every process must call this."""
@@ -137,16 +107,16 @@ class WorkDir:
         return self.path / "arrays" / f"{name}.nc"
 
     def arrays(self, name: str, make: Callable[[], xr.Dataset], alone: bool = False) -> xr.Dataset:
-        """The arrays kept under `name`, made and written now where they are not there; `seconds` is added to them.
+        """The arrays stored under `name`, made and written now if they are missing; `seconds` is added to them.
 
-        What `make` runs through `trials.TrialProgram` is kept as it is finished, until the file is written.
+        Finished trials of `make` (`vectorize.TrialProgram`) are stored until the file is written.
 
         Args:
-          alone: what `make` does is not shared out over the processes of a run; process 0 does it.
+          alone: process 0 does all work of `make`, instead of a part of it on every process.
 
         Raises:
-          InputError: the file there cannot be read, a new one cannot be written, or the folder is gone.
-          interrupt.Stopped: a signal has come; what is finished is kept.
+          InputError: the file cannot be read, a new one cannot be written, or the folder is gone.
+          interrupt.Stopped: a signal arrived; the finished trials are stored.
         """
         file = self._file(name)
         if not self.has(name):
@@ -155,47 +125,66 @@ class WorkDir:
                 self._make(name, file, make)
             elif not alone:
                 make()
-        # The others may not see the folder, or not yet what has just been written there.
+        # Other processes may not see the folder, or not yet a file just written there.
         content = distributed.broadcast(_read(file) if distributed.is_writer() else b"")
         try:
-            with xr.open_dataset(io.BytesIO(content), engine="h5netcdf") as found:
-                return found.load()
+            with xr.open_dataset(io.BytesIO(content), engine="h5netcdf") as arrays:
+                return arrays.load()
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{file}: cannot be read ({error}); remove this file and run again") from error
 
     def _make(self, name: str, file: Path, make: Callable[[], xr.Dataset]) -> None:
         identity = {"config": self._digest, "stage": name}
         folder, every = self.path / CHECKPOINTS / name, partial_results.SAVE_SECONDS
-        with partial_results.Checkpoint(folder, identity, every, self.check) as kept:
-            made = make()
-            made.attrs["seconds"] = kept.seconds
+        with partial_results.Checkpoint(folder, identity, every, self.check) as checkpoint:
+            arrays = make()
+            arrays.attrs["seconds"] = checkpoint.seconds
             self.check()
-            _write_arrays(file, made)
-        if self._begun is not None:
-            logging.info("first results after %.1f s, compiling included: %s", time.perf_counter() - self._begun, name)
-            self._begun = None
+            _write_arrays(file, arrays)
+        if self._opened is not None:
+            logging.info("first results after %.1f s, compiling included: %s", time.perf_counter() - self._opened, name)
+            self._opened = None
 
     def check(self) -> None:
-        """Raises InputError where the folder is not the one any more that was locked."""
+        """Raises InputError if the folder is no longer the one that was locked."""
         if self._lock is not None:
             self._lock.check()
 
     def write_provenance(self, seconds: float) -> None:
-        """Writes where the numbers come from: versions, revision, processes, devices, command and time."""
+        """Writes provenance.json: versions, revision, processes, devices, command and time."""
         self.check()
         write_json(self.path / "provenance.json", {**provenance(), "seconds": seconds})
 
 
+def _check(path: Path, config: dict[str, Any], may_change: Sequence[str]) -> None:
+    """Raises InputError if the folder holds other files, or results of another configuration or version."""
+    file = path / CONFIG
+    if not file.exists():
+        remains = (LOCK, UNFINISHED)  # of a run that was killed before it wrote anything
+        if path.exists() and not all(child.name.startswith(remains) for child in path.iterdir()):
+            raise InputError(f"{path}: holds files but no config.json; give an empty or a new folder")
+        return
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file}: not readable as JSON ({error}); give another folder") from error
+    check_version(path, stored.get("version"))
+    before, now = _flat(stored, may_change), _flat(config, may_change)
+    differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    if differing:
+        examples = "; ".join(f"{key}: {before.get(key)!r} there, {now.get(key)!r} now" for key in differing[:4])
+        raise InputError(
+            f"{path}: holds the results of another configuration ({examples}). Give another folder, or remove it"
+        )
+
+
 def _flat(config: dict[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
-    """The values of nested groups by dotted names, as a user gives them."""
+    """The values of nested groups by dotted names, as on the command line."""
     values: dict[str, Any] = {}
     for key, value in config.items():
-        if key in without:
-            continue
-        if isinstance(value, dict):
-            values |= {f"{key}.{name}": inside for name, inside in _flat(value).items()}
-        else:
-            values[key] = value
+        if key not in without:
+            nested = _flat(value) if isinstance(value, dict) else None
+            values |= {key: value} if nested is None else {f"{key}.{name}": v for name, v in nested.items()}
     return values
 
 
@@ -208,8 +197,8 @@ def _read(file: Path) -> bytes:
 
 def _write_arrays(file: Path, arrays: xr.Dataset) -> None:
     encoding = {v: {"zlib": True, "complevel": 4} for v in arrays.data_vars if arrays[v].ndim}
-    # By way of memory: on a full disk HDF5 leaves files open and speaks of it at the most unlikely times.
-    written = io.BytesIO()
-    arrays.to_netcdf(written, engine="h5netcdf", encoding=encoding)
+    # Through memory: on a full disk HDF5 leaves files open and reports errors late.
+    content = io.BytesIO()
+    arrays.to_netcdf(content, engine="h5netcdf", encoding=encoding)
     with atomic_path(file) as temporary:
-        temporary.write_bytes(written.getbuffer())
+        temporary.write_bytes(content.getbuffer())

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from siamese_jax.errors import InputError
 
 COMPARISON, MATRIX = "comparison", "matrix"
-"""In the place of cells: the two that tell what spectrogram pre-training does for the waveform, and all there are."""
+"""Names for several cells: the two that show the effect of spectrogram pre-training on the waveform, and all."""
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Material:
-    """What a network is trained on: the images of one view of one corpus."""
+    """Training material: the images of one view of one corpus."""
 
     corpus: str
     view: str
@@ -21,13 +21,13 @@ class Material:
 
     @property
     def file_name(self) -> str:
-        """As files are called."""
+        """In names of files."""
         return f"{self.corpus}-{self.view}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One cell: pre-trained on (None: from scratch), then fine-tuned, folded and tested on."""
+    """One cell: the material of pre-training (None: from scratch), and of fine-tuning and testing."""
 
     pretraining: Material | None
     fine_tuning: Material
@@ -37,12 +37,12 @@ class Cell:
 
     @property
     def folder(self) -> str:
-        """Where its folds lie, below arrays/."""
+        """The folder of its folds, below arrays/."""
         return f"cells/{self.pretraining.file_name if self.pretraining else 'none'}/{self.fine_tuning.file_name}"
 
     @property
     def shares_corpus(self) -> bool:
-        """Whether both stages learn from one corpus, so that pre-training must leave out what a fold tests."""
+        """Whether both stages train on one corpus, so that pre-training must leave out a fold's test clips."""
         return self.pretraining is not None and self.pretraining.corpus == self.fine_tuning.corpus
 
 
@@ -54,14 +54,14 @@ def cell_name(cell: Cell) -> str:
 
 def comparison(corpora: Sequence[str], target: str) -> list[Cell]:
     """The waveform of `target` without pre-training, and after the spectrogram of another corpus (the next in the list,
-    as in Liu et al. 2021), or of its own where there is no other."""
+    as in Liu et al. 2021), or of its own if there is no other."""
     source = corpora[(list(corpora).index(target) + 1) % len(corpora)]
     waveform = Material(target, "waveform")
     return [Cell(None, waveform), Cell(Material(source, "spectrogram"), waveform)]
 
 
 def matrix(corpora: Sequence[str], views: Sequence[str]) -> list[Cell]:
-    """All cells, those first that say most: by corpus the comparison, the other cells of its waveform, the rest."""
+    """All cells, the most informative first: by corpus the comparison, the other cells of its waveform, the rest."""
     materials = [Material(corpus, view) for corpus in corpora for view in views]
     cells = [Cell(before, after) for after in materials for before in (None, *materials)]
     first = [cell for corpus in corpora for cell in comparison(corpora, corpus) if cell in cells]
@@ -70,33 +70,30 @@ def matrix(corpora: Sequence[str], views: Sequence[str]) -> list[Cell]:
 
 
 def chosen(names: Sequence[str], corpora: Sequence[str], views: Sequence[str]) -> list[Cell]:
-    """The cells that are to be run, in this order, each once.
+    """The cells to run, in this order, each once.
 
     Args:
       names: "comparison" (of the first corpus), "matrix", or cells such as "emodb/spectrogram to ravdess/waveform" and
         "none to ravdess/waveform".
-      corpora, views: those at hand.
+      corpora, views: of the matrix.
 
     Raises:
-      InputError: none, or a name that is no cell of these corpora and views.
+      InputError: no name, or a name that is no cell of these corpora and views.
     """
     known = matrix(corpora, views)
-    by_name = {str(cell): cell for cell in known}
-    found: list[Cell] = []
+    groups = {COMPARISON: [cell for cell in comparison(corpora, corpora[0]) if cell in known], MATRIX: known}
+    groups |= {str(cell): [cell] for cell in known}
+    cells: list[Cell] = []
     for name in names:
-        if name == COMPARISON:
-            found += [cell for cell in comparison(corpora, corpora[0]) if cell in known]
-        elif name == MATRIX:
-            found += known
-        elif " ".join(name.split()) in by_name:
-            found.append(by_name[" ".join(name.split())])
-        else:
+        words = " ".join(name.split())
+        if words not in groups:
             raise InputError(
                 f"config.cells holds {name!r}; expected {COMPARISON!r}, {MATRIX!r} or one such as {str(known[-1])!r}, "
                 f"of the corpora {', '.join(corpora)} and the views {', '.join(views)}"
             )
-    if not found:
+        cells += groups[words]
+    if not cells:
         raise InputError(
             f"config.cells is {tuple(names)}: no cell to run; expected {COMPARISON!r}, {MATRIX!r} or cells"
         )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(cells))
