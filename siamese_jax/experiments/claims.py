@@ -7,7 +7,7 @@ error of a claim about other speakers and other source trainings, which more dra
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -23,6 +23,7 @@ from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.stats import effect_sizes, intervals, paired_tests, power
 from siamese_jax.stats.paired_tests import PairedDifference
+from siamese_jax.stats.power import Chance
 from siamese_jax.stats.records import Interval
 from siamese_jax.stats.scoring import Scored
 
@@ -193,28 +194,26 @@ def _gain(experiment: Experiment, pair: _Paired) -> dict[str, Any]:
     }
 
 
+def _chance(chance_of: Callable[..., Chance], uar_2xG: np.ndarray, gain: float, key: jax.Array) -> dict[str, Any]:
+    method, baseline = uar_2xG
+    chance = chance_of(method, baseline, n_draws=10, gain=gain, paired=False, key=key, n_experiments=N_EXPERIMENTS)
+    return {f"chance_of_{gain:g}_points_in_ten_unpaired_draws": number(chance.probability)}
+
+
 def _plan_draws(uar_2xG: np.ndarray, level: float, key: jax.Array) -> dict[str, Any]:
     """The chance that ten draws show the GAINS, and the draws needed to show 1 point; or why not."""
-    method_G, baseline_G = uar_2xG
     need_key, *chance_keys = jax.random.split(key, 3)
+    record: dict[str, Any] = {}
     try:
-        record: dict[str, Any] = {}
         for gain, chance_key in zip(GAINS, chance_keys):
-            chance = power.chance_of_gain(
-                method_G, baseline_G, n_draws=10, gain=gain, paired=False, key=chance_key, n_experiments=N_EXPERIMENTS
-            )
-            record[_chance_name(gain)] = number(chance.probability)
+            record |= _chance(power.chance_of_gain, uar_2xG, gain, chance_key)
         needed = power.draws_needed(
-            method_G - baseline_G, gain=1.0, power=0.8, level=level, n_max=400, key=need_key,
+            uar_2xG[0] - uar_2xG[1], gain=1.0, power=0.8, level=level, n_max=400, key=need_key,
             n_experiments=N_EXPERIMENTS,
         )  # fmt: skip
-        return {**record, "draws_needed_for_1_point": needed.n_draws, "planning_note": needed.note}
     except InputError as error:
         return {"planning_note": f"not computable: {error}"}
-
-
-def _chance_name(gain: float) -> str:
-    return f"chance_of_{gain:g}_points_in_ten_unpaired_draws"
+    return {**record, "draws_needed_for_1_point": needed.n_draws, "planning_note": needed.note}
 
 
 def _best_cell(experiment: Experiment, uar: np.ndarray) -> list[dict[str, Any]]:
@@ -224,19 +223,16 @@ def _best_cell(experiment: Experiment, uar: np.ndarray) -> list[dict[str, Any]]:
     """
     protocol, records = experiment.protocol, []
     n_cells = len(protocol.n_speakers) * len(protocol.frozen)
+    key = jax.random.fold_in(_key(experiment), 4)
     for method, minus, both in _comparisons(experiment) if n_cells > 1 else []:
         for r, steps in enumerate(protocol.steps):
             if steps == 0:
                 continue
-            a, b = (uar[:, m, :, r].reshape(n_cells, -1) for m in both)
+            cells = np.stack([uar[:, m, :, r].reshape(n_cells, -1) for m in both])
             record: dict[str, Any] = {"method": method, "minus": minus, "steps": steps, "n_cells": n_cells, "note": ""}
             for i, gain in enumerate(GAINS):
-                key = jax.random.fold_in(jax.random.fold_in(_key(experiment), 4), i)
                 try:
-                    chance = power.chance_of_best_cell_gain(
-                        a, b, n_draws=10, gain=gain, paired=False, key=key, n_experiments=N_EXPERIMENTS
-                    )
-                    record[_chance_name(gain)] = number(chance.probability)
+                    record |= _chance(power.chance_of_best_cell_gain, cells, gain, jax.random.fold_in(key, i))
                 except InputError as error:
                     record["note"] = f"not computable: {error}"
             records.append(record)

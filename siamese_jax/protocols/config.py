@@ -1,10 +1,11 @@
-"""An experiment's configuration: every knob, none with a default in the library.
+"""An experiment's configuration: every setting, none with a default in the library.
 
-The values live in `configs/`; `resolve` turns a ConfigDict into a frozen record and refuses what it does not know.
+The values live in `configs/`; `resolve` turns a ConfigDict into a frozen record and refuses unknown keys.
 """
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -80,10 +81,10 @@ class TrainingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ProtocolConfig:
-    """What is repeated, and how often.
+    """The repetitions and the cells of the grid.
 
     Fields:
-      losses: what follows each cross-entropy step in fine-tuning, see `training.siamese.SECOND_UPDATES`.
+      losses: the update after each cross-entropy step in fine-tuning, see `training.siamese.SECOND_UPDATES`.
       frozen: numbers of frozen encoder layers.
       n_speakers: numbers of target speakers drawn.
       steps: evaluation steps: numbers of fine-tuning steps after which the target is classified, increasing; 0 is
@@ -112,10 +113,10 @@ class ProtocolConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ReportConfig:
-    """How results are told.
+    """The form of the results.
 
     Fields:
-      fixed_frozen, fixed_n_speakers, fixed_steps: the cell that is reported beside the best one.
+      fixed_frozen, fixed_n_speakers, fixed_steps: the cell that is reported with the best cell.
       level: of the intervals.
     """
 
@@ -163,7 +164,7 @@ GROUP_OF = {
 
 
 def new_place(flat: str) -> str | None:
-    """Where a field of the flat configurations of 0.1.0 is now, as in "protocol.n_draws"; None where it was none."""
+    """The place of a field of 0.1.0's flat configurations, as in "protocol.n_draws"; None for other names."""
     name = "baselines" if flat == "alternatives" else flat
     return f"{GROUP_OF[name]}.{name}" if name in GROUP_OF else None
 
@@ -179,73 +180,42 @@ def resolve(config: ConfigDict) -> Experiment:
     return experiment
 
 
-def check(e: Experiment, where: str = "config") -> None:
-    """Raises InputError where a value is out of range; `where` is what the experiment is called in messages."""
+def check(experiment: Experiment, where: str = "config") -> None:
+    """Raises InputError if a value is out of range; `where` is the experiment's name in messages."""
+    values = {name: getattr(getattr(experiment, group), name) for name, group in GROUP_OF.items()}
+    protocol, emotions, n_layers = experiment.protocol, experiment.data.emotions, len(experiment.network.encoder_widths)
+
+    def require(name: str, valid: bool, expected: str) -> None:
+        if not valid:
+            raise InputError(f"{where}.{GROUP_OF[name]}.{name} is {values[name]}; expected {expected}")
+
+    def require_known(name: str, allowed: Sequence[Any]) -> None:
+        for value in values[name] if isinstance(values[name], tuple) else [values[name]]:
+            if value not in allowed:
+                place, known = f"{where}.{GROUP_OF[name]}.{name}", ", ".join(map(str, allowed))
+                raise InputError(f"{place} holds {value!r}; expected one of {known}")
+
     choices = {
-        "emotions": EMOTIONS, "scalings": SCALINGS, "heads": HEADS, "losses": SECOND_UPDATES,
-        "baselines": BASELINES,
+        "emotions": EMOTIONS, "scalings": SCALINGS, "heads": HEADS, "losses": SECOND_UPDATES, "baselines": BASELINES,
+        "pair_weighting": PAIR_WEIGHTINGS, "pairs_within": PAIRS_WITHIN, "pooling": POOLINGS,
     }  # fmt: skip
-    for key, allowed in choices.items():
-        for value in _value(e, key):
-            _one_of(where, key, value, allowed)
-    _one_of(where, "pair_weighting", e.training.pair_weighting, PAIR_WEIGHTINGS)
-    _one_of(where, "pairs_within", e.training.pairs_within, PAIRS_WITHIN)
-    _one_of(where, "pooling", e.protocol.pooling, POOLINGS)
-    for key in ("emotions", "scalings", "heads", "losses", "frozen", "n_speakers", "steps", "encoder_widths"):
-        values = _value(e, key)
-        if not values or (len(set(values)) != len(values) and key != "encoder_widths"):
-            raise InputError(f"{where}.{GROUP_OF[key]}.{key} is {values}; expected at least one value, each once")
-    for key in (
-        "n_draws",
-        "n_seeds",
-        "n_in_domain_seeds",
-        "source_steps",
-        "in_domain_steps",
-        "pad_speakers",
-        "head_width",
-        "batch_size",
-    ):
-        _positive(where, key, _value(e, key))
-    for key in ("scale_floor", "learning_rate", "second_learning_rate", "clip_norm"):
-        _positive(where, key, _value(e, key))
-    if list(e.protocol.steps) != sorted(e.protocol.steps) or e.protocol.steps[0] < 0 or e.protocol.steps[-1] < 1:
-        raise InputError(
-            f"{where}.protocol.steps is {e.protocol.steps}; expected increasing numbers of steps, the last at least 1"
-        )
-    if min(e.protocol.n_speakers) < 1:
-        raise InputError(f"{where}.protocol.n_speakers is {e.protocol.n_speakers}; expected numbers of at least 1")
-    if min(e.protocol.frozen) < 0 or max(e.protocol.frozen) > len(e.network.encoder_widths):
-        raise InputError(
-            f"{where}.protocol.frozen is {e.protocol.frozen}; expected 0 to {len(e.network.encoder_widths)} encoder "
-            "layers"
-        )
-    if len(e.data.emotions) < 2 or e.training.batch_size % len(e.data.emotions):
-        raise InputError(
-            f"{where}.training.batch_size is {e.training.batch_size}; expected a multiple of the "
-            f"{len(e.data.emotions)} emotions (at least 2), "
-            "so that batches are balanced"
-        )
-    if not 0 < e.report.level < 1:
-        raise InputError(f"{where}.report.level is {e.report.level}; expected a share between 0 and 1, such as 0.95")
-    for key, values in (
-        ("fixed_frozen", e.protocol.frozen),
-        ("fixed_n_speakers", e.protocol.n_speakers),
-        ("fixed_steps", e.protocol.steps),
-    ):
-        _one_of(where, key, _value(e, key), values)
-
-
-def _value(e: Experiment, key: str) -> Any:
-    return getattr(getattr(e, GROUP_OF[key]), key)
-
-
-def _one_of(where: str, key: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if value not in allowed:
-        raise InputError(
-            f"{where}.{GROUP_OF[key]}.{key} holds {value!r}; expected one of {', '.join(map(str, allowed))}"
-        )
-
-
-def _positive(where: str, key: str, value: float) -> None:
-    if not value > 0:
-        raise InputError(f"{where}.{GROUP_OF[key]}.{key} is {value}; expected a positive number")
+    for name, allowed in choices.items():
+        require_known(name, allowed)
+    for name in ("emotions", "scalings", "heads", "losses", "frozen", "n_speakers", "steps", "encoder_widths"):
+        distinct = len(set(values[name])) == len(values[name]) or name == "encoder_widths"
+        require(name, bool(values[name]) and distinct, "at least one value, each once")
+    for name in (
+        "n_draws", "n_seeds", "n_in_domain_seeds", "source_steps", "in_domain_steps", "pad_speakers", "head_width",
+        "batch_size", "scale_floor", "learning_rate", "second_learning_rate", "clip_norm",
+    ):  # fmt: skip
+        require(name, values[name] > 0, "a positive number")
+    steps, frozen, batch = protocol.steps, protocol.frozen, experiment.training.batch_size
+    increasing = list(steps) == sorted(steps) and steps[0] >= 0 and steps[-1] >= 1
+    require("steps", increasing, "increasing numbers of steps, the last at least 1")
+    require("n_speakers", min(protocol.n_speakers) >= 1, "numbers of at least 1")
+    require("frozen", min(frozen) >= 0 and max(frozen) <= n_layers, f"0 to {n_layers} encoder layers")
+    balanced = f"a multiple of the {len(emotions)} emotions (at least 2), so that batches are balanced"
+    require("batch_size", len(emotions) >= 2 and batch % len(emotions) == 0, balanced)
+    require("level", 0 < experiment.report.level < 1, "a share between 0 and 1, such as 0.95")
+    for name in ("frozen", "n_speakers", "steps"):
+        require_known(f"fixed_{name}", values[name])
