@@ -13,14 +13,17 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 GROUPS = {
-    "facenet": ("experiments/test_cross_training.py", "training/test_facenet_*"),
+    "facenet": ("experiments/test_cross_training.py", "training/test_facenet_loop.py", "*/test_facenet_checkpoints.py"),
     "processes": ("launch/test_launchers_distributed.py", "experiments/test_kills.py", "runtime/test_distributed.py"),
     "report": ("report/*",),
     "reproduce": ("experiments/test_reproduce.py",),
-    "trials": ("protocols/test_trials.py",),
     "rerun": ("experiments/test_rerun.py", "experiments/test_retrain.py", "experiments/test_crossed.py"),
+    "trials": ("protocols/test_trials.py",),
 }
 """Files that share fixtures or compiled programs: `pytest -n` runs a group in one process, the longest groups first."""
+
+QUICKLY_COMPILED = ("facenet", "report", "reproduce", "rerun")
+"""Groups whose tests ask for what is run, kept and reported; other tests see to optimised programs."""
 
 CACHE = Path(os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache/xla")))
 """Compiled programs: processes and tests that use the same one compile it once."""
@@ -42,6 +45,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the groups first, in the order of `GROUPS`."""
     order = {name: i for i, name in enumerate(GROUPS)}
     items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Turns XLA's optimisations off or on; programs that were compiled the other way are forgotten."""
+    quickly = group_of(item.nodeid) in QUICKLY_COMPILED
+    if quickly != jax.config.read("jax_disable_most_optimizations"):
+        jax.config.update("jax_disable_most_optimizations", quickly)
+        jax.clear_caches()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -232,7 +232,7 @@ def test_a_table_of_ones_own_runs_with_every_scaling_and_both_heads(tmp_path):
     given.network.update({"heads": ("abs_difference", "extra_layer")})
     given.training.update({"source_steps": 5, "in_domain_steps": 5})
     given.network.update({"encoder_widths": (8, 6, 4)})
-    given.protocol.update({"n_draws": 2, "pooling": "sum_log"})
+    given.protocol.update({"n_draws": 2, "pooling": "sum_log", "losses": ("none", "ratio")})
     found = reproduce.run(config.resolve(given), tmp_path / "run")
     tuned = {(r.head, r.scaling) for r in found.rows if r.method == "fine_tuning"}
     assert tuned == {(head, scope) for head in given.network.heads for scope in given.data.scalings}

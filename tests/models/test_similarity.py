@@ -14,14 +14,20 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
+@jax.jit
+def logits(params, both):
+    """Of the first clip with each of the others."""
+    emb = siamese.encode(SPEC, params["encoder"], both)
+    return siamese.pair_logits(SPEC, params["head"], emb[:1], emb[1:])[0]
+
+
 def reference(params, query, reference_x, label, pooling):
     scores = []
     for q in query:
         row = []
         for c in range(label.max() + 1):
             both = jnp.concatenate([q[None], reference_x[label == c]])
-            emb = siamese.encode(SPEC, params["encoder"], both)
-            logit = np.asarray(siamese.pair_logits(SPEC, params["head"], emb[:1], emb[1:]))[0].astype(float)
+            logit = np.asarray(logits(params, both)).astype(float)
             each = sigmoid(logit) if pooling == "mean_probability" else np.log(sigmoid(logit))
             row.append(each.sum() if pooling == "sum_log" else each.mean())
         scores.append(row)

@@ -1,5 +1,6 @@
 """One trial is the same alone, mapped, chunked and sharded, in every form; changing one leaves the others alone."""
 
+import functools
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -56,11 +57,21 @@ def start(n):
     return jax.vmap(lambda key: siamese.init(SPEC.network, key, 6))(jax.random.split(jax.random.key(2), n))
 
 
-def run(n, chunk, which, padding=0, few_shot=None):
-    program = vectorize.TrialProgram(
-        trials.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None, None), chunk
-    )
-    return program(start(n), few_shot or few_shot_trials(n, padding), corpus(), PROBE, np.int32(which))
+@functools.cache
+def fine_tuning(losses, chunk, padding=0, dtype="float32"):
+    """The program of these losses; compiled at its first call, for arguments of this padding and type."""
+    trial = trials.make_fine_tuning_trial(SPEC, losses, READOUTS)
+    return vectorize.TrialProgram(trial, (0, 0, None, None, None), chunk)
+
+
+def run(n, chunk, which, few_shot=None):
+    few_shot = few_shot or few_shot_trials(n)
+    return fine_tuning(LOSSES, chunk)(start(n), few_shot, corpus(), PROBE, np.int32(which))
+
+
+@functools.cache
+def one_trial():
+    return jax.jit(trials.make_fine_tuning_trial(SPEC, LOSSES, READOUTS))
 
 
 def assert_same_bits(a, b):
@@ -100,7 +111,7 @@ class InMemory:
 
 @pytest.mark.parametrize("lost", [(), (0,), (1, 2)])
 def test_a_stopped_call_goes_on_with_the_trials_that_are_missing(lost):
-    program = vectorize.TrialProgram(trials.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None, None), 2)
+    program = fine_tuning(LOSSES, 2)
     arguments = (start(7), few_shot_trials(7), corpus(), PROBE, np.int32(1))
     whole = program(*arguments)
     # The third chunk is under way when the signal comes.
@@ -138,15 +149,11 @@ def test_alone_mapped_and_padded_agree_in_float64(which):
         target, few_shot = corpus(np.float64), few_shot_trials(3)
         params = jax.tree.map(lambda leaf: leaf.astype(np.float64), start(3))
         few_shot = few_shot._replace(scaling=jax.tree.map(lambda s: s.astype(np.float64), few_shot.scaling))
-        trial = trials.make_fine_tuning_trial(SPEC, LOSSES, READOUTS)
-        program = vectorize.TrialProgram(trial, (0, 0, None, None, None), 4)
-        mapped = program(params, few_shot, target, PROBE, np.int32(which))
+        mapped = fine_tuning(LOSSES, 4, dtype="float64")(params, few_shot, target, PROBE, np.int32(which))
         padded = few_shot_trials(3, padding=3)._replace(scaling=few_shot.scaling)
-        padded = vectorize.TrialProgram(trial, (0, 0, None, None, None), 4)(
-            params, padded, target, PROBE, np.int32(which)
-        )
+        padded = fine_tuning(LOSSES, 4, 3, "float64")(params, padded, target, PROBE, np.int32(which))
         for i in range(3):
-            alone = jax.jit(trial)(
+            alone = one_trial()(
                 *jax.tree.map(lambda leaf, i=i: leaf[i], (params, few_shot)), target, PROBE, np.int32(which)
             )
             for other in (mapped, padded):
@@ -157,17 +164,14 @@ def test_alone_mapped_and_padded_agree_in_float64(which):
 
 def test_each_loss_of_a_shared_program_equals_a_program_of_its_own():
     for which, loss in enumerate(LOSSES):
-        own = vectorize.TrialProgram(
-            trials.make_fine_tuning_trial(SPEC, (loss,), READOUTS), (0, 0, None, None, None), 2
-        )
-        alone = own(start(2), few_shot_trials(2), corpus(), PROBE, np.int32(0))
+        alone = fine_tuning((loss,), 2)(start(2), few_shot_trials(2), corpus(), PROBE, np.int32(0))
         shared = run(2, 2, which)
         np.testing.assert_array_equal(alone.predictions, shared.predictions)
         np.testing.assert_allclose(alone.log.cross_entropy, shared.log.cross_entropy, rtol=1e-5)
 
 
 def test_the_compiled_grid_holds_no_collective():
-    program = vectorize.TrialProgram(trials.make_fine_tuning_trial(SPEC, LOSSES, READOUTS), (0, 0, None, None, None), 4)
+    program = fine_tuning(LOSSES, 4)
     program.prepare(start(1), few_shot_trials(1), corpus(), PROBE, np.int32(0))
     text = program.compiled.as_text()
     assert "num_partitions=2" in text
