@@ -14,10 +14,11 @@ jax.config.update("jax_debug_key_reuse", True)
 
 GROUPS = {
     "facenet": ("experiments/test_cross_training.py", "training/test_facenet_loop.py", "*/test_facenet_checkpoints.py"),
-    "processes": ("launch/test_launchers_distributed.py", "experiments/test_kills.py", "runtime/test_distributed.py"),
+    "processes": ("launch/test_launchers_distributed.py", "runtime/test_distributed.py"),
     "report": ("report/*",),
     "reproduce": ("experiments/test_reproduce.py",),
     "rerun": ("experiments/test_rerun.py", "experiments/test_retrain.py", "experiments/test_crossed.py"),
+    "kills": ("experiments/test_kills.py",),
     "trials": ("protocols/test_trials.py",),
 }
 """Files that share fixtures or compiled programs: `pytest -n` runs a group in one process, the longest groups first."""

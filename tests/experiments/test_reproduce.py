@@ -225,7 +225,10 @@ def test_a_table_of_ones_own_runs_with_every_scaling_and_both_heads(tmp_path):
             writer = csv.writer(file)
             writer.writerow(["clip", "emotion", "speaker", "corpus"])
             writer.writerows(zip(table.clip, table.emotion, table.speaker, table.corpus))
-        given[role], given[f"{role}_companion"] = str(tmp_path / f"{role}.csv"), str(tmp_path / f"{role}_labels.csv")
+        given.data[role], given.data[f"{role}_companion"] = (
+            str(tmp_path / f"{role}.csv"),
+            str(tmp_path / f"{role}_labels.csv"),
+        )
     given.protocol.update({"n_speakers": (2,), "frozen": (0,), "steps": (3,)})
     given.report.update({"fixed_steps": 3, "fixed_n_speakers": 2})
     given.data.update({"scalings": ("speaker", "support", "source")})
