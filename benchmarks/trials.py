@@ -246,7 +246,7 @@ def side_by_side(speakers: int) -> dict[str, Any]:
 
 
 def many(n_trials: int) -> dict[str, Any]:
-    """Runs trials in blocks, as `launch.rerun` does, and keeps one score of each; in this process alone."""
+    """Runs trials in blocks, as `siamese-jax rerun` does, and keeps one score of each; in this process alone."""
     work = Work(int(_SPEAKERS.value[0]), min(BLOCK, n_trials))
     e, start, scores = work.plan.experiment, time.perf_counter(), []
     first = 0.0

@@ -15,7 +15,7 @@ OUTPUT = common.define_path("output", "report.html", "The page to write; .md and
 
 
 def main(workdirs: list[str]) -> None:
-    document = page.write(workdirs, OUTPUT.value, ["launch.report", *workdirs, f"--output={OUTPUT.value}"])
+    document = page.write(workdirs, OUTPUT.value, ["siamese-jax", "report", *workdirs, f"--output={OUTPUT.value}"])
     print(f"{shlex.quote(OUTPUT.value)}: {len(document.sections)} sections, {len(document.pictures())} figures")
 
 

@@ -49,7 +49,7 @@ def read(workdir: str | Path, head: str, scope: str, loss: str, steps: int) -> S
     files = sorted((workdir / "arrays" / head / scope).glob("fine_tuning_*.nc"))
     if not file.exists() or not files:
         raise InputError(
-            f"{workdir}: no fine-tuning with head {head} and scaling by {scope}; run launch.reproduce there"
+            f"{workdir}: no fine-tuning with head {head} and scaling by {scope}; run siamese-jax reproduce there"
         )
     config = json.loads(file.read_text(encoding="utf-8"))
     losses, evaluated = config["protocol"]["losses"], config["protocol"]["steps"]

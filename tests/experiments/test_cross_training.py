@@ -156,7 +156,7 @@ def test_the_report_says_what_was_run(finished, tmp_path):
     linked = [line.split("](figures/")[1].rstrip(")") for line in text.splitlines() if "](figures/" in line]
     assert len(linked) > 10
     assert all((finished / "figures" / name).stat().st_size > 1000 for name in linked)
-    document = page.write([finished], tmp_path / "report.html", ["launch.report", str(finished)])
+    document = page.write([finished], tmp_path / "report.html", ["siamese-jax", "report", str(finished)])
     assert [s.title for s in document.sections][:3] == [
         "FaceNet in short", "Both systems on the same clips", "The cross-training matrix"
     ]  # fmt: skip

@@ -285,5 +285,5 @@ def test_sources_are_compared_over_the_speakers_they_share(folder):
         source_effect.compare([one, dataclasses.replace(other, frozen=(0, 2))], 0.95)
     with pytest.raises(InputError, match="not 'ratio' at 7"):
         source_effect.read(folder, "abs_difference", "corpus", "ratio", 7)
-    with pytest.raises(InputError, match=r"run launch\.reproduce there"):
+    with pytest.raises(InputError, match=r"run siamese-jax reproduce there"):
         source_effect.read(folder, "extra_layer", "corpus", "ratio", 4)

@@ -70,14 +70,14 @@ def one_draw(table_folder):
 def report(workdir, tmp_path_factory):
     """(path of the page, its document) on one work directory."""
     output = tmp_path_factory.mktemp("report") / "report.html"
-    return output, page.write([workdir], output, ["launch.report", str(workdir)])
+    return output, page.write([workdir], output, ["siamese-jax", "report", str(workdir)])
 
 
 @pytest.fixture(scope="session")
 def comparison(workdir, one_draw, tmp_path_factory):
     """(path of the page, its document) on two work directories."""
     output = tmp_path_factory.mktemp("comparison") / "both.html"
-    return output, page.write([workdir, one_draw], output, ["launch.report", str(workdir), str(one_draw)])
+    return output, page.write([workdir, one_draw], output, ["siamese-jax", "report", str(workdir), str(one_draw)])
 
 
 @pytest.fixture(scope="session")
@@ -89,4 +89,4 @@ def crosstraining_workdir(tmp_path_factory):
 def crosstraining(crosstraining_workdir, tmp_path_factory):
     """(path of the page, its document) on a cross-training."""
     output = tmp_path_factory.mktemp("page") / "crosstraining.html"
-    return output, page.write([crosstraining_workdir], output, ["launch.report", str(crosstraining_workdir)])
+    return output, page.write([crosstraining_workdir], output, ["siamese-jax", "report", str(crosstraining_workdir)])

@@ -30,7 +30,7 @@ def folders(table_folder):
 @pytest.fixture(scope="module")
 def written(folders, workdir, tmp_path_factory):
     output = tmp_path_factory.mktemp("reruns") / "report.html"
-    return output, page.write([workdir, *folders], output, ["launch.report"])
+    return output, page.write([workdir, *folders], output, ["siamese-jax", "report"])
 
 
 def test_every_kind_stands_beside_a_reproduction(written, folders):

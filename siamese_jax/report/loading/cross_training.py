@@ -18,7 +18,7 @@ KIND = "facenet"
 
 @dataclasses.dataclass(frozen=True)
 class Matrix:
-    """A work directory of launch.facenet.
+    """A work directory of `siamese-jax facenet`.
 
     Fields:
       path, label, notes: as those of `workdir.Folder`.

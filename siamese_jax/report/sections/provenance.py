@@ -18,7 +18,7 @@ def section(runs: list[Folder], command: list[str]) -> Section:
     for run in runs:
         blocks.append(Heading(f"{run.label}: {run.corpora}"))
         blocks.extend(_run_blocks(run))
-    blocks += [Heading("This report"), Code(shlex.join(["python", "-m", *command]))]
+    blocks += [Heading("This report"), Code(shlex.join(command))]
     tables = dict.fromkeys(name for run in runs for name in (run.experiment.data.source, run.experiment.data.target))
     for name in (name for name in tables if name in data.SHIPPED):
         blocks.extend(card(data.shipped(name).with_suffix(".md").read_text(encoding="utf-8")))

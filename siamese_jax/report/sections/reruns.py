@@ -46,7 +46,7 @@ def load(path: str | Path, label: str) -> Rerun:
     try:
         list(_blocks(run, 0))
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise InputError(f"{file}: does not fit this version ({error!r}); run launch.rerun again") from error
+        raise InputError(f"{file}: does not fit this version ({error!r}); run siamese-jax rerun again") from error
     return run
 
 
