@@ -171,7 +171,7 @@ def test_a_second_run_gives_the_same_bits_and_an_interrupted_one_goes_on(setting
 
 
 def test_another_configuration_or_a_strange_folder_is_refused(settings, folder, tmp_path):
-    with pytest.raises(InputError, match=r"another configuration \(n_draws: 3 there, 2 now\)"):
+    with pytest.raises(InputError, match=r"another configuration \(protocol\.n_draws: 3 there, 2 now\)"):
         reproduce.run(settings.replace(n_draws=2), folder)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"holds files but no config\.json"):
