@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamese_jax.stats import estimands, hypothesis_tests, intervals, multiplicity, records, two_way
+from siamese_jax.errors import InputError
+from siamese_jax.stats import estimands, hypothesis_tests, intervals, records, two_way
 from siamese_jax.stats.records import Interval, PairedTest
 
 
@@ -67,10 +68,46 @@ def sign_flip_over_speakers(pair: PairedDifference, key: jax.Array, n_resamples:
 def t_tests(of_differences: Sequence[Interval]) -> tuple[list[PairedTest], jax.Array]:
     """The t test of each interval, and the p values [K] adjusted by Holm's method over this family."""
     tests = [two_way.t_test(interval) for interval in of_differences]
-    return tests, multiplicity.holm(jnp.stack([test.p_value for test in tests]))
+    return tests, holm(jnp.stack([test.p_value for test in tests]))
 
 
 def adjusted(p_values_K: np.ndarray) -> dict[str, np.ndarray]:
     """p values of a family adjusted by "holm" and "bh" (Benjamini & Hochberg); NaN stays NaN, an empty family empty."""
-    methods = {"holm": multiplicity.holm, "bh": multiplicity.benjamini_hochberg}
+    methods = {"holm": holm, "bh": benjamini_hochberg}
     return {name: np.asarray(adjust(p_values_K)) if len(p_values_K) else p_values_K for name, adjust in methods.items()}
+
+
+def holm(p_values: jax.typing.ArrayLike) -> jax.Array:
+    """p values [..., m] by Holm's step-down adjustment: bounds the chance of any false rejection under any dependence.
+
+    Args:
+      p_values: [..., m] a family along the last axis. A test that could not be computed (NaN) stays NaN and counts in m
+        as a test that did not reject, so that dropping it cannot help the others.
+
+    Raises:
+      InputError: an empty family or (concrete arrays only) a p value outside 0..1.
+    """
+    return _adjusted(p_values, step_down=True)
+
+
+def benjamini_hochberg(p_values: jax.typing.ArrayLike) -> jax.Array:
+    """Benjamini & Hochberg's step-up adjustment: bounds the expected share of false rejections.
+
+    Holds for independent tests and for those that depend positively. Arguments, result and errors as `holm`.
+    """
+    return _adjusted(p_values, step_down=False)
+
+
+def _adjusted(p_values: jax.typing.ArrayLike, step_down: bool) -> jax.Array:
+    p = records.as_units("p_values", p_values)
+    if not isinstance(p, jax.core.Tracer):
+        outside = np.asarray((p < 0) | (p > 1))
+        if outside.any():
+            raise InputError(f"p_values: expected 0..1, found {float(p[outside][0])}")
+    missing, p = jnp.isnan(p), jnp.where(jnp.isnan(p), 1.0, p)
+    order, m, last = jnp.argsort(p, axis=-1), p.shape[-1], p.ndim - 1
+    rank = jnp.arange(1, m + 1).reshape((1,) * last + (m,))
+    stepped = jnp.take_along_axis(p, order, axis=-1) * (m - rank + 1 if step_down else m / rank)
+    running = jax.lax.cummax(stepped, axis=last) if step_down else jax.lax.cummin(stepped, axis=last, reverse=True)
+    in_place = jnp.take_along_axis(jnp.minimum(running, 1.0), jnp.argsort(order, axis=-1), axis=-1)
+    return jnp.where(missing, jnp.nan, in_place)

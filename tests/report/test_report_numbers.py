@@ -16,7 +16,7 @@ from siamese_jax.protocols import config
 from siamese_jax.report.loading import reproduction
 from siamese_jax.report.render import text
 from siamese_jax.report.sections import confusion, curves, distances, embeddings, overview, paired, speakers
-from siamese_jax.stats import estimands, intervals, multiplicity, paired_tests
+from siamese_jax.stats import estimands, intervals, paired_tests
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_tests_over_draws_agree_with_scipy_and_holm_with_its_definition(run):
         np.testing.assert_allclose(wilcoxon.p_value[i], scipy.stats.wilcoxon(values[i]).pvalue, rtol=1e-4)
     order = np.argsort(flips.p_value)
     stepped = np.maximum.accumulate(np.array(flips.p_value)[order] * [3, 2, 1])
-    np.testing.assert_allclose(np.array(multiplicity.holm(flips.p_value))[order], np.minimum(stepped, 1), rtol=1e-6)
+    np.testing.assert_allclose(np.array(paired_tests.holm(flips.p_value))[order], np.minimum(stepped, 1), rtol=1e-6)
 
 
 def tiny_pairs(n_draws, seed=0, spread=True, n_speakers=6):

@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 
 from siamese_jax.errors import InputError
-from siamese_jax.stats import hypothesis_tests, multiplicity, records
+from siamese_jax.stats import hypothesis_tests, paired_tests, records
 
 
 def _key() -> jax.Array:
@@ -127,16 +127,16 @@ def test_bad_arguments_are_refused() -> None:
     with pytest.raises(InputError, match="over: expected one of"):
         hypothesis_tests.wilcoxon_test(np.ones(5), over="")
     with pytest.raises(InputError, match=r"p_values: expected 0\.\.1, found 1\.5"):
-        multiplicity.holm([0.1, 1.5])
+        paired_tests.holm([0.1, 1.5])
     with pytest.raises(InputError, match="one unit along each"):
-        multiplicity.benjamini_hochberg([])
+        paired_tests.benjamini_hochberg([])
 
 
 def test_holm_matches_the_worked_steps() -> None:
     # Holm 1979: sorted p times (m, m - 1, ...), never falling.
-    adjusted = multiplicity.holm(np.array([0.01, 0.04, 0.03, 0.005]))
+    adjusted = paired_tests.holm(np.array([0.01, 0.04, 0.03, 0.005]))
     np.testing.assert_allclose(adjusted, [0.03, 0.06, 0.06, 0.02], rtol=1e-6)
-    np.testing.assert_allclose(multiplicity.holm([0.6, 0.9]), [1.0, 1.0])
+    np.testing.assert_allclose(paired_tests.holm([0.6, 0.9]), [1.0, 1.0])
 
 
 # Few sizes: each compiles anew.
@@ -146,7 +146,7 @@ def test_holm_matches_the_worked_steps() -> None:
 @hypothesis.settings(max_examples=30, deadline=None)
 def test_benjamini_hochberg_agrees_with_scipy(p_values: list[float]) -> None:
     np.testing.assert_allclose(
-        multiplicity.benjamini_hochberg(np.array(p_values)),
+        paired_tests.benjamini_hochberg(np.array(p_values)),
         scipy.stats.false_discovery_control(p_values),
         rtol=1e-5,
         atol=1e-7,
@@ -155,12 +155,12 @@ def test_benjamini_hochberg_agrees_with_scipy(p_values: list[float]) -> None:
 
 def test_families_lie_along_the_last_axis() -> None:
     families = np.array([[0.01, 0.2, 0.03], [0.5, 0.001, 0.04]])
-    for adjust in (multiplicity.holm, multiplicity.benjamini_hochberg):
+    for adjust in (paired_tests.holm, paired_tests.benjamini_hochberg):
         np.testing.assert_allclose(adjust(families)[1], adjust(families[1]), rtol=1e-6)
 
 
 def test_a_test_that_could_not_be_computed_still_counts_in_its_family() -> None:
-    adjusted = multiplicity.holm(np.array([0.01, np.nan, 0.02]))
+    adjusted = paired_tests.holm(np.array([0.01, np.nan, 0.02]))
     np.testing.assert_allclose(adjusted, [0.03, np.nan, 0.04], rtol=1e-6)
-    adjusted = multiplicity.benjamini_hochberg(np.array([0.01, np.nan]))
+    adjusted = paired_tests.benjamini_hochberg(np.array([0.01, np.nan]))
     np.testing.assert_allclose(adjusted, [0.02, np.nan], rtol=1e-6)

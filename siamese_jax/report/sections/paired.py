@@ -15,7 +15,7 @@ from siamese_jax.report.paper.figure2 import SHORT_NAMES
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Fold, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import headed_settings
-from siamese_jax.stats import multiplicity, paired_tests
+from siamese_jax.stats import paired_tests
 from siamese_jax.stats.intervals import t_interval
 from siamese_jax.stats.paired_tests import PairedDifference
 from siamese_jax.stats.records import Interval, PairedTest
@@ -139,7 +139,7 @@ def tested(experiment: Experiment, pairs: list[Pair], cell_name: str, split: str
 def _tests(result: PairedTest, n: int) -> list[str]:
     if reason := text.not_offered(result.kind, n, "draws"):
         return [reason] * len(result.p_value)
-    adjusted = multiplicity.holm(result.p_value)
+    adjusted = paired_tests.holm(result.p_value)
     return [text.test(result, adjusted, (i,)) for i in range(len(result.p_value))]
 
 
