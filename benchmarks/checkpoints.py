@@ -1,4 +1,4 @@
-"""Times what keeping finished trials costs: a part saved and found again, beside a plain npz file.
+"""Times keeping finished trials: saving and restoring a part, compared with a plain npz file.
 
     python -m benchmarks.checkpoints --record=checkpoints.json
 

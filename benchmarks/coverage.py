@@ -1,8 +1,8 @@
 """The coverage of intervals and the error rates of tests, by simulations with a known truth.
 
-The simulated world: a clip of class c is recognised with probability Phi(mu_c + speaker + seed + speaker x seed),
-all effects normal, so that the mean over all speakers and seeds is known exactly. The same speakers and seeds
-recur in every draw, as in the protocol; a second method shares them, with effects of its own on top.
+A clip of class c is recognised with probability Phi(mu_c + speaker + seed + speaker x seed), all effects normal, so
+that the mean over all speakers and seeds is known exactly. The same speakers and seeds recur in every draw, as in the
+protocol; a second method shares them and adds effects of its own.
 """
 
 import dataclasses
@@ -44,11 +44,11 @@ class World:
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """How often something held in the simulations.
+    """A measured coverage or rejection rate.
 
     Fields:
-      name: method and what it was asked, as in "t over draws: mean of more draws".
-      n_units: as in the name; the smaller number where there are two.
+      name: method and target, as in "t over draws: mean of more draws".
+      n_units: of the kind in the name; the smaller number for two kinds.
       share: of the simulations in which the interval covered, or the test rejected.
       standard_error: of that share.
     """
@@ -90,8 +90,8 @@ def measure(key: jax.Array, *, n_units: int, n_simulations: int, n_resamples: in
 def _run(key, world, n_units, n_simulations, n_resamples):  # type: ignore[no-untyped-def]
     keys = jax.random.split(key, (n_simulations, 3))
     batch = records.batch_of(n_simulations, _AT_ONCE)
-    held = jax.lax.map(lambda pair: world(pair, n_units, n_resamples), keys, batch_size=batch)
-    return jax.tree.map(lambda one: one.mean(), held)
+    covered = jax.lax.map(lambda pair: world(pair, n_units, n_resamples), keys, batch_size=batch)
+    return jax.tree.map(lambda covered_N: covered_N.mean(), covered)
 
 
 def _counts(
@@ -105,7 +105,7 @@ def _counts(
     shapes = [tuple(n if own else 1 for n, own in zip(full, effect)) for effect in axes]
     shapes += [(n_clips, *full), (n_speakers,)]
     ends = np.cumsum([np.prod(shape) for shape in shapes])
-    # One draw for everything: each further one adds seconds of compilation.
+    # A single draw of random numbers: each further draw adds seconds of compilation.
     normal = jax.random.normal(key, (int(ends[-1]), n_classes))
     *effects_, clips, spare = (
         part.reshape(*shape, n_classes) for part, shape in zip(jnp.split(normal, ends[:-1]), shapes)

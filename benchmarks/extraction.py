@@ -1,9 +1,9 @@
-"""Times the extraction of the 64 features beside the opensmile package and librosa, and its memory.
+"""Times the extraction of the 64 features, compared with the opensmile package and librosa, and its memory.
 
     python -m benchmarks.extraction --record=extraction.json
     python -m benchmarks.extraction --folder=DIR --record=extraction.json
 
-Everything but the line `all_cores` runs on one core, which its process is bound to (Linux). A unit of work is all the
+All but the line `all_cores` runs on one core, to which its process is bound (Linux). A unit of work is all the
 clips that a way is given; the ways take turns, and the median over the repeats counts. Seconds of the processor are
 kept beside seconds of the clock: on a busy machine only they tell what a core does.
 """

@@ -1,4 +1,4 @@
-"""Images per second of the full-width FaceNet on CPU, beside facenet-pytorch, in one run.
+"""Images per second of the full-width FaceNet on CPU, compared with facenet-pytorch, in one run.
 
     python -m benchmarks.facenet_cpu --torch_python=/path/to/python --json=facenet_cpu.json
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.facenet_memory --record=facenet_memory.json
 
-Each number of segments goes the whole way in a process of its own: 3 s clips (hard links to 256 synthesised files),
+Each number of segments runs from end to end in a process of its own: 3 s clips (hard links to 256 synthesised files),
 five segments each, are decoded into the cache and cut; a network takes `--steps` training steps on the speakers that
 are not held out and is validated on the rest; all segments are embedded, and all clips decided by each rule. Reported:
 the peak of anonymous memory, which is what the process holds, by the end of each stage. The samples lie in a mapped

@@ -1,4 +1,4 @@
-"""The PyTorch side of `facenet_cpu.py`: does a step when told to, and says how long it took.
+"""The PyTorch side of `facenet_cpu.py`: takes a step on command and reports its time.
 
 Runs under an interpreter with torch and facenet-pytorch. Reads "infer" or "train" a line from standard input, writes
 one JSON object a line: {"wall": seconds, "cpu": processor seconds}.

@@ -1,5 +1,5 @@
-"""How well FaceNet learns RAVDESS under some settings, without a look at the test folds: trained on speakers 1 to 16,
-judged on 17 to 20; 21 to 24 are not decoded.
+"""The recalls of FaceNet on RAVDESS under chosen settings, without the test folds: trained on speakers 1 to 16,
+validated on 17 to 20; 21 to 24 are not decoded.
 
     python -m benchmarks.facenet_tuning --audio=RAVDESS
     python -m benchmarks.facenet_tuning --audio=RAVDESS --seed=1 --config.fine_tuning.epochs=30

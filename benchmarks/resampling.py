@@ -1,4 +1,4 @@
-"""Times 10,000 clustered bootstrap resamples beside loops, or measures the coverage of intervals and tests.
+"""Times 10,000 clustered bootstrap resamples, compared with loops, or measures the coverage of intervals and tests.
 
     python -m benchmarks.resampling --record=resampling.json
     python -m benchmarks.resampling --coverage --units=8,10,15,24,50
@@ -147,9 +147,9 @@ def measure_coverage() -> dict[str, Any]:
                 jax.random.key(_SEED.value + n_units), n_units=n_units, n_simulations=_SIMULATIONS.value,
                 n_resamples=1000, over=over,
             )  # fmt: skip
-            for one in measured:
-                print(f"{over:15s} {n_units:4d}  {one.name:42s} {100 * one.share:6.2f} %", flush=True)
-                rows.append({"over": over, "n_units": n_units, "name": one.name, "share": one.share})
+            for rate in measured:
+                print(f"{over:15s} {n_units:4d}  {rate.name:42s} {100 * rate.share:6.2f} %", flush=True)
+                rows.append({"over": over, "n_units": n_units, "name": rate.name, "share": rate.share})
     return {"simulations": _SIMULATIONS.value, "rows": rows}
 
 

@@ -1,4 +1,4 @@
-"""Times fine-tuning trials beside the same work in PyTorch, as a loop and as torch.func.vmap.
+"""Times fine-tuning trials, compared with the same work in PyTorch, as a loop and as torch.func.vmap.
 
     python -m benchmarks.trials --torch_python=VENV/bin/python --record=trials.json --plot=trials.png
     python -m benchmarks.trials --scale=1000,10000,100000 --speakers=8 --record=scale.json

@@ -1,4 +1,4 @@
-"""The PyTorch side of `trials.py`, as this program sees it: a process that is given orders."""
+"""The PyTorch side of `trials.py`, as this program sees it: a process that runs commands."""
 
 import json
 import os
