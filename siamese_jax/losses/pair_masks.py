@@ -21,9 +21,7 @@ def pair_masks(
     """Masks over every pair of a batch.
 
     Args:
-      label_B: [B] int class of each clip.
-      clip_B: [B] int identity of each clip; a clip drawn twice never meets itself (distance 0 would deflate D_s).
-      speaker_B: [B] int.
+      label_B, clip_B, speaker_B: [B] int; a clip drawn twice never meets itself (distance 0 would deflate D_s).
       valid_B: [B] bool, false for padding.
       within: "any" pairs any two clips; "speaker" only clips of one speaker (the rule of the authors' later work).
     """

@@ -26,11 +26,8 @@ MININGS = ("semi-hard", "hardest", "all")
 
 
 class TripletLoss(NamedTuple):
-    """Fields:
-    loss: [] mean over the triplets that count.
-    triplets: [] int32, how many count.
-    pairs: [] int32, anchor-positive pairs of the batch, each way round.
-    """
+    """The mean loss [] over the triplets that count, their number [] int32, and the number [] int32 of anchor-positive
+    pairs of the batch, in both directions."""
 
     loss: jax.Array
     triplets: jax.Array

@@ -8,10 +8,8 @@ from siamese_jax.models.siamese import Params, SiameseSpec
 
 POOLINGS = ("mean_log", "sum_log", "mean_probability")
 
-QUERY_BLOCK = 128
+QUERY_BLOCK, PAIRS_AT_ONCE = 128, 2**17
 """Query clips compared at once beyond PAIRS_AT_ONCE pairs: bounds the [Q, M] array of logits."""
-
-PAIRS_AT_ONCE = 2**17
 
 
 def class_scores(

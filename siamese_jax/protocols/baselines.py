@@ -122,11 +122,8 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
 def n_fits(plan: Plan, scope: str, parts: Sequence[str]) -> int:
     """Fits of all classifiers in `run`, for progress."""
     e = plan.experiment
-    n_tasks = {
-        "loso": len(plan.target.speakers),
-        "source_only": 1,
-        "few_shot": 2 * len(e.protocol.n_speakers) * e.protocol.n_draws,
-    }
+    n_few_shot = 2 * len(e.protocol.n_speakers) * e.protocol.n_draws
+    n_tasks = {"loso": len(plan.target.speakers), "source_only": 1, "few_shot": n_few_shot}
     return len(e.protocol.baselines) * sum(n_tasks[part] for part in parts if part == "loso" or scope != "train")
 
 

@@ -5,6 +5,7 @@ draw, frozen layers, fold) is an array in its input.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -24,14 +25,8 @@ from siamese_jax.training.siamese import BatchLog, TrainingSpec, TrainState
 
 @dataclasses.dataclass(frozen=True)
 class ProtocolSpec:
-    """The settings that all trials of an experiment share.
-
-    Fields:
-      network, training: shapes and rates.
-      n_classes: C.
-      batch_size: clips of a source or in-domain batch; a multiple of C.
-      pooling: of similarities over a class's references, see `similarity.class_scores`.
-    """
+    """The settings that all trials of an experiment share: shapes and rates, the number of classes C, the clips of a
+    source or in-domain batch (a multiple of C), and the pooling of `similarity.class_scores`."""
 
     network: SiameseSpec
     training: TrainingSpec
@@ -49,14 +44,8 @@ class Clips(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """A fold of leave-one-speaker-out (LOSO).
-
-    Fields:
-      by_class: the training clips of each class.
-      train: [M] int rows of the training clips, padded; train_valid [M] bool.
-      test: [Q] int rows of the test clips, padded.
-      scaling: of the clips, for this fold.
-    """
+    """A fold of leave-one-speaker-out (LOSO): the training clips of each class and as rows [M] int, padded, with
+    `train_valid` [M] bool; the test clips [Q] int, padded; the scaling of the clips."""
 
     by_class: ClassIndex
     train: Array
@@ -66,13 +55,8 @@ class Fold(NamedTuple):
 
 
 class FewShot(NamedTuple):
-    """A fine-tuning repetition.
-
-    Fields:
-      support: [M] int rows of the labelled target clips, padded; valid [M] bool marks the padding with False.
-      frozen: [] int, the number of frozen encoder layers.
-      scaling: of the target's features.
-    """
+    """A fine-tuning repetition: rows [M] int of the labelled target clips, padded; `valid` [M] bool, False for padding;
+    the number [] int of frozen encoder layers; the scaling of the target's features."""
 
     support: Array
     valid: Array
@@ -132,19 +116,13 @@ def make_source_trial(
 ) -> Callable[[jax.Array, Clips, ClassIndex], tuple[Params, BatchLog]]:
     """Trial (key, source, index) -> (params, log [R]): pre-training on all source clips, from scratch.
 
-    Args:
-      evaluation_steps: increasing numbers of steps after which the next batch is evaluated; the last ends the run.
+    After each of the increasing `evaluation_steps` the next batch is evaluated; the last ends the run.
     """
-
-    def trial(key: jax.Array, source: Clips, index: ClassIndex) -> tuple[Params, BatchLog]:
-        return _train_from_scratch(spec, key, source, index, evaluation_steps)
-
-    return trial
+    return functools.partial(_train_from_scratch, spec, evaluation_steps=evaluation_steps)
 
 
 def make_out_of_domain_trial(spec: ProtocolSpec) -> Callable[[Params, Clips, Clips], jax.Array]:
-    """Trial (params, source, target) -> classes [N] int8 of the target by similarity to the source clips (out-of-domain
-    testing, OODT)."""
+    """Trial (params, source, target) -> classes [N] int8 by similarity to the source (out-of-domain testing, OODT)."""
 
     def trial(params: Params, source: Clips, target: Clips) -> jax.Array:
         valid_M = jnp.ones(source.label.shape, bool)

@@ -16,10 +16,8 @@ DECAY_MEAN, DECAY_SQUARE, EPSILON = 0.9, 0.999, 1e-8
 
 
 class AdamState(NamedTuple):
-    """The number of updates [] int and both moments, a vector for each parameter array.
-
-    Vectors, since an update over [64, 64] arrays of many trials runs slower than over [4096].
-    """
+    """The number of updates [] int and both moments, a vector for each parameter array: an update over [64, 64] arrays
+    of many trials runs slower than over [4096]."""
 
     updates: jax.Array
     mean: Params

@@ -23,11 +23,9 @@ class TrainingSpec:
     """The settings of a training step.
 
     Fields:
-      learning_rate: Adam's, for the cross-entropy step.
-      second_learning_rate: Adam's, for the second update (ratio loss or control), which keeps its own state.
+      learning_rate, second_learning_rate: Adam's, for the cross-entropy step and the second update (own state).
       clip_norm: global norm to which the ratio loss's gradient is clipped before Adam.
-      weighting: of same and different pairs, see `losses.pair_cross_entropy`.
-      pairs_within: the clips that form pairs, see `make_pair_masks`.
+      weighting, pairs_within: see `losses.siamese.pair_cross_entropy` and `losses.pair_masks.pair_masks`.
     """
 
     learning_rate: float

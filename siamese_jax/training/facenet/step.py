@@ -61,12 +61,10 @@ class Programs:
             embed_batch=config.devices,
         )  # fmt: skip
         self._step = _step_program(shared)
-        self._embed = _embed_program(
-            dataclasses.replace(
-                shared, margin=1.0, mining=MININGS[0], weight_decay=0.0, clip_norm=1.0, frozen=(), classes_per_batch=2,
-                segments_per_class=2 * config.devices,
-            )
-        )  # fmt: skip
+        self._embed = _embed_program(dataclasses.replace(
+            shared, margin=1.0, mining=MININGS[0], weight_decay=0.0, clip_norm=1.0, frozen=(), classes_per_batch=2,
+            segments_per_class=2 * config.devices,
+        ))  # fmt: skip
 
     def start(self, variables: facenet.Variables) -> State:
         """A state of its own with a fresh optimiser."""
