@@ -17,7 +17,7 @@ from siamese_jax.features.scaling import over_rows
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.runtime import interrupt, partial_results
 
-ALTERNATIVES: dict[str, Callable[[], LogisticRegression | SVC]] = {
+CLASSIFIERS: dict[str, Callable[[], LogisticRegression | SVC]] = {
     "logistic_regression": lambda: LogisticRegression(max_iter=2000),
     "svm": lambda: SVC(kernel="rbf", C=1.0, gamma="scale"),
 }
@@ -55,7 +55,7 @@ def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs
     """
 
     def fit(task: Task) -> np.ndarray:
-        model = ALTERNATIVES[name]()
+        model = CLASSIFIERS[name]()
         model.fit(task.x.astype(np.float64), task.label, sample_weight=task.weight)
         return model.predict(task.query.astype(np.float64)).astype(np.int8)
 
@@ -88,7 +88,7 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
     Returns `loso` (method, clip) and `tested` (clip); `source_only` (method, clip); `few_shot` (method, data,
     n_speakers, draw, clip), data being "target" and "source+target"; and `fit_seconds`.
     """
-    e, target = plan.experiment, plan.target
+    protocol, target = plan.experiment.protocol, plan.target
     wanted = [part for part in parts if part == "loso" or scope != "train"]
     splits = leave_one_speaker_out(target)
     loso, tested = in_domain_tasks(plan, scope, splits) if "loso" in wanted else ([], None)
@@ -96,7 +96,7 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
     source_only = [source_task(plan, scope)] if "source_only" in wanted else []
     out: dict[str, list[np.ndarray]] = {part: [] for part in wanted}
     seconds = []
-    for name in e.protocol.baselines:
+    for name in protocol.baselines:
         start = perf_counter()
         predictions = fit_all(name, [task for _, task in loso] + source_only + few_shot, on_done, n_jobs)
         if loso:
@@ -108,23 +108,23 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
             out["source_only"].append(predictions[len(loso)])
         if few_shot:
             of_draws = np.stack(predictions[len(loso) + len(source_only) :])
-            out["few_shot"].append(of_draws.reshape(2, len(e.protocol.n_speakers), e.protocol.n_draws, -1))
+            out["few_shot"].append(of_draws.reshape(2, len(protocol.n_speakers), protocol.n_draws, -1))
         seconds.append(perf_counter() - start)
     dims = {"few_shot": ("method", "data", "n_speakers", "draw", "clip")}
     arrays = {key: (dims.get(key, ("method", "clip")), np.stack(value)) for key, value in out.items() if value}
-    coords: dict[str, Any] = {"method": list(e.protocol.baselines)}
+    coords: dict[str, Any] = {"method": list(protocol.baselines)}
     if few_shot:
-        coords |= {"n_speakers": list(e.protocol.n_speakers), "data": ["target", "source+target"]}
+        coords |= {"n_speakers": list(protocol.n_speakers), "data": ["target", "source+target"]}
     dataset = xr.Dataset(arrays, coords=coords).assign(fit_seconds=("method", seconds))
     return dataset if tested is None else dataset.assign(tested=("clip", tested))
 
 
 def n_fits(plan: Plan, scope: str, parts: Sequence[str]) -> int:
     """Fits of all classifiers in `run`, for progress."""
-    e = plan.experiment
-    n_few_shot = 2 * len(e.protocol.n_speakers) * e.protocol.n_draws
+    protocol = plan.experiment.protocol
+    n_few_shot = 2 * len(protocol.n_speakers) * protocol.n_draws
     n_tasks = {"loso": len(plan.target.speakers), "source_only": 1, "few_shot": n_few_shot}
-    return len(e.protocol.baselines) * sum(n_tasks[part] for part in parts if part == "loso" or scope != "train")
+    return len(protocol.baselines) * sum(n_tasks[part] for part in parts if part == "loso" or scope != "train")
 
 
 def in_domain_tasks(

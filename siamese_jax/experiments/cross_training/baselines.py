@@ -35,7 +35,7 @@ class System:
 
     Fields:
       target: the tested corpus.
-      method: "siamese" or one of `protocols.baselines.ALTERNATIVES`.
+      method: "siamese" or one of `protocols.baselines.CLASSIFIERS`.
       source: the training corpus; the target itself for in-domain training.
       scope: of the features' scaling, as the experiment names it.
       head: of the Siamese network, "" for others.
@@ -161,7 +161,7 @@ def _classifier(plan: Plan, system: System, folds: Sequence[Split], progress: Ba
     predictions = np.zeros(n_clips, np.int8)
     times, sizes = [], []
     for rows, task in tasks:
-        model: Any = baselines.ALTERNATIVES[system.method]()
+        model: Any = baselines.CLASSIFIERS[system.method]()
         start = time.perf_counter()
         model.fit(task.x.astype(np.float64), task.label, sample_weight=task.weight)
         fitted = time.perf_counter()
