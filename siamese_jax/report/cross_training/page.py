@@ -73,7 +73,7 @@ def _provenance(runs: Sequence[Matrix], command: list[str]) -> Iterator[Block]:
         yield Fold(f"Configuration of {run.label}", [Table("Every setting.", ("setting", "value"), values)])
     if command:
         yield Heading("This page")
-        yield Code(shlex.join(["python", "-m", *command]))
+        yield Code(shlex.join(command))
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
