@@ -17,7 +17,7 @@ import difflib
 import math
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from siamese_jax.corpora.csv_files import read_csv, some
@@ -185,6 +185,12 @@ def unknown_label(label: str, allowed: Collection[str] = EMOTIONS) -> str:
     nearest = COMMON_ALIASES.get(label.lower()) or next(iter(difflib.get_close_matches(label.lower(), allowed, 1)), "")
     hint = f"; did you mean {nearest!r}?" if nearest in allowed else ""
     return f"unknown label {label!r}, expected one of {', '.join(allowed)}{hint}"
+
+
+def none_usable(manifest: Manifest, left_out: Sequence[tuple[str, str]]) -> str:
+    """Returns the message for a manifest whose clips are all left out, with the first reasons."""
+    reasons = "; ".join(f"{file}: {reason}" for file, reason in left_out[:3])
+    return f"{manifest.root}: none of {len(manifest)} clips can be used. {reasons}"
 
 
 def _clip(

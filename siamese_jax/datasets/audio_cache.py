@@ -1,4 +1,4 @@
-"""Decoded clips one after the other, in memory or in a file that is mapped into it."""
+"""Decoded clips, concatenated in memory or in a memory-mapped file."""
 
 import concurrent.futures
 import dataclasses
@@ -22,18 +22,18 @@ from siamese_jax.runtime.files import atomic_path, write_json
 log = logging.getLogger(__name__)
 
 _FORMAT = 1
-"""Counted up where decoding, or the layout of the cache, changes."""
+"""Incremented when decoding, or the layout of the cache, changes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Samples(Sequence[np.ndarray]):
-    """The samples of M clips; `samples[row]` is a view of one clip's, empty where it could not be decoded.
+    """The samples of M clips; `samples[row]` is a view of a clip's, empty if it could not be decoded.
 
     Fields:
       all: [S] int16, clip after clip.
-      begin: [M + 1] int64, where each clip begins in `all`, and the end.
-      hashes: M digests (`audio.audio_hash`); "" where a clip could not be decoded.
-      bad: what is wrong with those, by row.
+      begin: [M + 1] int64, the start of each clip in `all`, and the end.
+      hashes: M digests (`audio.audio_hash`), "" for a clip that could not be decoded.
+      bad: the errors of those, by row.
     """
 
     all: np.ndarray
@@ -48,45 +48,44 @@ class Samples(Sequence[np.ndarray]):
         return self.all[self.begin[row] : self.begin[row + 1]]
 
 
-def join(clips: Sequence[np.ndarray], wrong: Sequence[str]) -> Samples:
-    """Clips in memory, int16 [n] each, and what is wrong with each, "" for nothing."""
-    hashes = tuple("" if reason else audio_hash(clip) for clip, reason in zip(clips, wrong, strict=True))
+def join(clips: Sequence[np.ndarray], errors: Sequence[str]) -> Samples:
+    """Returns the samples of clips in memory, int16 [n] each; `errors` holds the error of each, "" for none."""
+    hashes = tuple("" if reason else audio_hash(clip) for clip, reason in zip(clips, errors, strict=True))
     together = np.concatenate([*clips, np.zeros(0, np.int16)])
-    bad = {row: reason for row, reason in enumerate(wrong) if reason}
+    bad = {row: reason for row, reason in enumerate(errors) if reason}
     return Samples(together, np.cumsum([0, *map(len, clips)]), hashes, bad)
 
 
 def decode_all(
     manifest: Manifest, rate: int, cache_dir: str | Path | None, on_progress: Callable[[int], None]
 ) -> Samples:
-    """Decodes every clip of a manifest, or finds them decoded in `cache_dir`.
+    """Decodes every clip of a manifest, or reads them from `cache_dir`.
 
-    The cache is found by each file's path, size and time of change, so that an edited clip is decoded again.
-    Args and raises: as `source.load`; `on_progress` is not called where the cache serves.
+    The cache's key holds each file's path, size and time of change, so that an edited clip is decoded again.
+    Args and raises: as `segments.load`; `on_progress` is not called on a cache hit.
     """
     if cache_dir is None:
         decoded = list(_decode(manifest, rate, on_progress))
-        return join([samples for samples, _ in decoded], [wrong for _, wrong in decoded])
+        return join([samples for samples, _ in decoded], [error for _, error in decoded])
     file = Path(cache_dir) / f"samples-{_key(manifest, rate)}.npy"
-    found = _read(file, len(manifest))
-    if found is None:
+    samples = _read(file, len(manifest))
+    if samples is None:
         try:
             _write(file, _decode(manifest, rate, on_progress))
         except OSError as error:
-            raise InputError(
-                f"{file}: decoded samples cannot be kept ({error}); make room or give another folder"
-            ) from error
-        found = _read(file, len(manifest))
-        assert found is not None
-    return found
+            advice = "make room or give another folder"
+            raise InputError(f"{file}: decoded samples cannot be kept ({error}); {advice}") from error
+        samples = _read(file, len(manifest))
+        assert samples is not None
+    return samples
 
 
 Decoding = tuple[np.ndarray, str]
-"""A clip's samples and "", or none and what is wrong with it."""
+"""A clip's samples and its error, "" for none."""
 
 
 def _decode(manifest: Manifest, rate: int, on_progress: Callable[[int], None]) -> Iterator[Decoding]:
-    """The clips in order, decoded by several threads, a few ahead of the caller and no more."""
+    """Yields the clips in order, decoded by several threads, a few ahead of the caller and no more."""
 
     def work(clip: Clip) -> Decoding:
         try:
@@ -105,18 +104,18 @@ def _decode(manifest: Manifest, rate: int, on_progress: Callable[[int], None]) -
 
 
 def _write(file: Path, decoded: Iterator[Decoding]) -> None:
-    """The samples as they come, then the list of clips, which says that all is there."""
+    """Writes the samples as they come, then the list of clips, which marks the file as complete."""
     lengths, hashes, bad = [], [], {}
     with atomic_path(file) as temporary, temporary.open("wb") as out:
         header = {"descr": "<i2", "fortran_order": False, "shape": (0,)}
         np.lib.format.write_array_header_1_0(out, header)
         begin = out.tell()
-        for row, (samples, wrong) in enumerate(decoded):
+        for row, (samples, error) in enumerate(decoded):
             out.write(samples.astype("<i2").tobytes())
             lengths.append(len(samples))
-            hashes.append("" if wrong else audio_hash(samples))
-            if wrong:
-                bad[row] = wrong
+            hashes.append("" if error else audio_hash(samples))
+            if error:
+                bad[row] = error
         # NumPy leaves room in a header for the first axis to grow.
         out.seek(0)
         np.lib.format.write_array_header_1_0(out, header | {"shape": (sum(lengths),)})
@@ -125,7 +124,7 @@ def _write(file: Path, decoded: Iterator[Decoding]) -> None:
 
 
 def _read(file: Path, clips: int) -> Samples | None:
-    """What `_write` left, its samples mapped into memory; None where it is not there or not whole."""
+    """Returns the samples that `_write` wrote, mapped into memory, or None if they are missing or incomplete."""
     listing = file.with_suffix(".json")
     if not (file.exists() and listing.exists()):
         return None
@@ -135,14 +134,14 @@ def _read(file: Path, clips: int) -> Samples | None:
         samples = np.load(file, mmap_mode="r", allow_pickle=False)
         if samples.shape != (begin[-1],) or samples.dtype != np.int16 or len(begin) != clips + 1:
             raise ValueError(f"{samples.shape} {samples.dtype}, where {begin[-1]} int16 samples are listed")
-        return Samples(samples, begin, tuple(made["hashes"]), {int(row): str(wrong) for row, wrong in made["bad"]})
+        return Samples(samples, begin, tuple(made["hashes"]), {int(row): str(error) for row, error in made["bad"]})
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s: cannot be used (%s); the clips are decoded again", file, error)
         return None
 
 
 def _key(manifest: Manifest, rate: int) -> str:
-    """A digest of what the samples depend on."""
+    """Returns a digest of the inputs that the samples depend on."""
     digest = hashlib.blake2b(digest_size=12)
     digest.update(f"{_FORMAT} {rate} {importlib.metadata.version('soxr')}".encode())
     for clip in manifest:

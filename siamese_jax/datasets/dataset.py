@@ -1,4 +1,4 @@
-"""A feature table as an experiment sees it: its classes, speakers and duplicates as numbers, checked by name."""
+"""A feature table as an experiment uses it: classes, speakers and duplicates as numbers, checked by name."""
 
 import dataclasses
 from collections import Counter
@@ -16,9 +16,9 @@ class Dataset:
 
     Fields:
       name: of the corpus ("emodb").
-      full_table: the whole table, whatever the emotion; scaling by corpus and by speaker sees it all.
-      rows: [N] int, the clips of the experiment's emotions, rows of `full_table`.
-      label: [N] int, class of each of them, an index into the emotions.
+      full_table: clips of all emotions; scaling by corpus and by speaker uses them all.
+      rows: [N] int, rows of `full_table` with the experiment's emotions.
+      label: [N] int, the class of each, an index into the emotions.
       speaker: [N] int, an index into `speakers`.
       speakers: S names, sorted.
       duplicate: [N] int, shared by clips with the same samples.
@@ -42,57 +42,51 @@ class Dataset:
 
     @property
     def already_scaled(self) -> bool:
-        """Whether the table came standardised over its corpus, so that its original values cannot be had back."""
+        """Whether the table came standardised over its corpus, so that its original values are unavailable."""
         return self.full_table.made.get("scaled", "none") != "none"
 
 
 def load(table: str, corpus: str, companion: str, emotions: tuple[str, ...]) -> Dataset:
-    """Reads a table, shipped (by name) or from a path, and keeps the clips of `emotions`.
+    """Returns the clips of `emotions` in a table, shipped (by name) or at a path.
 
-    Raises:
-      InputError: the table cannot be read, or an emotion has no clip in it.
+    Raises InputError where the table cannot be read, or an emotion has no clip in it.
     """
     path = shipped.shipped(table) if table in shipped.SHIPPED else table
     return from_table(table_files.read_table(path, corpus or None, companion or None), emotions, str(path))
 
 
 def from_table(full_table: FeatureTable, emotions: tuple[str, ...], where: str) -> Dataset:
-    """The dataset of a table; `where` names it in messages. Raises InputError where an emotion has no clip."""
+    """Returns the dataset of a table, named `where` in messages. Raises InputError where an emotion has no clip."""
     counts = Counter(full_table.emotion.tolist())
     for emotion in emotions:
         if not counts[emotion]:
-            found = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
-            raise InputError(
-                f"{where}: no clip of {emotion!r}; it holds {found}. Change config.data.emotions or the table"
-            )
+            emotion_counts = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+            remedy = "Change config.data.emotions or the table"
+            raise InputError(f"{where}: no clip of {emotion!r}; it holds {emotion_counts}. {remedy}")
     rows = np.flatnonzero(np.isin(full_table.emotion, emotions))
-    speakers = sorted(set(full_table.speaker[rows].tolist()))
-    number_of = {name: i for i, name in enumerate(speakers)}
-    names = sorted(set(full_table.corpus[rows].tolist()))
+    speakers, speaker = np.unique(full_table.speaker[rows], return_inverse=True)
     return Dataset(
-        name="+".join(names),
+        name="+".join(sorted(set(full_table.corpus[rows].tolist()))),
         full_table=full_table,
         rows=rows,
-        label=np.array([emotions.index(e) for e in full_table.emotion[rows]], np.int32),
-        speaker=np.array([number_of[s] for s in full_table.speaker[rows]], np.int32),
-        speakers=tuple(speakers),
+        label=np.array([emotions.index(name) for name in full_table.emotion[rows]], np.int32),
+        speaker=speaker.astype(np.int32),
+        speakers=tuple(speakers.tolist()),
         duplicate=table_files.duplicates(full_table)[rows],
     )
 
 
 def check_protocol(dataset: Dataset, emotions: tuple[str, ...], most_drawn: int, where: str) -> None:
-    """Checks that a target can be drawn from and tested on.
+    """Checks that few-shot draws and the tests of a target are possible.
 
-    Raises:
-      InputError: too few speakers hold a clip of every emotion for `most_drawn` to be drawn and one to be left for
-        the speaker-disjoint test; or an emotion has a single speaker, so that leaving that one out leaves no clip to
-        train on.
+    Raises InputError where `most_drawn` speakers or fewer hold a clip of every emotion, so that none is left for the
+    speaker-disjoint test; or an emotion has a single speaker, without whom no clip is left to train on.
     """
     has_SxC = np.zeros((len(dataset.speakers), len(emotions)), bool)
     has_SxC[dataset.speaker, dataset.label] = True
     complete = int(has_SxC.all(axis=1).sum())
     if complete <= most_drawn:
-        lacking = [s for s, row in zip(dataset.speakers, has_SxC) if not row.all()]
+        lacking = [speaker for speaker, row in zip(dataset.speakers, has_SxC) if not row.all()]
         raise InputError(
             f"{where}: {complete} of {len(dataset.speakers)} speakers have a clip of every emotion; drawing "
             f"{most_drawn} needs at least {most_drawn + 1}, one being left to test on. Lower config.protocol.n_speakers"
@@ -106,16 +100,13 @@ def check_protocol(dataset: Dataset, emotions: tuple[str, ...], most_drawn: int,
 
 
 def check_same_features(source: Dataset, target: Dataset) -> None:
-    """Checks that two tables describe their clips by the same columns in the same order; raises InputError."""
+    """Raises InputError unless two tables have the same columns in the same order."""
     a, b = source.full_table.feature_names, target.full_table.feature_names
     if a == b:
         return
     only_a, only_b = [n for n in a if n not in b], [n for n in b if n not in a]
-    if only_a or only_b:
-        what = f"{source.name} alone has {only_a[:3]}, {target.name} alone has {only_b[:3]}"
-    else:
-        what = "the order of the columns differs"
+    difference = f"{source.name} alone has {only_a[:3]}, {target.name} alone has {only_b[:3]}"
     raise InputError(
-        f"the tables of {source.name} ({len(a)} features) and {target.name} ({len(b)}) do not match: {what}. "
-        "Extract both with the same program"
+        f"the tables of {source.name} ({len(a)} features) and {target.name} ({len(b)}) do not match: "
+        f"{difference if only_a or only_b else 'the order of the columns differs'}. Extract both with the same program"
     )

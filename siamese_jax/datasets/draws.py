@@ -1,4 +1,4 @@
-"""Which clips are drawn: balanced batches, few-shot draws of labelled clips, and the clips that are left to test."""
+"""Draws of clips: balanced batches, few-shot draws of labelled clips, and the clips left to test."""
 
 from typing import NamedTuple
 
@@ -13,17 +13,16 @@ from siamese_jax.errors import InputError
 
 
 class ClassIndex(NamedTuple):
-    """Rows of the clips of each class: `rows` [C, K] int, padded by repeating; `counts` [C] int, how many hold."""
+    """Rows of the clips of each class: `rows` [C, K] int, padded by repeating; `counts` [C] int, without padding."""
 
     rows: Array
     counts: Array
 
 
 def class_index(label_N: np.ndarray, n_classes: int, use_N: np.ndarray, width: int | None = None) -> ClassIndex:
-    """Index of the clips of each class among those with `use_N` (host side).
+    """Returns the index of the clips with `use_N` by class (host side). No class may be empty: the protocols check.
 
-    `width` fixes K, so that several indices can be stacked; by default the largest class's size. The classes must not
-    be empty (the protocols check that, with names).
+    `width` fixes K, so that several indices can be stacked; by default the size of the largest class.
     """
     rows_of = [np.flatnonzero(use_N & (label_N == c)) for c in range(n_classes)]
     counts_C = np.array([len(rows) for rows in rows_of], np.int32)
@@ -32,11 +31,11 @@ def class_index(label_N: np.ndarray, n_classes: int, use_N: np.ndarray, width: i
 
 
 def balanced_batch(key: jax.Array, index: ClassIndex, batch_size: int) -> jax.Array:
-    """Rows [B] of a batch with equally many clips of each class, drawn with replacement; consumes `key`."""
+    """Returns rows [B] with equally many clips of each class, drawn with replacement; consumes `key`."""
     n_classes = index.counts.shape[0]
     chex.assert_is_divisible(batch_size, n_classes)
-    each = batch_size // n_classes
-    pick_CxK = jax.random.randint(key, (n_classes, each), 0, index.counts[:, None])
+    per_class = batch_size // n_classes
+    pick_CxK = jax.random.randint(key, (n_classes, per_class), 0, index.counts[:, None])
     return jnp.take_along_axis(index.rows, pick_CxK, axis=1).reshape(batch_size)
 
 
@@ -45,25 +44,25 @@ class FewShotDraws(NamedTuple):
 
     Fields:
       speakers: [draws, S] int, a random order of the eligible speakers.
-      clips: [draws, S, C] int, for each of them one random clip (a table row) of each emotion.
+      clips: [draws, S, C] int, a random clip (a table row) of each emotion for each speaker.
     """
 
     speakers: np.ndarray
     clips: np.ndarray
 
     def support(self, n_speakers: int) -> np.ndarray:
-        """Rows of the labelled clips [draws, n_speakers * C], speaker by speaker, in the order of the classes."""
+        """Returns rows of labelled clips [draws, n_speakers * C], speaker by speaker, in the order of the classes."""
         return self.clips[:, :n_speakers].reshape(len(self.clips), -1)
 
 
 def few_shot_draws(
     key: jax.Array, label_N: np.ndarray, speaker_N: np.ndarray, n_classes: int, n_draws: int, first: int = 0
 ) -> FewShotDraws:
-    """Draws of speakers and of one clip per emotion and speaker (paper, section 4.1); draw i consumes fold_in(key, i).
+    """Draws speakers and a clip per emotion and speaker (paper, section 4.1); draw i consumes fold_in(key, i).
 
-    Draws are nested in the number of speakers: the clips at 4 speakers hold those at 2, so that differences along that
-    axis are paired too. Only speakers with a clip of every emotion are eligible. `first` is the number of the first
-    draw; draw i is the same whichever it is.
+    Draws are nested in the number of speakers: the clips at 4 speakers include those at 2, so that differences along
+    that axis are paired too. Only speakers with a clip of every emotion are eligible. `first` is the number of the
+    first draw; draw i does not depend on it.
     """
     n_speakers = int(speaker_N.max()) + 1
     counts_SxC = np.zeros((n_speakers, n_classes), np.int32)
@@ -84,7 +83,7 @@ def few_shot_draws(
 
 
 def evaluation_masks(target: Dataset, support: np.ndarray) -> dict[str, np.ndarray]:
-    """Which clips each draw is tested on, [draws, N] a split; clips drawn, and their duplicates, never are.
+    """Returns the clips that each draw is tested on, [draws, N] a split, without drawn clips and their duplicates.
 
     Raises InputError where a draw leaves a class without a test clip.
     """

@@ -1,9 +1,9 @@
-"""From a manifest to a feature table: decode, compute, remember what is done.
+"""From a manifest to a feature table: decode, compute, keep finished rows.
 
 Every worker thread takes a small group of clips, decodes it and computes its features: one thread decodes while
-another computes, all cores are busy, and only the audio of those groups is ever held. Finished rows are kept in
-`.TABLE.npz.partial` beside the table (`extraction_cache`), so that an interrupted run goes on where it
-stopped. What a clip's row holds depends on the clip alone, not on its neighbours, its place or the thread.
+another computes, all cores are busy, and only the audio of those groups is in memory. Finished rows are kept in
+`.TABLE.npz.partial` beside the table (`extraction_cache`), so that an interrupted run resumes. A row depends on its
+clip alone, not on its neighbours, its place or the thread.
 """
 
 import concurrent.futures
@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from siamese_jax.corpora.audio import Decoded, audio_hash, decode
-from siamese_jax.corpora.manifest import Manifest
-from siamese_jax.datasets.extraction_cache import Parts, Row
+from siamese_jax.corpora.manifest import Manifest, none_usable
+from siamese_jax.datasets.extraction_cache import ExtractionCache, FeatureRow
 from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.datasets.table_files import write_table
 from siamese_jax.errors import ClipError, InputError
@@ -41,17 +41,17 @@ GROUP = 32
 
 PACKAGES = ("jax", "jaxlib", "numpy", "soundfile", "soxr")
 
-Result = tuple[int, Row | ClipError]
-"""A clip's index in its manifest, and its row or what is wrong with it."""
+Result = tuple[int, FeatureRow | ClipError]
+"""A clip's index in its manifest, and its row or its error."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to extract. None of it changes the rows.
+    """How to extract; the rows do not depend on it.
 
     Fields:
       workers: threads that decode and compute, at least 1.
-      strict: stop at the first clip that cannot be used, instead of leaving it out and going on.
+      strict: stop at the first unusable clip, instead of leaving it out.
     """
 
     workers: int
@@ -61,18 +61,13 @@ class Options:
 def extract(manifest: Manifest, output: str | Path, options: Options) -> FeatureTable:
     """Computes the table of a manifest and writes it to `output`, in the manifest's order.
 
-    If an earlier run with the same output was interrupted, its finished clips are not computed again. Clips that
-    cannot be used are logged, and listed with their reasons in `made["left_out"]`.
-
-    Args:
-      manifest: the clips.
-      output: the table to write (.npz).
-      options: see `Options`.
+    Clips that an interrupted run with the same output has finished are not computed again. Unusable clips are logged,
+    and listed with their reasons in `made["left_out"]`.
 
     Raises:
-      InputError: no clip of the manifest can be used, another run is at work on this output, or it cannot be written.
-      interrupt.Stopped: a signal has come; what was finished is kept for the next run.
-      ClipError: a clip cannot be used, and `options.strict`. What was finished is kept for the next run.
+      InputError: no clip is usable, another run is at work on this output, or it cannot be written.
+      interrupt.Stopped: a signal has come; finished clips are kept for the next run.
+      ClipError: a clip is unusable, and `options.strict`; finished clips are kept for the next run.
     """
     table = extract_share(manifest, output, options, WHOLE)
     assert table is not None  # the only process writes it
@@ -80,44 +75,41 @@ def extract(manifest: Manifest, output: str | Path, options: Options) -> Feature
 
 
 def extract_share(manifest: Manifest, output: str | Path, options: Options, share: Share) -> FeatureTable | None:
-    """As `extract`, by several processes, on one host or many, that see the same files; they need not reach each other.
+    """As `extract`, by several processes, on one or more hosts, that see the same files and need no connection.
 
-    Each computes its share of the clips. Process 0 waits for the others, then writes the table, and returns it; the
-    others return None. Whatever a run left undone, the next one does, on any number of processes.
-
-    Raises:
-      LostError: on process 0, where another one is not at work any more, or never came; what was finished is kept.
+    Each process computes its share of the clips. Process 0 waits for the others, writes the table and returns it; the
+    others return None. The next run resumes with any number of processes. Raises LostError on process 0 where another
+    process has stopped or never comes; finished clips are kept.
     """
     output = user_path(output)
     if output.suffix != ".npz":
         raise InputError(f"{output}: feature tables are written as .npz; give the file that suffix")
     folder = output.with_name(f".{output.name}.partial")
-    with writable(output), Parts(folder, str(output), share) as parts:
+    with writable(output), ExtractionCache(folder, str(output), share) as cache:
         if share.count > 1:
-            _compute(manifest, share.of(len(manifest)), options, parts)
-            parts.finish()
+            _compute(manifest, share.of(len(manifest)), options, cache)
+            cache.finish()
             if share.index:
                 return None
-            parts.wait()
-            parts.load()
+            cache.wait()
         remove_unfinished_of(output)
-        table = compute_table(manifest, options, parts)
+        table = compute_table(manifest, options, cache)
         write_table(output, table)
-        parts.remove()
+        cache.remove()
     return table
 
 
-def compute_table(manifest: Manifest, options: Options, parts: Parts | None = None) -> FeatureTable:
-    """As `extract`, without writing a table. `parts` holds finished rows and keeps new ones; None does neither."""
-    rows, bad = _compute(manifest, range(len(manifest)), options, parts)
+def compute_table(manifest: Manifest, options: Options, cache: ExtractionCache | None = None) -> FeatureTable:
+    """As `extract`, without writing a table; `cache` gives finished rows and keeps new ones."""
+    rows, bad = _compute(manifest, range(len(manifest)), options, cache)
     return _assemble(manifest, rows, [(error.file, error.reason) for _, error in sorted(bad.items())])
 
 
 def _compute(
-    manifest: Manifest, indices: Sequence[int], options: Options, parts: Parts | None
-) -> tuple[dict[int, Row], dict[int, ClipError]]:
-    """The rows of the clips at `indices`, by index, and what is wrong with those that cannot be used."""
-    rows = {index: row for index in indices if (row := parts and parts.get(manifest, manifest.clips[index]))}
+    manifest: Manifest, indices: Sequence[int], options: Options, cache: ExtractionCache | None
+) -> tuple[dict[int, FeatureRow], dict[int, ClipError]]:
+    """Returns the rows of the clips at `indices`, and the errors of unusable ones, by index."""
+    rows = {index: row for index in indices if (row := cache and cache.get(manifest, manifest.clips[index]))}
     missing = [index for index in indices if index not in rows]
     if rows:
         log.info("%d of %d clips were finished by an earlier run", len(rows), len(indices))
@@ -131,8 +123,8 @@ def _compute(
                 log.warning("left out: %s", result)
             else:
                 rows[index] = result
-                if parts:
-                    parts.add(manifest, manifest.clips[index], result)
+                if cache:
+                    cache.add(manifest, manifest.clips[index], result)
             advance(1)
             interrupt.check()
     if bad:
@@ -141,7 +133,7 @@ def _compute(
 
 
 def _results(manifest: Manifest, indices: Sequence[int], options: Options) -> Iterator[Result]:
-    """The rows of the clips at `indices`, group by group; under `strict` the first bad clip is raised."""
+    """Yields the results of the clips at `indices`, group by group; under `strict` raises for the first bad clip."""
     engine = Engine()
     stop = threading.Event()
 
@@ -153,8 +145,7 @@ def _results(manifest: Manifest, indices: Sequence[int], options: Options) -> It
     with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
         try:
             # A few groups ahead keep the workers busy; no more, so that finished rows do not wait unsaved.
-            for group in itertools.islice(groups, 2 * options.workers):
-                running.append(pool.submit(work, group))
+            running.extend(pool.submit(work, group) for group in itertools.islice(groups, 2 * options.workers))
             while running:
                 yield from running.popleft().result()
                 running.extend(pool.submit(work, group) for group in itertools.islice(groups, 1))
@@ -171,7 +162,7 @@ def _group_rows(manifest: Manifest, indices: Sequence[int], engine: Engine, stri
         clips = waiting.pop(frames)
         features = engine.features([sound.samples for _, sound in clips], frames)
         for (index, sound), row in zip(clips, features):
-            results.append((index, Row(row, audio_hash(sound.samples), sound.source_rate, sound.resampling)))
+            results.append((index, FeatureRow(row, audio_hash(sound.samples), sound.source_rate, sound.resampling)))
 
     for index in indices:
         clip = manifest.clips[index]
@@ -191,28 +182,23 @@ def _group_rows(manifest: Manifest, indices: Sequence[int], engine: Engine, stri
     return results
 
 
-def _assemble(manifest: Manifest, rows: dict[int, Row], left_out: list[tuple[str, str]]) -> FeatureTable:
+def _assemble(manifest: Manifest, rows: dict[int, FeatureRow], left_out: list[tuple[str, str]]) -> FeatureTable:
     if not rows:
-        shown = "; ".join(f"{file}: {reason}" for file, reason in left_out[:3])
-        raise InputError(f"{manifest.root}: none of {len(manifest)} clips can be used. {shown}")
-    order = sorted(rows)
-    clips = [manifest.clips[index] for index in order]
-    ordered = [rows[index] for index in order]
+        raise InputError(none_usable(manifest, left_out))
+    clips = [manifest.clips[index] for index in sorted(rows)]
+    ordered = [rows[index] for index in sorted(rows)]
+    labels = {name: [getattr(clip, name) for clip in clips] for name in ("emotion", "speaker", "corpus", "sex")}
+    labels |= {"clip": [clip.name for clip in clips], "audio_hash": [row.audio_hash for row in ordered]}
     return FeatureTable(
         features=np.stack([row.features for row in ordered]),
         feature_names=is09.FEATURE_NAMES,
-        clip=np.asarray([clip.name for clip in clips]),
-        emotion=np.asarray([clip.emotion for clip in clips]),
-        speaker=np.asarray([clip.speaker for clip in clips]),
-        corpus=np.asarray([clip.corpus for clip in clips]),
-        sex=np.asarray([clip.sex for clip in clips]),
-        audio_hash=np.asarray([row.audio_hash for row in ordered]),
         made=_made(ordered, left_out),
+        **{name: np.asarray(texts) for name, texts in labels.items()},
     )
 
 
-def _made(rows: Sequence[Row], left_out: list[tuple[str, str]]) -> dict[str, Any]:
-    """How the table was made, and nothing that differs between two runs on the same clips."""
+def _made(rows: Sequence[FeatureRow], left_out: list[tuple[str, str]]) -> dict[str, Any]:
+    """Returns how the table was made; equal for two runs on the same clips."""
     return {
         "program": f"siamese_jax {VERSION}",
         "features": "INTERSPEECH 2009, mean and standard deviation",

@@ -11,7 +11,7 @@ COLUMNS = ("clip", "emotion", "speaker", "corpus", "sex", "audio_hash")
 
 @dataclasses.dataclass(frozen=True)
 class FeatureTable:
-    """One row of features a clip, with what is known of the clip.
+    """A row of features for each clip, with the clip's labels.
 
     Fields:
       features: [N, F] float32, finite.
@@ -20,8 +20,8 @@ class FeatureTable:
       emotion: [N] str.
       speaker: [N] str, prefixed by the corpus ("ravdess_07"), so that pooling corpora cannot merge two people.
       corpus: [N] str.
-      sex: [N] str, "female", "male" or "" where it is not known.
-      audio_hash: [N] str, a digest of the samples; "" where the audio was not at hand. Duplicates share it.
+      sex: [N] str, "female", "male" or "" if unknown.
+      audio_hash: [N] str, a digest of the samples, shared by duplicates; "" if the audio was unavailable.
       made: how the table was made (plain JSON values): program, sampling rate, resampling, versions.
     """
 

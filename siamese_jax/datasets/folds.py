@@ -1,7 +1,7 @@
-"""Folds of a corpus for training, validating and testing, by clip: over speakers, or at random where that is asked for.
+"""Folds of a corpus for training, validation and testing, by clip: over speakers, or at random on request.
 
-A random split tests voices that were trained on, and clips recorded in one session with training clips; results under
-it are no results for other people. It is here because the literature reports it, and every result names its split.
+A random split tests voices that were trained on, and clips recorded in one session with training clips: its results do
+not hold for other people. It is offered because the literature reports it, and every result names its split.
 """
 
 import dataclasses
@@ -18,13 +18,13 @@ SPLITS = ("speakers", "random")
 
 @dataclasses.dataclass(frozen=True)
 class Fold:
-    """One fold; each field holds increasing places of clips, and no clip is in two of them.
+    """The clips of a fold: each field holds increasing indices, and no clip is in two fields.
 
     Fields:
       train: trained on.
-      validation: chosen by (early stopping).
+      validation: for early stopping.
       test: tested on.
-      duplicates: left out of test or validation, since a clip trained on or validated with has the same samples.
+      duplicates: left out of test or validation, since a training or validation clip has the same samples.
     """
 
     train: np.ndarray
@@ -34,53 +34,47 @@ class Fold:
 
 
 def speaker_folds(speaker: Sequence[str], sex: Sequence[str], duplicate: np.ndarray, n_folds: int) -> tuple[Fold, ...]:
-    """Folds whose test, validation and training speakers are different people; each speaker is tested once.
+    """Returns folds whose test, validation and training speakers are different people; each speaker is tested once.
 
-    Groups of speakers are balanced: their sizes differ by one at most, so do their numbers of each sex, and the clips
-    are shared out from the most talkative speaker to the least. Group i is tested in fold i and validated with in the
-    fold before it. Nothing is random.
+    Groups of speakers are balanced: their sizes and their numbers of each sex differ by one at most, and speakers are
+    assigned from the most to the least talkative. Group i is tested in fold i and validates the fold before. Nothing
+    is random.
 
     Args:
-      speaker, sex: [N] of each clip; sex "" where it is not known.
+      speaker, sex: [N] of each clip; sex "" if unknown.
       duplicate: [N] int, shared by clips with the same samples.
-      n_folds: at least 3: one group to test, one to validate, one to train.
+      n_folds: at least 3: a group to test, one to validate, the others to train.
 
-    Raises:
-      InputError: fewer than 3 folds, or fewer speakers than folds.
+    Raises InputError for fewer than 3 folds, or fewer speakers than folds.
     """
     clips = Counter(speaker)
     _check_count(n_folds, 3, len(clips), "speaker")
     sex_of = dict(zip(speaker, sex))
-    by_sex: dict[str, list[str]] = {}
-    for name in sorted(clips, key=lambda name: (-clips[name], name)):
-        by_sex.setdefault(sex_of[name], []).append(name)
     group_of: dict[str, int] = {}
-    size, held = [0] * n_folds, [0] * n_folds
-    for one_sex in sorted(by_sex):
-        own = [0] * n_folds
-        for name in by_sex[one_sex]:
-            group = min(range(n_folds), key=lambda g: (own[g], size[g], held[g], g))
-            group_of[name] = group
-            own[group] += 1
-            size[group] += 1
-            held[group] += clips[name]
+    n_speakers, n_clips, n_of_sex = Counter[int](), Counter[int](), Counter[tuple[str, int]]()
+    for name in sorted(clips, key=lambda name: (sex_of[name], -clips[name], name)):
+        own_sex = sex_of[name]
+        group = min(range(n_folds), key=lambda g: (n_of_sex[own_sex, g], n_speakers[g], n_clips[g], g))
+        group_of[name] = group
+        n_of_sex[own_sex, group] += 1
+        n_speakers[group] += 1
+        n_clips[group] += clips[name]
     groups = np.array([group_of[name] for name in speaker])
     return tuple(_speaker_fold(groups, duplicate, n_folds, i) for i in range(n_folds))
 
 
 def random_folds(label: np.ndarray, duplicate: np.ndarray, n_folds: int, seed: int) -> tuple[Fold, ...]:
-    """Folds over clips, whoever speaks, with the classes shared out evenly; duplicates stay together.
+    """Returns stratified folds over clips, whoever speaks; duplicates stay together.
 
-    There is no validation part: held-out clips of voices that are trained on say nothing of when to stop.
+    There is no validation part: held-out clips of training voices do not tell when to stop.
 
     Args:
       label: [N] int, the class of each clip.
       duplicate: [N] int, shared by clips with the same samples.
       n_folds: at least 2.
-      seed: of the order in which clips are shared out.
+      seed: of the order of the clips.
 
-    Raises:
-      InputError: fewer than 2 folds, or fewer different clips of a class than folds.
+    Raises InputError for fewer than 2 folds, or fewer different clips of a class than folds.
     """
     rng = np.random.default_rng(seed)
     group = np.zeros(len(label), int)
@@ -89,7 +83,7 @@ def random_folds(label: np.ndarray, duplicate: np.ndarray, n_folds: int, seed: i
     for c in np.unique(label):
         own = rng.permutation(np.sort(first[label[first] == c]))
         _check_count(n_folds, 2, len(own), f"different clip of class {c}")
-        # The next class goes on where this one ended, so that no group collects every remainder.
+        # The next class starts at the group after this one's last, so that no group collects every remainder.
         group[own] = (start + np.arange(len(own))) % n_folds
         start += len(own)
     group_of_duplicate = dict(zip(duplicate[first].tolist(), group[first].tolist()))
@@ -120,17 +114,14 @@ def check_folds(
 ) -> None:
     """Checks that every fold can be trained and every class tested, before anything is trained.
 
-    Raises:
-      InputError: naming `where`, the fold and the class: no clip of a class to test in any fold; or a fold's
-        training part holds fewer than two clips, or clips of one speaker only, of a class.
+    Raises InputError, naming `where`, fold and class, where no fold tests a clip of a class, or a fold's training part
+    holds fewer than two clips, or a single speaker, of a class.
     """
     tested = np.concatenate([fold.test for fold in folds])
     for c, emotion in enumerate(emotions):
         if not (label[tested] == c).any():
-            raise InputError(
-                f"{where}: no clip of {emotion!r} is tested in any fold; add clips of it, or leave the emotion out of "
-                "config.data.emotions"
-            )
+            remedy = "add clips of it, or leave the emotion out of config.data.emotions"
+            raise InputError(f"{where}: no clip of {emotion!r} is tested in any fold; {remedy}")
         for i, fold in enumerate(folds):
             rows = fold.train[label[fold.train] == c]
             people = len(set(speaker[rows].tolist()))

@@ -1,7 +1,7 @@
-"""Standardisation of features, by scope: whose clips the means and standard deviations come from.
+"""Standardisation of features, by scope: the clips that give the means and standard deviations.
 
-The scope moves results by up to ten points, so every result names it. "corpus" and "speaker" see the unlabelled test
-clips and are transductive; "support" and "source" are what a user with eight labelled clips can do.
+The scope moves results by up to ten points, so every result names it. "corpus" and "speaker" use the unlabelled test
+clips and are transductive; "support" and "source" are open to a user with eight labelled clips.
 """
 
 import numpy as np
@@ -11,14 +11,14 @@ from siamese_jax.errors import InputError
 from siamese_jax.features.scaling import floor, moments
 
 IN_DOMAIN_SCOPE = {"corpus": "corpus", "speaker": "speaker", "support": "train", "source": "train", "train": "train"}
-"""The scope of in-domain training under each scope of an experiment: there is no source and no support set there."""
+"""The scope of in-domain training under each scope of an experiment: it has no source and no support set."""
 
 
 def out_of_domain_scope(source: Dataset, target: Dataset, scope: str) -> str:
-    """The scope of out-of-domain training under an experiment's scope.
+    """Returns the scope of out-of-domain training under an experiment's scope.
 
-    There are no labelled target clips there, so "support" becomes "source", or "corpus" where a table came
-    standardised over its corpus and the source's scale cannot be had.
+    It has no labelled target clips, so "support" becomes "source", or "corpus" where a table came standardised over
+    its corpus and the source's scale is unavailable.
     """
     if scope != "support":
         return scope
@@ -26,13 +26,13 @@ def out_of_domain_scope(source: Dataset, target: Dataset, scope: str) -> str:
 
 
 def by_corpus(dataset: Dataset, share: float) -> np.ndarray:
-    """The experiment's clips [N, F], standardised over the whole corpus, whatever the emotion."""
+    """Returns the experiment's clips [N, F], standardised over the whole corpus, with all emotions."""
     x = dataset.full_table.features
     return moments(x, floor(x, share))(x[dataset.rows])
 
 
 def by_speaker(dataset: Dataset, share: float) -> np.ndarray:
-    """The experiment's clips [N, F], each standardised over its speaker's clips, whatever their emotion."""
+    """Returns the experiment's clips [N, F], each standardised over its speaker's clips, with all emotions."""
     x, least_F = dataset.full_table.features, floor(dataset.full_table.features, share)
     scaled = np.empty_like(x)
     for speaker in np.unique(dataset.full_table.speaker):
@@ -52,12 +52,12 @@ def check_scope(source: Dataset, target: Dataset, scope: str) -> None:
 
 
 def source_features(source: Dataset, scope: str, share: float) -> np.ndarray:
-    """The source's clips [N, F] under an experiment's scope."""
+    """Returns the source's clips [N, F] under an experiment's scope."""
     return by_speaker(source, share) if scope == "speaker" else by_corpus(source, share)
 
 
 def target_features(source: Dataset, target: Dataset, scope: str, share: float) -> np.ndarray:
-    """The target's clips [N, F] under a scope; for "support" and "train" the clips that each trial scales further."""
+    """Returns the target's clips [N, F] under a scope; for "support" and "train" each trial scales them further."""
     if scope == "speaker":
         return by_speaker(target, share)
     if scope != "source":

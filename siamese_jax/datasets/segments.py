@@ -1,8 +1,7 @@
 """The segments of a corpus, for training and embedding: samples, emotion, speaker and clip of each.
 
-Only 16-bit samples (in a memory map where a cache folder is given) and a few labels a segment are kept; samples
-become float segments a batch at a time, and segments become images inside the compiled step. So a hundred thousand
-segments need no more memory than their labels.
+In memory are 16-bit samples (memory-mapped if there is a cache folder) and a few labels a segment; samples become float
+segments a batch at a time, and segments become images inside the compiled step.
 """
 
 import dataclasses
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from siamese_jax.corpora.manifest import Clip, Manifest
+from siamese_jax.corpora.manifest import Clip, Manifest, none_usable
 from siamese_jax.datasets.audio_cache import Samples, decode_all, join
 from siamese_jax.errors import ClipError, InputError
 from siamese_jax.features.segments import SegmentConfig, SegmentIndex, gather_segments, sounding_starts
@@ -23,12 +22,12 @@ class SegmentSource:
     """Segments [N], in the order of their clips.
 
     Fields:
-      samples: of all clips of the manifest, whether or not they have segments here.
+      samples: of all clips of the manifest, also of clips without segments here.
       index: clip (row of the manifest) and first sample of each segment.
       emotion: [N] str.
       speaker: [N] str, prefixed by the corpus.
       duplicate: [N] int64, the manifest's first row with the same samples; a fold keeps duplicates together.
-      left_out: (file, reason) of the clips that cannot be used.
+      left_out: (file, reason) of the unusable clips.
     """
 
     samples: Samples
@@ -47,32 +46,30 @@ class SegmentSource:
         return self.index.clip
 
     def segments(self, rows: np.ndarray) -> np.ndarray:
-        """Samples [B, L] float32 in [-1, 1] of the segments at `rows` [B]."""
+        """Returns samples [B, L] float32 in [-1, 1] of the segments at `rows` [B]."""
         return gather_segments(self.samples, self.index, rows)
 
     def subset(self, clips: Collection[int] | np.ndarray) -> "SegmentSource":
-        """The segments of the clips with these rows of the manifest; nothing is copied but labels.
+        """Returns the segments of the clips at these rows of the manifest; copies labels only.
 
-        Raises: InputError where one of the clips has no segment here.
+        Raises InputError for a clip without a segment here.
         """
         wanted = np.unique(np.asarray(list(clips), np.int64))
         absent = np.setdiff1d(wanted, self.clip)
         if len(absent):
-            raise InputError(
-                f"{len(absent)} clips have no segments in this source, the first in row {absent[0]} of its manifest: "
-                "take rows out of SegmentSource.clip"
-            )
+            first = f"the first in row {absent[0]} of its manifest; take rows of SegmentSource.clip"
+            raise InputError(f"{len(absent)} clips have no segments in this source, {first}")
         keep = np.isin(self.clip, wanted)
         index = dataclasses.replace(self.index, clip=self.index.clip[keep], start=self.index.start[keep])
         columns = {name: getattr(self, name)[keep] for name in ("emotion", "speaker", "duplicate")}
         return dataclasses.replace(self, index=index, **columns)
 
     def fingerprint(self) -> str:
-        """A digest of everything that training on these segments sees: samples, starts, labels."""
-        clips, which = np.unique(self.clip, return_inverse=True)
+        """Returns a digest of all that training on these segments uses: samples, starts, labels."""
+        clips, clip_N = np.unique(self.clip, return_inverse=True)
         names = [self.samples.hashes[clip] for clip in clips] + self.emotion.tolist() + self.speaker.tolist()
         digest = hashlib.blake2b("\n".join([*names, str(self.index.length)]).encode(), digest_size=16)
-        for column in (which, self.index.start):
+        for column in (clip_N, self.index.start):
             digest.update(column.astype("<i8").tobytes())
         return digest.hexdigest()
 
@@ -88,14 +85,14 @@ def load(
 
     Args:
       manifest: the clips.
-      segment_config: how they are cut; its rate is the one they are decoded at.
-      cache_dir: where decoded samples are kept for this and later runs; None keeps them in memory alone.
-      strict: stop at the first clip that cannot be used, instead of leaving it out and naming it.
+      segment_config: how they are cut, and the rate of decoding.
+      cache_dir: folder that keeps decoded samples for this and later runs; None keeps them in memory.
+      strict: stop at the first unusable clip, instead of leaving it out.
       on_progress: called with the number of clips decoded since the last call.
 
     Raises:
       ClipError: a clip is bad or too short, and `strict`.
-      InputError: no clip can be used, or the cache cannot be written.
+      InputError: no clip is usable, or the cache cannot be written.
     """
     return _cut(manifest, decode_all(manifest, segment_config.rate, cache_dir, on_progress), segment_config, strict)
 
@@ -103,26 +100,25 @@ def load(
 def from_arrays(
     clips: Sequence[np.ndarray], emotion: Sequence[str], speaker: Sequence[str], segment_config: SegmentConfig
 ) -> SegmentSource:
-    """The segments of clips that are in memory, int16 samples [n] each. Raises as `load` with `strict`."""
+    """Returns the segments of clips in memory, int16 samples [n] each. Raises as `load` with `strict`."""
     rows = [Clip(f"clip {i}", f"{i}", e, s, "memory") for i, (e, s) in enumerate(zip(emotion, speaker, strict=True))]
     return _cut(Manifest(Path(), tuple(rows)), join(clips, [""] * len(clips)), segment_config, strict=True)
 
 
 def _cut(manifest: Manifest, samples: Samples, config: SegmentConfig, strict: bool) -> SegmentSource:
-    wrong = dict(samples.bad)
+    errors = dict(samples.bad)
     starts: dict[int, np.ndarray] = {}
     for row, clip in enumerate(manifest):
-        if row not in wrong:
+        if row not in errors:
             try:
                 starts[row] = sounding_starts(samples[row], config, clip.file)
             except ClipError as error:
-                wrong[row] = error.reason
-        if strict and row in wrong:
-            raise ClipError(clip.file, wrong[row])
-    left_out = tuple((manifest.clips[row].file, reason) for row, reason in sorted(wrong.items()))
+                errors[row] = error.reason
+        if strict and row in errors:
+            raise ClipError(clip.file, errors[row])
+    left_out = tuple((manifest.clips[row].file, reason) for row, reason in sorted(errors.items()))
     if not starts:
-        shown = "; ".join(f"{file}: {reason}" for file, reason in left_out[:3])
-        raise InputError(f"{manifest.root}: none of {len(manifest)} clips can be used. {shown}")
+        raise InputError(none_usable(manifest, left_out))
     clip_N = np.repeat(np.fromiter(starts, np.int64), [len(s) for s in starts.values()])
     first: dict[str, int] = {}
     duplicate_M = np.array([first.setdefault(digest, row) for row, digest in enumerate(samples.hashes)])

@@ -156,7 +156,7 @@ def test_a_changed_clip_and_a_damaged_part_are_computed_again(tmp_path, counted,
     manifest = write_clips(tmp_path, 6)
     folder = tmp_path / ".t.npz.partial"
     for half in (manifest.clips[:3], manifest.clips[3:]):
-        with extraction_cache.Parts(folder, "t.npz") as kept:
+        with extraction_cache.ExtractionCache(folder, "t.npz") as kept:
             extraction.compute_table(dataclasses.replace(manifest, clips=half), OPTIONS, kept)
     counted.clear()
     # One part is cut short; the other holds the clips of the half that is not in it, and one of these changes.
@@ -174,7 +174,7 @@ def test_a_changed_clip_and_a_damaged_part_are_computed_again(tmp_path, counted,
 
 def hold(output):
     """What a process that is killed in the middle of an extraction leaves."""
-    return extraction_cache.Parts(output.with_name(f".{output.name}.partial"), str(output))
+    return extraction_cache.ExtractionCache(output.with_name(f".{output.name}.partial"), str(output))
 
 
 def test_a_second_run_on_one_output_is_refused_and_another_output_is_not(manifest, tmp_path):
@@ -188,9 +188,11 @@ def test_a_second_run_on_one_output_is_refused_and_another_output_is_not(manifes
 
 def test_a_stop_keeps_every_finished_clip(manifest, table, tmp_path, counted, monkeypatch):
     monkeypatch.setattr(extraction, "GROUP", 3)
-    real, adding = interrupt.check, extraction_cache.Parts.add
+    real, adding = interrupt.check, extraction_cache.ExtractionCache.add
     added = []
-    monkeypatch.setattr(extraction_cache.Parts, "add", lambda *given: (added.append(given[2]), adding(*given)))
+    monkeypatch.setattr(
+        extraction_cache.ExtractionCache, "add", lambda *given: (added.append(given[2]), adding(*given))
+    )
 
     def check():
         if len(added) == 4:

@@ -97,12 +97,12 @@ def test_a_process_that_never_comes_is_named_and_any_number_goes_on(manifest, ta
 @pytest.mark.parametrize("other", [Share(0, 1), Share(0, 3), Share(2, 3), Share(0, 2)])
 def test_another_run_is_refused_and_the_other_process_of_this_one_is_not(tmp_path, other):
     folder = tmp_path / ".t.npz.partial"
-    with extraction_cache.Parts(folder, "t.npz", Share(0, 2)):
+    with extraction_cache.ExtractionCache(folder, "t.npz", Share(0, 2)):
         with pytest.raises(InputError, match=rf"t\.npz: in use by process {os.getpid()} on"):
-            extraction_cache.Parts(folder, "t.npz", other)
-        with extraction_cache.Parts(folder, "t.npz", Share(1, 2)):
+            extraction_cache.ExtractionCache(folder, "t.npz", other)
+        with extraction_cache.ExtractionCache(folder, "t.npz", Share(1, 2)):
             assert holder(folder / ".lock-1-of-2")
-    with extraction_cache.Parts(folder, "t.npz", other):
+    with extraction_cache.ExtractionCache(folder, "t.npz", other):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -113,7 +113,7 @@ def test_only_what_nobody_is_writing_is_cleared_away(tmp_path):
     names = [f".unfinished-{start}-abc-01234567.npz" for start in ("0-of-2", "1-of-2", "1-of-3")]
     for name in (*names, ".lock-1-of-3", "done-0-of-2", "done-1-of-2"):
         (folder / name).write_bytes(b"")
-    with extraction_cache.Parts(folder, "t.npz", Share(0, 2)) as kept:
+    with extraction_cache.ExtractionCache(folder, "t.npz", Share(0, 2)) as kept:
         assert sorted(file.name for file in folder.iterdir() if file.stat().st_size == 0) == [
             ".lock-1-of-3", names[1], "done-1-of-2"
         ]  # fmt: skip

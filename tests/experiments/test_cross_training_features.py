@@ -24,9 +24,9 @@ def test_a_stopped_extraction_goes_on_and_leaves_one_table_behind(tmp_path, monk
         adding(*given)
         raise interrupt.Stopped(15)
 
-    adding = extraction_cache.Parts.add
+    adding = extraction_cache.ExtractionCache.add
     with monkeypatch.context() as patch:
-        patch.setattr(extraction_cache.Parts, "add", stop)
+        patch.setattr(extraction_cache.ExtractionCache, "add", stop)
         with pytest.raises(interrupt.Stopped):
             corpora._features("mine", manifest, tmp_path / "cache")
     decoded.clear()
