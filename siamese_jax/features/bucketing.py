@@ -1,4 +1,4 @@
-"""Padded batches in few shapes: which bucket a clip falls into, and the compiled program that computes it."""
+"""Padded batches in few shapes: the bucket of a clip, and the compiled program that computes it."""
 
 import contextlib
 import itertools
@@ -15,31 +15,29 @@ SHORTEST = 192
 """Frames of the smallest bucket: two seconds, a whole number of blocks."""
 
 STEP = 4
-"""Each bucket holds this many times the frames of the one before. Coarse, since a CPU skips padding but has to
-compile every shape (1.5 s)."""
+"""Ratio of the frames of successive buckets. Coarse, since a CPU skips padding but compiles every shape (1.5 s)."""
 
 CPU_BLOCK = 48
-"""Frames that a CPU computes at a time: their spectra stay in the cache."""
+"""Frames that a CPU computes at a time: their spectra fit its cache."""
 
 BATCH_FRAMES = 24576
-"""Clips times frames of a batch, which bounds its memory."""
+"""Clips times frames of a batch at most, which bounds its memory."""
 
 MOST_CLIPS = 32
 """Clips of a batch at most."""
 
-
 _pieces_program = jax.jit(is09.features_of_pieces)
 _padded_program = jax.jit(is09.features)
-# Kept for the life of the process, so that a second extraction compiles nothing.
+# Kept as long as the process, so that a second extraction compiles nothing.
 
 
 class Engine:
-    """Computes features, on all local accelerators or on the CPU; to be called from many threads at once."""
+    """Computes features, on all local accelerators or on the CPU; thread-safe."""
 
     def __init__(self) -> None:
         self._on_cpu = jax.default_backend() == "cpu"
-        # Calls from two threads to one CPU device run side by side (4,110 seconds of audio per second on two cores,
-        # as with a device for each; one call at a time: 2,190), and one device compiles every shape once.
+        # Calls from two threads to one CPU device run in parallel (4,110 seconds of audio per second on two cores, as
+        # with a device for each; one call at a time: 2,190), and one device compiles every shape once.
         self._devices = jax.local_devices()[:1] if self._on_cpu else jax.local_devices()
         self._turns = itertools.count()
         self._own = threading.local()
@@ -47,18 +45,18 @@ class Engine:
         self._called: set[tuple[int, int]] = set()
 
     def bucket(self, samples: int) -> int:
-        """Frames of the bucket for a clip of `samples`: it depends on the clip alone."""
+        """Returns the frames of the bucket for a clip of `samples`: it depends on the clip alone."""
         frames = SHORTEST
         while frames < is09.frame_count(samples):
             frames *= STEP
         return frames
 
     def clips(self, frames: int) -> int:
-        """Clips in a batch of a bucket."""
+        """Returns the clips in a batch of a bucket."""
         return max(1, min(MOST_CLIPS, BATCH_FRAMES // frames))
 
     def features(self, samples: Sequence[np.ndarray], frames: int) -> np.ndarray:
-        """The features of clips, at most `clips(frames)` of them: int16 arrays [L] -> [N, 64] float32."""
+        """Returns the features of at most `clips(frames)` clips: int16 arrays [L] -> [N, 64] float32."""
         lengths_B = np.zeros(self.clips(frames), np.int32)
         lengths_B[: len(samples)] = [len(clip_L) for clip_L in samples]
         if self._on_cpu:
@@ -73,21 +71,21 @@ class Engine:
         return np.asarray(result, np.float32)[: len(samples)]
 
     def _buffer(self, clips: int, frames: int) -> np.ndarray:
-        """This thread's memory for a batch's pieces, [clips, K, P] int16: fresh pages cost more than filling them."""
+        """Returns this thread's memory for pieces, [clips, K, P] int16: fresh pages cost more than filling them."""
         buffers = self._own.__dict__.setdefault("buffers", {})
         if frames not in buffers:
             buffers[frames] = _aligned((clips, frames // CPU_BLOCK, is09.sample_count(CPU_BLOCK)))
         return buffers[frames]
 
     def _device_number(self) -> int:
-        """Threads share the devices out in turn, and stay with theirs."""
+        """Returns this thread's device: devices are assigned in turn, once."""
         if not hasattr(self._own, "number"):
             self._own.number = next(self._turns) % len(self._devices)
         return self._own.number
 
     @contextlib.contextmanager
     def _first_call(self, key: tuple[int, int]) -> Iterator[None]:
-        """Lets one thread alone into the first call on a device with a shape, which compiles."""
+        """Admits a single thread to the first call on a device with a shape, which compiles."""
         if key in self._called:
             yield
             return
@@ -97,7 +95,7 @@ class Engine:
 
 
 def _padded(samples: Sequence[np.ndarray], clips: int, frames: int) -> np.ndarray:
-    """Clips as rows [clips, L] int16, zeros past their ends."""
+    """Returns clips as rows [clips, L] int16, zeros past their ends."""
     batch_BxL = np.zeros((clips, is09.sample_count(frames)), np.int16)
     for row_L, clip_L in zip(batch_BxL, samples):
         own = min(len(row_L), len(clip_L))
@@ -106,7 +104,7 @@ def _padded(samples: Sequence[np.ndarray], clips: int, frames: int) -> np.ndarra
 
 
 def _aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """An int16 array at a multiple of 64 bytes, which JAX takes on a CPU without copying it."""
+    """Returns an int16 array at a multiple of 64 bytes, which JAX uses on a CPU without a copy."""
     size = 2 * math.prod(shape)
     memory = np.zeros(size + 64, np.uint8)
     start = -memory.ctypes.data % 64
@@ -114,7 +112,7 @@ def _aligned(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _fill(batch_BxKxP: np.ndarray, samples: Sequence[np.ndarray]) -> None:
-    """Cuts the clips into `batch`, as `is09.cut` does. What an earlier batch left elsewhere is never looked at."""
+    """Cuts the clips into `batch`, as `is09.cut` does. Leftovers of an earlier batch elsewhere are never read."""
     block = is09.HOP * CPU_BLOCK
     for pieces_KxP, clip_L in zip(batch_BxKxP, samples):
         for piece_P, start in zip(pieces_KxP, range(0, len(clip_L), block)):

@@ -1,19 +1,17 @@
 """The two views of a segment as one-channel images: the waveform diagram and the log-mel spectrogram.
 
-Both take a batch of segments [B, L] to images [B, size, size, 1] with values in [0, 1], in one jitted call, and give
-the same bits for the same input. Time runs to the right. Liu et al. 2021 name the two views and no more; what is drawn
-and how is this project's choice.
+Each maps segments [B, L] to images [B, size, size, 1] in [0, 1], in one jitted call, time to the right. Liu et al. 2021
+name the two views and no more; the drawing is this project's choice.
 
 The waveform diagram is an antialiased min/max envelope: column c covers its share of the samples, up to the first
 of the next column so that neighbours join; a pixel's value is the part of its height that the band from the least to
-the greatest sample covers, the band being one pixel thicker than that range (a pen of one pixel). The top row is
-`waveform_peak`, the bottom row its negative; louder samples are drawn at the edge. Antialiasing, because hard pixels
-would jump where a sample crosses a boundary and hide differences below 2 / size of the range.
+the greatest sample covers, the band being one pixel thicker than that range. The top row is `waveform_peak`, the bottom
+row its negative; louder samples are drawn at the edge. Hard pixels would hide differences below 2 / size of the range.
 
-The spectrogram has `size` frames, their centres in the middles of the columns (zeros beyond the segment), a Hann
-window, and `size` triangles of unit height evenly spaced on the HTK mel scale, 2595 log10(1 + f / 700), the lowest at
-the bottom. Power is relative to a sine of full scale, whose lines sum to 0 dB; decibels between `floor_db` and
-`ceiling_db` become [0, 1]. Fixed bounds, not the segment's own, keep loudness, which tells emotions apart.
+The spectrogram has `size` frames centred in the columns (zeros beyond the segment), a Hann window, and `size` triangles
+of unit height evenly spaced on the HTK mel scale, 2595 log10(1 + f / 700), the lowest at the bottom. Power is relative
+to a sine of full scale, whose lines sum to 0 dB; decibels between `floor_db` and `ceiling_db` become [0, 1]. The bounds
+are fixed, not the segment's own, to keep loudness, which tells emotions apart.
 """
 
 import dataclasses
@@ -32,15 +30,15 @@ VIEWS = ("waveform", "spectrogram")
 
 @dataclasses.dataclass(frozen=True)
 class ImageConfig:
-    """How segments are drawn.
+    """The drawing of segments.
 
     Fields:
       rate: sampling rate in Hz.
       size: pixels a side.
       waveform_peak: amplitude at the top row, full scale being 1.
       window_seconds: length of the spectrogram's window.
-      fft_size: points of the transform, no fewer than the window's samples; zero-padding makes narrow bands possible.
-      low_hz, high_hz: where the lowest triangle starts and the highest ends.
+      fft_size: points of the transform, at least the window's samples; zero-padding allows narrow bands.
+      low_hz, high_hz: start of the lowest triangle, end of the highest.
       floor_db, ceiling_db: black and white, in dB relative to a sine of full scale.
     """
 
@@ -75,12 +73,12 @@ class ImageConfig:
 
     @property
     def window(self) -> int:
-        """Samples of the spectrogram's window."""
+        """The samples of the spectrogram's window."""
         return round(self.window_seconds * self.rate)
 
 
 def mel_triangles(config: ImageConfig) -> np.ndarray:
-    """Weights [fft_size // 2 + 1, size] of the mel bands, low to high, triangles of height 1 in hertz."""
+    """Returns weights [fft_size // 2 + 1, size] of the mel bands, low to high, triangles of height 1 in hertz."""
     from librosa.filters import mel  # at its use: the import takes seconds
 
     # `norm=None`: unit height. `ImageConfig` refuses empty bands, which librosa only warns of.
@@ -91,12 +89,12 @@ def mel_triangles(config: ImageConfig) -> np.ndarray:
 
 @functools.partial(jax.jit, static_argnames="config")
 def waveform_images(segments_BxL: jax.Array, config: ImageConfig) -> jax.Array:
-    """Waveform diagrams [B, size, size, 1] in [0, 1] of segments [B, L], amplitudes about [-1, 1]."""
+    """Returns waveform diagrams [B, size, size, 1] in [0, 1] of segments [B, L], amplitudes about [-1, 1]."""
     chex.assert_rank(segments_BxL, 2)
     length, size = segments_BxL.shape[1], config.size
     first = np.arange(size) * length // size
     widest = -(-length // size) + 1
-    # Places past a column's end repeat its last sample, which moves neither least nor greatest.
+    # Indices past a column's end repeat its last sample, which changes neither minimum nor maximum.
     last = np.minimum(np.append(first[1:], length), length - 1)
     places = np.minimum(first[:, None] + np.arange(widest + 1), last[:, None])
     columns_BxWxK = segments_BxL[:, places]
@@ -114,12 +112,12 @@ def _rows(amplitude: jax.Array, config: ImageConfig) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames="config")
 def spectrogram_images(segments_BxL: jax.Array, config: ImageConfig) -> jax.Array:
-    """Log-mel spectrograms [B, size, size, 1] in [0, 1] of segments [B, L], amplitudes about [-1, 1]."""
+    """Returns log-mel spectrograms [B, size, size, 1] in [0, 1] of segments [B, L], amplitudes about [-1, 1]."""
     chex.assert_rank(segments_BxL, 2)
     length, size, window = segments_BxL.shape[1], config.size, config.window
     first = np.floor((np.arange(size) + 0.5) * length / size - window / 2).astype(int) + window
     padded = jnp.pad(segments_BxL, ((0, 0), (window, window)))
-    # One slice a frame: as a gather by index this took longer than the transforms.
+    # A slice per frame: a gather by index took longer than the transforms.
     frames_BxTxK = jnp.stack([padded[:, start : start + window] for start in first.tolist()], axis=1)
     hann_K = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(window) + 0.5) / window)
     # A sine of amplitude 1 has fft_size * sum(window^2) / 4 in its lines, by Parseval.
@@ -135,7 +133,7 @@ def spectrogram_images(segments_BxL: jax.Array, config: ImageConfig) -> jax.Arra
 
 
 def view_images(segments_BxL: jax.Array, view: str, config: ImageConfig) -> jax.Array:
-    """The images of one view, "waveform" or "spectrogram". Raises InputError for another name."""
+    """Returns the images of a view, "waveform" or "spectrogram". Raises InputError for another name."""
     if view not in VIEWS:
         raise InputError(f"view {view!r}: expected one of {', '.join(VIEWS)}")
     return (waveform_images if view == "waveform" else spectrogram_images)(segments_BxL, config)

@@ -2,8 +2,7 @@
 
 The 16 low-level descriptors of the INTERSPEECH 2009 Emotion Challenge (Schuller, Steidl & Batliner 2009), smoothed
 over time, and their deltas; of each the mean and the standard deviation over the clip, in openSMILE's column order
-and under its names. The stages are pure functions: `low_level_descriptors`, `contours`, `functionals`, and
-`features` for all of them.
+and under its names. The stages are `low_level_descriptors`, `contours` and `functionals`; `features` runs them all.
 """
 
 import chex
@@ -11,46 +10,18 @@ import jax
 import jax.numpy as jnp
 
 from siamese_jax.features.is09_functionals import TAIL, contours, functionals
-from siamese_jax.features.is09_lld import (
-    DESCRIPTOR_NAMES,
-    HOP,
-    RATE,
-    describe_frames,
-    frame_count,
-    real_dtype,
-    sample_count,
-    spectrum,
-)
-
-__all__ = [
-    "DESCRIPTOR_NAMES",
-    "FEATURE_NAMES",
-    "HOP",
-    "MIN_SAMPLES",
-    "RATE",
-    "contours",
-    "cut",
-    "features",
-    "features_of_pieces",
-    "frame_count",
-    "functionals",
-    "low_level_descriptors",
-    "sample_count",
-    "spectrum",
-    "track_pitch",
-]
+from siamese_jax.features.is09_lld import DESCRIPTOR_NAMES, HOP, describe_frames, frame_count, real_dtype, sample_count
+from siamese_jax.features.is09_lld import RATE as RATE
 
 VERSION = "1"
-"""Raised whenever the same samples give other values; unfinished extractions of another version are not resumed."""
+"""Incremented when the same samples give other values; extractions of another version are not resumed."""
 
 MIN_SAMPLES = sample_count(2 * TAIL)
 """The shortest clip that has features: four frames, 55 ms."""
 
 
 def _columns(suffix: str) -> list[str]:
-    stems = [
-        name.replace("[", f"{suffix}[") if "[" in name else name + suffix for name in DESCRIPTOR_NAMES
-    ]  # fmt: skip
+    stems = [name.replace("[", f"{suffix}[") if "[" in name else name + suffix for name in DESCRIPTOR_NAMES]
     return [f"{stem}_{functional}" for stem in stems for functional in ("amean", "stddev")]
 
 
@@ -59,42 +30,34 @@ FEATURE_NAMES = (*_columns("_sma"), *_columns("_sma_de"))
 
 
 def track_pitch(candidate_BxT: jax.Array) -> jax.Array:
-    """Follows the pitch over time: doublings are pulled back to the running mean, lone voiced frames are dropped.
+    """Returns the fundamental frequency [B, T] in Hz, a frame late, 0 where unvoiced.
 
-    Args:
-      candidate_BxT: [B, T] pitch in Hz of each frame, 0 where unvoiced, and 0 past the clip's frames.
-
-    Returns:
-      [B, T] the fundamental frequency in Hz, a frame late, 0 where unvoiced.
+    Doublings are pulled back to the running mean, lone voiced frames are dropped. `candidate_BxT` is the pitch in Hz of
+    each frame, 0 where unvoiced and past the clip's frames.
     """
 
     def step(mean_B: jax.Array, pitch_B: jax.Array) -> tuple[jax.Array, jax.Array]:
         voiced = pitch_B > 0
         mean_B = jnp.where(voiced & (mean_B == 0), pitch_B, mean_B)
         inside = (pitch_B > 0.6 * mean_B) & (pitch_B < 1.4 * mean_B)
-        kept_B = jnp.where(voiced, jnp.where(inside, pitch_B, mean_B), 0)
+        tracked_B = jnp.where(voiced, jnp.where(inside, pitch_B, mean_B), 0)
         weight_B = jnp.where(inside, 0.3, 0.1).astype(mean_B.dtype)
-        return jnp.where(voiced, (1 - weight_B) * mean_B + weight_B * pitch_B, mean_B), kept_B
+        return jnp.where(voiced, (1 - weight_B) * mean_B + weight_B * pitch_B, mean_B), tracked_B
 
     # Only the running mean needs the frame before: one scan over all clips at once.
     start_B = jnp.zeros_like(candidate_BxT[:, 0])
-    kept_BxT = jax.lax.scan(step, start_B, candidate_BxT.T)[1].T
-    past_BxT = jnp.pad(kept_BxT, ((0, 0), (2, 0)))
+    tracked_BxT = jax.lax.scan(step, start_B, candidate_BxT.T)[1].T
+    past_BxT = jnp.pad(tracked_BxT, ((0, 0), (2, 0)))
     one, two = past_BxT[:, 1:-1], past_BxT[:, :-2]
-    lag_BxT = jnp.where((two == 0) & (kept_BxT == 0), 0, one)
+    lag_BxT = jnp.where((two == 0) & (tracked_BxT == 0), 0, one)
     before_BxT = jnp.pad(lag_BxT, ((0, 0), (1, 0)))[:, :-1]
     return jnp.where((lag_BxT > 0) & (before_BxT > 0), (before_BxT + lag_BxT) / 2, lag_BxT)
 
 
 def cut(samples_BxL: jax.Array, block: int) -> jax.Array:
-    """Cuts clips into pieces that hold `block` frames each; the end of a piece is the beginning of the next.
+    """Cuts clips [B, L] int16 into pieces of `block` frames each; the end of a piece is the beginning of the next.
 
-    Args:
-      samples_BxL: [B, L] int16.
-      block: frames of a piece.
-
-    Returns:
-      [B, K, P], K the pieces for all frames of L samples, P the samples of a piece; zeros past L.
+    Returns [B, K, P], K the pieces for all frames of L samples, P the samples of a piece; zeros past L.
     """
     pieces = -(-int(frame_count(samples_BxL.shape[1])) // block)
     missing = max(sample_count(pieces * block) - samples_BxL.shape[1], 0)
@@ -104,9 +67,9 @@ def cut(samples_BxL: jax.Array, block: int) -> jax.Array:
 
 
 def _describe_pieces(pieces_BxKxP: jax.Array, frames_B: jax.Array, block: int) -> jax.Array:
-    """`describe_frames` over pieces, one at a time, and only over those that hold a clip's own frames."""
+    """Runs `describe_frames` over pieces, one at a time, and only over pieces with a clip's own frames."""
     clips, most, length = pieces_BxKxP.shape
-    # Pieces are whole rows, cut before the loop: a slice at a moving offset would be fused into all that reads it.
+    # Pieces are whole rows, cut before the loop: a slice at a moving offset would be fused into all its readers.
     rows = pieces_BxKxP.reshape(clips * most, length)
     own_B = -(-frames_B // block)
     ends_B = jnp.cumsum(own_B)
@@ -122,7 +85,7 @@ def _describe_pieces(pieces_BxKxP: jax.Array, frames_B: jax.Array, block: int) -
 
 
 def _finish(descriptors_BxTxK: jax.Array, frames_B: jax.Array) -> jax.Array:
-    """Clears what lies past each clip's frames and follows the pitch over time."""
+    """Sets the frames past each clip's own to 0 and tracks the pitch over time."""
     own_BxTx1 = (jnp.arange(descriptors_BxTxK.shape[1])[None, :] < frames_B[:, None])[:, :, None]
     descriptors_BxTxK = jnp.where(own_BxTx1, descriptors_BxTxK, 0)
     pitch_BxT = track_pitch(descriptors_BxTxK[:, :, -1])
@@ -131,16 +94,13 @@ def _finish(descriptors_BxTxK: jax.Array, frames_B: jax.Array) -> jax.Array:
 
 
 def low_level_descriptors(samples_BxL: jax.Array, lengths_B: jax.Array, block: int | None = None) -> jax.Array:
-    """The 16 descriptors of every frame, in the order of `DESCRIPTOR_NAMES`.
+    """Returns the 16 descriptors of every frame [B, T, 16], in the order of `DESCRIPTOR_NAMES`; 0 past a clip's frames.
 
     Args:
-      samples_BxL: [B, L] int16 at 16 kHz, L at least one frame (400 samples).
-      lengths_B: [B] samples of each clip; what lies past them is never looked at.
+      samples_BxL: [B, L] int16 at 16 kHz, L at least one frame (400 samples), with T whole frames.
+      lengths_B: [B] samples of each clip; samples past them are never used.
       block: None computes all frames at once, which suits an accelerator. A number computes that many frames at a
-        time, which keeps the work in a CPU's cache and skips what is only padding.
-
-    Returns:
-      [B, T, 16], T the frames that L samples hold; rows past a clip's own frames are 0.
+        time, which keeps the work in a CPU's cache and skips padding.
     """
     samples_BxL, lengths_B = jnp.asarray(samples_BxL), jnp.asarray(lengths_B)
     chex.assert_rank((samples_BxL, lengths_B), (2, 1))
@@ -156,14 +116,9 @@ def low_level_descriptors(samples_BxL: jax.Array, lengths_B: jax.Array, block: i
 
 
 def features_of_pieces(pieces_BxKxP: jax.Array, lengths_B: jax.Array) -> jax.Array:
-    """The 64 features of clips that are cut already, one piece at a time: the form that a CPU is fastest at.
+    """As `features`, of clips in pieces [B, K, P] int16, as `cut` returns them: fastest on a CPU.
 
-    Args:
-      pieces_BxKxP: [B, K, P] int16, as `cut` gives them; pieces without a clip's own frames are never looked at.
-      lengths_B: [B] samples of each clip.
-
-    Returns:
-      [B, 64], as `features`.
+    Pieces without a clip's own frames are never used.
     """
     chex.assert_rank((pieces_BxKxP, lengths_B), (3, 1))
     frames_B = frame_count(lengths_B)
@@ -173,12 +128,9 @@ def features_of_pieces(pieces_BxKxP: jax.Array, lengths_B: jax.Array) -> jax.Arr
 
 
 def features(samples_BxL: jax.Array, lengths_B: jax.Array, block: int | None = None) -> jax.Array:
-    """The 64 features of every clip of a padded batch, in the order of `FEATURE_NAMES`.
+    """Returns the 64 features of every clip of a padded batch [B, 64], in the order of `FEATURE_NAMES`.
 
-    Args: as `low_level_descriptors`.
-
-    Returns:
-      [B, 64]; NaN for a clip shorter than `MIN_SAMPLES` (the caller's to refuse: this function is traced).
+    NaN for a clip shorter than `MIN_SAMPLES`: the caller must refuse it. Args: as `low_level_descriptors`.
     """
     frames_B = frame_count(jnp.asarray(lengths_B))
     smooth, delta = contours(low_level_descriptors(samples_BxL, lengths_B, block), frames_B)

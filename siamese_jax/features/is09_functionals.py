@@ -1,4 +1,4 @@
-"""From descriptors over time to one row a clip: smoothing, deltas, means and standard deviations."""
+"""From descriptors over time to a row for each clip: smoothing, deltas, means and standard deviations."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ TAIL = 2
 
 
 def _shifted(contour_BxTxK: jax.Array, frames_B: jax.Array, step: int) -> jax.Array:
-    """`contour` at n + step, the clip's first and last frames repeated outwards."""
+    """Returns the contour at n + step, the clip's first and last frames repeated outwards."""
     count = contour_BxTxK.shape[1]
     if step < 0:
         first = jnp.repeat(contour_BxTxK[:, :1], -step, axis=1)
@@ -20,26 +20,18 @@ def _shifted(contour_BxTxK: jax.Array, frames_B: jax.Array, step: int) -> jax.Ar
 
 
 def _at(contour_BxTxK: jax.Array, frame_B: jax.Array) -> jax.Array:
-    """Each clip's own frame, the first where the number is negative: [B, K]."""
+    """Returns each clip's own frame [B, K], the first where the number is negative."""
     return jnp.take_along_axis(contour_BxTxK, jnp.maximum(frame_B, 0)[:, None, None], axis=1)[:, 0]
 
 
 def contours(descriptors_BxTxK: jax.Array, frames_B: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Smooths the descriptors over time and differentiates the smoothed ones.
+    """Returns the mean over a frame and its two neighbours, and its delta (regression over two frames each way).
 
-    Args:
-      descriptors_BxTxK: [B, T, K]; frames past a clip's own are ignored.
-      frames_B: [B] frames of each clip, at most T.
-
-    Returns:
-      The mean over a frame and its two neighbours, and its delta (regression over two frames each way), both
-      [B, T, K], with edge frames repeated; rows past a clip's own frames hold no meaning.
+    Both are [B, T, K], with edge frames repeated; rows past a clip's own frames (`frames_B`, at most T) are undefined.
     """
     before, after = (_shifted(descriptors_BxTxK, frames_B, step) for step in (-1, 1))
     smooth = (before + descriptors_BxTxK + after) / 3
-    one, two = (
-        _shifted(smooth, frames_B, step) - _shifted(smooth, frames_B, -step) for step in (1, 2)
-    )  # fmt: skip
+    one, two = (_shifted(smooth, frames_B, step) - _shifted(smooth, frames_B, -step) for step in (1, 2))
     return smooth, (one + 2 * two) / 10
 
 
@@ -50,7 +42,7 @@ def _mean(contour_BxTxK: jax.Array, counted_BxT: jax.Array) -> jax.Array:
 
 
 def _delta_mean(smooth_BxTxK: jax.Array, frames_B: jax.Array) -> jax.Array:
-    """The mean of the delta over the counted frames: the sum telescopes, and is 0 exactly where it should be."""
+    """Returns the mean of the delta over the counted frames: the sum telescopes, and is exact where it is 0."""
 
     def from_end(steps: int) -> jax.Array:
         return _at(smooth_BxTxK, frames_B - steps)
@@ -63,24 +55,16 @@ def _delta_mean(smooth_BxTxK: jax.Array, frames_B: jax.Array) -> jax.Array:
 
 
 def functionals(smooth_BxTxK: jax.Array, delta_BxTxK: jax.Array, frames_B: jax.Array) -> jax.Array:
-    """Mean and population standard deviation of both contours over all frames of a clip but the last two.
+    """Returns mean and population standard deviation of both contours over all frames of a clip but the last two.
 
-    Args:
-      smooth_BxTxK, delta_BxTxK: [B, T, K] from `contours`.
-      frames_B: [B] frames of each clip.
-
-    Returns:
-      [B, 4 K]: for each smoothed contour its mean then its deviation, then the same for the deltas. NaN for a
-      clip of fewer than four frames, which has no delta contour to speak of.
+    Both contours are [B, T, K] from `contours`. The result is [B, 4 K]: for each smoothed contour its mean then its
+    deviation, then the same for the deltas. NaN for a clip of fewer than four frames.
     """
     counted_BxT = jnp.arange(smooth_BxTxK.shape[1])[None, :] < (frames_B - TAIL)[:, None]
+    means = (_mean(smooth_BxTxK, counted_BxT), _delta_mean(smooth_BxTxK, frames_B))
     pairs = []
-    for contour, mean in (
-        (smooth_BxTxK, _mean(smooth_BxTxK, counted_BxT)),
-        (delta_BxTxK, _delta_mean(smooth_BxTxK, frames_B)),
-    ):
-        # Two passes: a mean of squares less a squared mean loses the small deviations in float32. The closed form
-        # is also the centre that the deviations of the delta are taken from.
+    for contour, mean in zip((smooth_BxTxK, delta_BxTxK), means):
+        # Two passes: a mean of squares less a squared mean loses the small deviations in float32.
         deviation = jnp.sqrt(_mean((contour - mean[:, None]) ** 2, counted_BxT))
         pairs.append(jnp.stack([mean, deviation], axis=-1).reshape(len(mean), -1))
     return jnp.where(frames_B[:, None] >= 2 * TAIL, jnp.concatenate(pairs, axis=1), jnp.nan)

@@ -1,9 +1,8 @@
 """Low-level descriptors of the INTERSPEECH 2009 Emotion Challenge (Schuller et al. 2009), frame by frame.
 
-Everything here is local in time but for the running mean of the fundamental frequency (`track_pitch`). Samples
-are 16-bit integers at 16 kHz; frames of 25 ms start at every 10 ms, the first at sample 0, and a last partial
-frame is dropped. Constants are computed in float64 and used in the precision of the run: float32, or float64
-where `jax_enable_x64` is on.
+Samples are 16-bit integers at 16 kHz; frames of 25 ms start every 10 ms, the first at sample 0, and a last partial
+frame is dropped. Constants are computed in float64 and used in the precision of the run: float32, or float64 where
+`jax_enable_x64` is on.
 """
 
 import functools
@@ -31,34 +30,29 @@ FIRST_VOICING_LAG = 31
 FIRST_PITCH_LAG = 32
 PEAK_THRESHOLD = 0.6
 
-DESCRIPTOR_NAMES = (
-    "pcm_RMSenergy",
-    *(f"pcm_fftMag_mfcc[{i}]" for i in range(1, CEPSTRA + 1)),
-    "pcm_zcr",
-    "voiceProb",
-    "F0",
-)
+_MFCC_NAMES = [f"pcm_fftMag_mfcc[{i}]" for i in range(1, CEPSTRA + 1)]
+DESCRIPTOR_NAMES = ("pcm_RMSenergy", *_MFCC_NAMES, "pcm_zcr", "voiceProb", "F0")
 """The descriptors in the order of the last axis of `low_level_descriptors`, under openSMILE's names."""
 
 
 def real_dtype() -> np.dtype:
-    """The precision of the run: float64 where `jax_enable_x64` is on, else float32."""
+    """Returns the precision of the run: float64 where `jax_enable_x64` is on, else float32."""
     return np.dtype(jnp.result_type(float))
 
 
 def frame_count(samples: Any) -> Any:
-    """Whole frames in `samples` (an integer or an array of them); 0 where there is none."""
+    """Returns the number of whole frames in `samples`, an integer or an array of integers."""
     return (samples >= FRAME) * (1 + (samples - FRAME) // HOP)
 
 
 def sample_count(frames: int) -> int:
-    """The fewest samples that hold `frames` frames."""
+    """Returns the fewest samples that hold `frames` frames."""
     return FRAME + HOP * (frames - 1)
 
 
 @functools.cache
 def mel_weights() -> np.ndarray:
-    """Triangles of peak 1, equidistant and linear on the mel scale 1127 ln(1 + f / 700): [BINS, MEL_BANDS] float64."""
+    """Returns [BINS, MEL_BANDS] float64: triangles of peak 1, equidistant on the mel scale 1127 ln(1 + f / 700)."""
 
     def mel(hertz: Any) -> Any:
         return 1127.0 * np.log1p(hertz / 700.0)
@@ -75,7 +69,7 @@ def mel_weights() -> np.ndarray:
 
 @functools.cache
 def cepstral_weights() -> np.ndarray:
-    """The orthonormal cosine transform, rows 1 to 12, with the sine lifter of 22: [MEL_BANDS, CEPSTRA] float64."""
+    """Returns the cosine transform, rows 1 to 12, with the sine lifter of 22: [MEL_BANDS, CEPSTRA] float64."""
     order = np.arange(1, CEPSTRA + 1)
     band = np.arange(MEL_BANDS)[:, None] + 0.5
     cosine = np.sqrt(2.0 / MEL_BANDS) * np.cos(np.pi / MEL_BANDS * order * band)
@@ -84,18 +78,14 @@ def cepstral_weights() -> np.ndarray:
 
 @functools.cache
 def frame_window() -> np.ndarray:
-    """The symmetric Hamming window: [FRAME] float64."""
+    """Returns the symmetric Hamming window: [FRAME] float64."""
     return np.hamming(FRAME)
 
 
 def spectrum(signal: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Root mean square and power spectrum of the pre-emphasised, windowed frames; unbatched.
+    """Returns the root mean square [T] and squared magnitudes [T, BINS] of pre-emphasised, windowed frames; unbatched.
 
-    Args:
-      signal: [L] samples in [-1, 1]; L must hold whole frames and nothing more (`sample_count`).
-
-    Returns:
-      The root mean square [T], and the squared magnitudes [T, BINS], unscaled.
+    `signal` [L] is in [-1, 1]; L must hold whole frames and nothing more (`sample_count`).
     """
     count = frame_count(signal.shape[0])
     window = jnp.asarray(frame_window()[None, :], signal.dtype)
@@ -108,7 +98,7 @@ def spectrum(signal: jax.Array) -> tuple[jax.Array, jax.Array]:
         hops[2:, : FRAME - 2 * HOP] * window[:, 2 * HOP :],
     ]
     windowed = jnp.concatenate([*pieces, jnp.zeros((count, FFT - FRAME), signal.dtype)], axis=1)
-    # Pre-emphasis starts anew in every frame, as if its first sample had a like one before it.
+    # Pre-emphasis starts anew in every frame, as if its first sample came twice.
     first = signal[: HOP * count : HOP] * ((1 - PRE_EMPHASIS) * window[0, 0])
     windowed = windowed.at[:, 0].set(first)
     bins = jnp.fft.rfft(windowed)
@@ -116,20 +106,20 @@ def spectrum(signal: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def cepstra(power: jax.Array) -> jax.Array:
-    """Mel-frequency cepstral coefficients 1 to 12, liftered: power [T, BINS] -> [T, CEPSTRA]."""
+    """Returns mel-frequency cepstral coefficients 1 to 12, liftered: power [T, BINS] -> [T, CEPSTRA]."""
     exact = jax.lax.Precision.HIGHEST
     mel = jnp.asarray(mel_weights() * FULL_SCALE, power.dtype)
     bands = jnp.matmul(jnp.sqrt(power), mel, precision=exact)
     # The floor is one step of a 16-bit sample: silence gives 0, not minus infinity.
     logarithms = jnp.log(jnp.maximum(bands, 1.0))
-    # Every row of the cosine transform sums to 0: without their mean the logarithms are a quarter as large, and so is
-    # what rounding leaves of them.
+    # Every row of the cosine transform sums to 0: without their mean the logarithms, and the rounding errors, are a
+    # quarter as large.
     logarithms -= jnp.mean(logarithms, axis=1, keepdims=True)
     return jnp.matmul(logarithms, jnp.asarray(cepstral_weights(), power.dtype), precision=exact)
 
 
 def zero_crossing_rate(samples: jax.Array) -> jax.Array:
-    """Sign changes per sample in each frame: samples [L] int32, L holding whole frames alone, -> [T]; unbatched.
+    """Returns sign changes per sample in each frame: samples [L] int32, whole frames alone, -> [T]; unbatched.
 
     A sample of 0 counts when its neighbours do not share a sign; digital silence thus gives 398 / 400. The
     integers are compared, since products of small floats lose their sign to rounding.
@@ -148,17 +138,16 @@ def zero_crossing_rate(samples: jax.Array) -> jax.Array:
 
 
 def cosine_transform(even_TxK: jax.Array) -> jax.Array:
-    """Inverse Fourier transform of real and even spectra, lags 0 to 255: [T, BINS] -> [T, LAGS].
+    """Returns the inverse Fourier transform of real and even spectra, lags 0 to 255: [T, BINS] -> [T, LAGS].
 
-    Taken as the forward transform of the mirrored spectrum, which is the same for real and even input, and on a CPU
-    faster than the inverse one.
+    Computed as the forward transform of the mirrored spectrum: equal for such input, and faster on a CPU.
     """
     mirrored = jnp.concatenate([even_TxK, even_TxK[:, -2:0:-1]], axis=1)
     return jnp.fft.rfft(mirrored).real[:, :LAGS] / FFT
 
 
 def voicing(autocorrelation: jax.Array) -> jax.Array:
-    """Voicing probability, the highest normalised autocorrelation on a rising lag: [T, LAGS] -> [T]."""
+    """Returns the voicing probability, the highest normalised autocorrelation on a rising lag: [T, LAGS] -> [T]."""
     correlation = jnp.abs(autocorrelation)
     late = correlation[:, FIRST_VOICING_LAG:]
     rising = late > correlation[:, FIRST_VOICING_LAG - 1 : -1]
@@ -168,10 +157,7 @@ def voicing(autocorrelation: jax.Array) -> jax.Array:
 
 
 def pitch_candidate(cepstrum: jax.Array) -> jax.Array:
-    """Frequency of the first high peak of the cepstrum, in Hz, 0 where there is none: [T, LAGS] -> [T].
-
-    The first peak above the threshold, not the highest.
-    """
+    """Returns the frequency in Hz of the cepstrum's first peak above the threshold, or 0: [T, LAGS] -> [T]."""
     highest = jnp.max(cepstrum[:, FIRST_PITCH_LAG:], axis=1)
     threshold = PEAK_THRESHOLD * (highest + jnp.mean(jnp.abs(cepstrum), axis=1))
     here = cepstrum[:, FIRST_PITCH_LAG + 1 : -1]
@@ -183,14 +169,13 @@ def pitch_candidate(cepstrum: jax.Array) -> jax.Array:
 
 
 def describe_frames(samples: jax.Array) -> jax.Array:
-    """All descriptors before the pitch is followed over time: samples [L] integers -> [T, 16]; unbatched.
+    """Returns all descriptors before `is09.track_pitch`: samples [L] integers -> [T, 16]; unbatched.
 
-    L must hold whole frames and nothing more. The last column is the frame's own pitch candidate where the frame is
-    voiced, else 0: see `siamese_jax.features.is09.track_pitch`.
+    L must hold whole frames and nothing more. The last column is the frame's own pitch candidate if voiced, else 0.
     """
     energy, power = spectrum(samples.astype(real_dtype()) / FULL_SCALE)
     # One call transforms both spectra. log1p, since ln(1 + P) drops the quiet bins in float32; the known identity
-    # with (1 + P) - 1 is no way round it: XLA simplifies that to P.
+    # with (1 + P) - 1 does not help: XLA simplifies that to P.
     both = cosine_transform(jnp.concatenate([power, jnp.log1p(power)]))
     autocorrelation, cepstrum = both[: len(power)], both[len(power) :]
     voiced = voicing(autocorrelation)

@@ -17,26 +17,26 @@ class Scaling(NamedTuple):
 
 
 def moments(x_NxF: np.ndarray, least_F: np.ndarray) -> Scaling:
-    """Mean and population standard deviation [F] of clips, the latter at least `least_F`; in float64 inside."""
+    """Returns mean and population standard deviation [F] of clips, the latter at least `least_F`; float64 inside."""
     x = x_NxF.astype(np.float64)
     return Scaling(x.mean(axis=0).astype(np.float32), np.maximum(x.std(axis=0), least_F).astype(np.float32))
 
 
 def floor(x_NxF: np.ndarray, share: float) -> np.ndarray:
-    """The least standard deviation [F]: a share of the corpus's own; 1 for a column that never changes."""
+    """Returns the least standard deviation [F]: a share of the corpus's own, 1 for a constant column."""
     std_F = x_NxF.astype(np.float64).std(axis=0)
-    # Rounding leaves a constant column with a spread of its own size times the float32 step.
+    # Rounding leaves a constant column a spread of its size times the float32 step.
     constant_F = std_F <= 1e-6 * np.abs(x_NxF).max(axis=0)
     return np.where(constant_F, 1.0, share * std_F)
 
 
 def identity(n_trials: int, n_features: int) -> Scaling:
-    """Scalings [G, F] that change nothing."""
+    """Returns scalings [G, F] that change nothing."""
     return Scaling(np.zeros((n_trials, n_features), np.float32), np.ones((n_trials, n_features), np.float32))
 
 
 def over_rows(x_NxF: np.ndarray, rows: list[np.ndarray], share: float) -> Scaling:
-    """Scalings [G, F] by the clips at each of G sets of rows."""
+    """Returns scalings [G, F] by the clips at each of G sets of rows."""
     least_F = floor(x_NxF, share)
-    each = [moments(x_NxF[r], least_F) for r in rows]
-    return Scaling(np.stack([s.shift for s in each]), np.stack([s.scale for s in each]))
+    scalings = [moments(x_NxF[r], least_F) for r in rows]
+    return Scaling(np.stack([s.shift for s in scalings]), np.stack([s.scale for s in scalings]))

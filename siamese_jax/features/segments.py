@@ -1,7 +1,6 @@
-"""Clips cut into segments of one length: where they start, and the samples of any batch of them.
+"""Clips cut into segments of equal length: their starts, and the samples of any batch of them.
 
-Only starts are kept for a whole corpus (two integers a segment); samples are gathered a batch at a time, so that a
-hundred thousand segments need no more memory than the clips themselves. Segments of 1 s every 0.5 s are this
+A corpus keeps two integers a segment; samples are gathered a batch at a time. Segments of 1 s every 0.5 s are this
 project's choice; Liu et al. 2021 say "at a given time interval".
 """
 
@@ -15,15 +14,15 @@ from siamese_jax.errors import ClipError, InputError
 
 @dataclasses.dataclass(frozen=True)
 class SegmentConfig:
-    """How clips are cut.
+    """The cutting of clips.
 
     Fields:
       rate: sampling rate in Hz of every clip.
       seconds: length of a segment.
       hop_seconds: from the start of a segment to the start of the next.
-      shortest_seconds: a clip shorter than this is an error; one between this and a segment is padded.
-      quiet_db: segments whose level is more than this below that of their clip's loudest one are left out: silence
-        before and after speech says nothing of the emotion. 200 keeps all, 16 bits having 96 dB.
+      shortest_seconds: a shorter clip is an error; a clip between this and a segment is padded.
+      quiet_db: segments more than this below their clip's loudest are left out: silence before and after speech tells
+        no emotion. 200 keeps all, 16 bits having 96 dB.
     """
 
     rate: int
@@ -44,18 +43,18 @@ class SegmentConfig:
 
     @property
     def length(self) -> int:
-        """Samples of a segment."""
+        """The samples of a segment."""
         return round(self.seconds * self.rate)
 
     @property
     def hop(self) -> int:
-        """Samples from start to start."""
+        """The samples from start to start."""
         return round(self.hop_seconds * self.rate)
 
 
 @dataclasses.dataclass(frozen=True)
 class SegmentIndex:
-    """Where the segments of many clips are, in the clips' order.
+    """The places of the segments of many clips, in the clips' order.
 
     Fields:
       clip: [K] int64, row of the clip.
@@ -72,24 +71,22 @@ class SegmentIndex:
 
 
 def segment_starts(samples: int, config: SegmentConfig, file: str) -> np.ndarray:
-    """Starts [K] of the segments of a clip of `samples` samples: 0, hop, ..., the last the first that reaches the end.
+    """Returns the starts [K] of a clip's segments: 0, hop, ..., up to the first whose segment reaches the end.
 
     So every sample is in a segment, and padding is shorter than the hop unless the clip is shorter than a segment.
-    Raises: ClipError, naming `file`, where the clip is shorter than `shortest_seconds`.
+    Raises ClipError, naming `file`, where the clip of `samples` samples is shorter than `shortest_seconds`.
     """
     if samples < round(config.shortest_seconds * config.rate):
-        raise ClipError(
-            file,
-            f"{samples / config.rate:.3f} s is too short: {config.shortest_seconds} s or more are expected "
-            "(SegmentConfig.shortest_seconds); leave the clip out or lower the bound",
-        )
+        expected = f"{config.shortest_seconds} s or more are expected (SegmentConfig.shortest_seconds)"
+        remedy = "leave the clip out or lower the bound"
+        raise ClipError(file, f"{samples / config.rate:.3f} s is too short: {expected}; {remedy}")
     beyond = max(0, samples - config.length)
     return np.arange(-(-beyond // config.hop) + 1) * config.hop
 
 
 def sounding_starts(samples: np.ndarray, config: SegmentConfig, file: str) -> np.ndarray:
-    """As `segment_starts`, of a clip's samples [n] (int16 or float): those of segments that are no more than `quiet_db`
-    below the loudest, by mean square; the loudest one is always there."""
+    """As `segment_starts`, of a clip's samples [n] (int16 or float): the starts of segments at most `quiet_db` below
+    the loudest, by mean square; the loudest is always included."""
     starts_K = segment_starts(len(samples), config, file)
     exact = np.int64 if samples.dtype == np.int16 else np.float64
     energy = np.append(0, np.cumsum(np.square(samples.astype(exact)))).astype(np.float64)
@@ -98,20 +95,16 @@ def sounding_starts(samples: np.ndarray, config: SegmentConfig, file: str) -> np
 
 
 def index_segments(clips: Sequence[np.ndarray], files: Sequence[str], config: SegmentConfig) -> SegmentIndex:
-    """The segments of clips, samples [n] each. Raises ClipError for the first that is too short."""
+    """Returns the segments of clips, samples [n] each. Raises ClipError for the first clip that is too short."""
     starts = [sounding_starts(samples, config, file) for samples, file in zip(clips, files, strict=True)]
-    counts = [len(s) for s in starts]
-    return SegmentIndex(
-        clip=np.repeat(np.arange(len(starts)), counts),
-        start=np.concatenate([*starts, np.zeros(0, np.int64)]),
-        length=config.length,
-    )
+    clip_K = np.repeat(np.arange(len(starts)), [len(clip_starts) for clip_starts in starts])
+    return SegmentIndex(clip_K, np.concatenate([*starts, np.zeros(0, np.int64)]), config.length)
 
 
 def gather_segments(clips: Sequence[np.ndarray], index: SegmentIndex, rows: np.ndarray) -> np.ndarray:
-    """Samples [B, L] float32 of the segments at `rows` [B] of the index, zero beyond the end of a clip.
+    """Returns samples [B, L] float32 of the segments at `rows` [B] of the index, zero beyond the end of a clip.
 
-    `clips` holds each clip's samples [n], float in [-1, 1] or int16 (scaled by 1 / 32768); a memory map will do.
+    `clips` holds each clip's samples [n], float in [-1, 1] or int16 (scaled by 1 / 32768), also memory-mapped.
     """
     out_BxL = np.zeros((len(rows), index.length), np.float32)
     for out_L, row in zip(out_BxL, rows):
@@ -123,6 +116,6 @@ def gather_segments(clips: Sequence[np.ndarray], index: SegmentIndex, rows: np.n
 
 
 def cut(samples: np.ndarray, config: SegmentConfig, file: str) -> np.ndarray:
-    """The segments [K, L] float32 of one clip's samples [n]. Raises as `segment_starts`."""
+    """Returns the segments [K, L] float32 of a clip's samples [n]. Raises as `segment_starts`."""
     index = index_segments([samples], [file], config)
     return gather_segments([samples], index, np.arange(len(index)))
