@@ -106,6 +106,15 @@ class Manifest:
         """Returns the path of the clip's sound file."""
         return self.root / clip.file
 
+    def state(self, clip: Clip) -> str | None:
+        """Returns path, segment, size and time of change of the clip's file, for a cache's key; None if missing."""
+        path = self.path(clip)
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return f"{path.absolute()}|{clip.start}-{clip.end}|{status.st_size}|{status.st_mtime_ns}"
+
     def only(self, emotions: Collection[str]) -> "Manifest":
         """Returns the manifest of the clips with one of `emotions`; the others join `left_out`."""
         keep = tuple(clip for clip in self.clips if clip.emotion in emotions)

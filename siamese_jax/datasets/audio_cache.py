@@ -145,11 +145,5 @@ def _key(manifest: Manifest, rate: int) -> str:
     digest = hashlib.blake2b(digest_size=12)
     digest.update(f"{_FORMAT} {rate} {importlib.metadata.version('soxr')}".encode())
     for clip in manifest:
-        path = manifest.path(clip)
-        try:
-            status = path.stat()
-            state = f"{status.st_size} {status.st_mtime_ns}"
-        except OSError:
-            state = "missing"
-        digest.update(f"\n{path.absolute()} {clip.start} {clip.end} {state}".encode())
+        digest.update(f"\n{manifest.state(clip) or manifest.path(clip)}".encode())
     return digest.hexdigest()

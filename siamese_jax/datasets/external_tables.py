@@ -184,8 +184,8 @@ def _numbers(path: Path, cells: pd.DataFrame) -> np.ndarray:
     try:
         return cells.to_numpy(dtype=object).astype(np.float64, order="C")
     except ValueError as error:
-        texts = ((f"row {number}, column {name}", cells.at[number, name]) for number in cells.index for name in cells)
-        bad = [f"{where}: {text!r}" for where, text in texts if not _is_number(text)]
+        texts = cells.stack().items()
+        bad = [f"row {row}, column {name}: {text!r}" for (row, name), text in texts if not _is_number(text)]
         raise InputError(f"{path}: no numbers: {some(bad)}; remove the column or compute the table again") from error
 
 

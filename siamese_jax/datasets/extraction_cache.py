@@ -138,11 +138,5 @@ class ExtractionCache:
 
 
 def _key(manifest: Manifest, clip: Clip) -> str | None:
-    """Returns the inputs that a row depends on, or None if the file cannot be found."""
-    path = manifest.path(clip)
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    segment = f"{clip.start}-{clip.end}"
-    return "|".join((is09.VERSION, str(path.absolute()), segment, str(status.st_size), str(status.st_mtime_ns)))
+    state = manifest.state(clip)
+    return state and f"{is09.VERSION}|{state}"

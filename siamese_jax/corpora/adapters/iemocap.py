@@ -32,7 +32,7 @@ _SEXES = {"F": "female", "M": "male"}
 def scan(root: str | Path, merge_excitement: bool = False) -> Manifest:
     """Returns the manifest of the folder that holds Session1 ... Session5, or of the folder above it.
 
-    `merge_excitement` labels excitement "happiness", as the usual four classes do; by default they are left out.
+    `merge_excitement` labels excitement "happiness", as the usual four classes do; by default it is left out.
 
     Raises:
       InputError: no such folder, no sessions or no evaluations in it, two copies, nothing but git-lfs pointers, a
