@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from siamese_jax.errors import InputError
@@ -59,6 +60,11 @@ def require_columns(path: Path, names: list[str], required: Collection[str], opt
             f"{path}, row 1: {problem} (found: {', '.join(names) or 'nothing'}); "
             f"expected a header with {', '.join(required)} and, if wanted, {', '.join(optional)}"
         )
+
+
+def repeated(items: Iterable[str]) -> list[str]:
+    """Returns the items that occur more than once."""
+    return [str(item) for item, count in Counter(items).items() if count > 1]
 
 
 def some(items: Sequence[str]) -> str:

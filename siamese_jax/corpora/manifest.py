@@ -16,11 +16,10 @@ import dataclasses
 import difflib
 import math
 import os
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from siamese_jax.corpora.csv_files import read_csv, some
+from siamese_jax.corpora.csv_files import read_csv, repeated, some
 from siamese_jax.errors import InputError
 from siamese_jax.runtime.files import atomic_path, user_path
 
@@ -90,9 +89,7 @@ class Manifest:
     left_out: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        counts = Counter((clip.corpus, clip.name) for clip in self.clips)
-        doubled = [f"{corpus}/{name}" for (corpus, name), count in counts.items() if count > 1]
-        if doubled:
+        if doubled := repeated(f"{clip.corpus}/{clip.name}" for clip in self.clips):
             names = some(doubled)
             raise InputError(f"{self.root}: clip names occur twice in one corpus: {names}; give each clip its own name")
 

@@ -1,15 +1,15 @@
 """Feature tables of other programs, CSV or npz, labelled by a companion CSV, their own columns or their clip ids."""
 
 import io
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from siamese_jax.corpora import adapters
-from siamese_jax.corpora.csv_files import read_text, require_columns, separator, some
+from siamese_jax.corpora.csv_files import read_text, repeated, require_columns, separator, some
 from siamese_jax.corpora.manifest import EMOTIONS, SEXES, unknown_label, with_corpus
 from siamese_jax.corpora.scanning import SUFFIXES
 from siamese_jax.datasets.feature_table import FeatureTable
@@ -54,7 +54,7 @@ def read_external(
     ]
     if bad:
         raise InputError(f"{path}: not finite: {some(bad)}; leave such clips out or compute them again")
-    if doubled := _doubled(rows["id"]):
+    if doubled := repeated(rows["id"]):
         raise InputError(
             f"{path}: doubled rows: {some(doubled)}; one row a clip is expected (SMILExtract names clips by -instname)"
         )
@@ -114,7 +114,7 @@ def _npz_rows(path: Path, arrays: dict[str, np.ndarray]) -> tuple[str, pd.DataFr
 def _csv_rows(path: Path) -> tuple[str, pd.DataFrame, pd.DataFrame]:
     """Returns the table's style, features [N, F] float64, and rows: `id` and the label columns that the file has."""
     cells = _read_cells(path)
-    if doubled := _doubled(cells):
+    if doubled := repeated(cells):
         raise InputError(f"{path}, row 1: doubled columns {some(doubled)}; keep one of each")
     names = {name.lower(): name for name in cells}
     ids = [name for name in _ID_COLUMNS if name in names]
@@ -283,7 +283,3 @@ def _spellings(clip: str) -> list[str]:
     path = PurePosixPath(clip.replace("\\", "/"))
     path = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
     return [clip, str(path), path.name]
-
-
-def _doubled(names: Iterable[str]) -> list[str]:
-    return [str(name) for name, count in Counter(names).items() if count > 1]

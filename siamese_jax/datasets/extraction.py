@@ -23,14 +23,14 @@ from siamese_jax.corpora.audio import Decoded, audio_hash, decode
 from siamese_jax.corpora.manifest import Manifest, none_usable
 from siamese_jax.datasets.extraction_cache import ExtractionCache, FeatureRow
 from siamese_jax.datasets.feature_table import FeatureTable
-from siamese_jax.datasets.table_files import write_table
+from siamese_jax.datasets.table_files import npz_path, write_table
 from siamese_jax.errors import ClipError, InputError
 from siamese_jax.features import is09
 from siamese_jax.features.bucketing import Engine
 from siamese_jax.runtime import interrupt
 from siamese_jax.runtime.devices import available_cores as available_cores
 from siamese_jax.runtime.distributed import WHOLE, Share
-from siamese_jax.runtime.files import remove_unfinished_of, user_path, writable
+from siamese_jax.runtime.files import remove_unfinished_of, writable
 from siamese_jax.runtime.progress import bars
 from siamese_jax.runtime.provenance import VERSION
 
@@ -81,9 +81,7 @@ def extract_share(manifest: Manifest, output: str | Path, options: Options, shar
     others return None. The next run resumes with any number of processes. Raises LostError on process 0 where another
     process has stopped or never comes; finished clips are kept.
     """
-    output = user_path(output)
-    if output.suffix != ".npz":
-        raise InputError(f"{output}: feature tables are written as .npz; give the file that suffix")
+    output = npz_path(output)
     folder = output.with_name(f".{output.name}.partial")
     with writable(output), ExtractionCache(folder, str(output), share) as cache:
         if share.count > 1:

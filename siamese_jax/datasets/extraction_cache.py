@@ -60,7 +60,15 @@ class ExtractionCache:
         """Reads the rows that all processes have on disk now."""
         self._rows = {}
         for file in sorted(self.folder.glob("[!.]*.npz")):
-            self._load(file)
+            try:
+                with np.load(file) as part:
+                    columns = [part[name] for name in ("features", "audio_hash", "source_rate", "resampling")]
+                    keys = part["key"].tolist()
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                log.warning("%s: cannot be read (%s); its clips are computed again", file, error)
+                continue
+            for key, features, digest, rate, resampling in zip(keys, *columns):
+                self._rows[key] = FeatureRow(features, str(digest), int(rate), str(resampling))
 
     def __enter__(self) -> Self:
         return self
@@ -74,13 +82,11 @@ class ExtractionCache:
 
     def get(self, manifest: Manifest, clip: Clip) -> FeatureRow | None:
         """Returns the finished row of a clip, or None."""
-        key = _key(manifest, clip) if self._rows else None
-        return self._rows.get(key) if key else None
+        return self._rows.get(_key(manifest, clip)) if self._rows else None
 
     def add(self, manifest: Manifest, clip: Clip, row: FeatureRow) -> None:
         """Keeps a finished row; it is on disk some seconds later at the latest."""
-        key = _key(manifest, clip)
-        if key:
+        if key := _key(manifest, clip):
             self._unsaved[key] = row
         if time.monotonic() - self._saved_at > SAVE_SECONDS:
             self.save()
@@ -125,18 +131,8 @@ class ExtractionCache:
             file.unlink(missing_ok=True)
         self._lock.remove()
 
-    def _load(self, file: Path) -> None:
-        try:
-            with np.load(file) as part:
-                columns = [part[name] for name in ("features", "audio_hash", "source_rate", "resampling")]
-                keys = part["key"].tolist()
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            log.warning("%s: cannot be read (%s); its clips are computed again", file, error)
-            return
-        for key, features, digest, rate, resampling in zip(keys, *columns):
-            self._rows[key] = FeatureRow(features, str(digest), int(rate), str(resampling))
 
-
-def _key(manifest: Manifest, clip: Clip) -> str | None:
+def _key(manifest: Manifest, clip: Clip) -> str:
+    """Returns the inputs that a row depends on, or "" if the file is missing."""
     state = manifest.state(clip)
-    return state and f"{is09.VERSION}|{state}"
+    return f"{is09.VERSION}|{state}" if state else ""

@@ -6,13 +6,12 @@ Our npz holds the fields of `feature_table.FeatureTable` under their own names: 
 
 import json
 import zipfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from siamese_jax.corpora.csv_files import some
+from siamese_jax.corpora.csv_files import repeated, some
 from siamese_jax.datasets.external_tables import read_external
 from siamese_jax.datasets.feature_table import COLUMNS, FeatureTable
 from siamese_jax.errors import InputError
@@ -27,9 +26,7 @@ def write_table(path: str | Path, table: FeatureTable) -> None:
     Raises:
       InputError: the path does not end in .npz, or the table breaks a rule of `check_table`.
     """
-    path = user_path(path)
-    if path.suffix != ".npz":
-        raise InputError(f"{path}: feature tables are written as .npz; give the file that suffix")
+    path = npz_path(path)
     check_table(table, str(path))
     arrays: dict[str, Any] = {name: np.asarray(getattr(table, name), np.str_) for name in ("feature_names", *COLUMNS)}
     arrays["features"] = np.asarray(table.features, dtype=np.float32)
@@ -38,29 +35,32 @@ def write_table(path: str | Path, table: FeatureTable) -> None:
         np.savez_compressed(temporary, **{name: arrays[name] for name in _FIELDS})
 
 
+def npz_path(path: str | Path) -> Path:
+    """Returns the path of a table to write. Raises InputError unless it ends in .npz."""
+    path = user_path(path)
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: feature tables are written as .npz; give the file that suffix")
+    return path
+
+
 def read_table(path: str | Path, corpus: str | None = None, companion: str | Path | None = None) -> FeatureTable:
-    """Reads a feature table, telling the format by its content.
+    """Reads a feature table; its content tells the format.
 
     - Our own npz.
     - An npz of `X` [N, F] and `names` [N] (or `features` and `clip`), optionally with `feature_names` [F].
     - A CSV, separated by commas, semicolons or tabs, with one column for the clip (`id`, `clip`, `name`, `file`,
-      `filename`): openSMILE's output, the tables of Feng and Chaspari, or any other. Columns are found by name.
-      Out of the 384 of INTERSPEECH 2009 the 64 `_amean` and `_stddev` columns are taken, in openSMILE's order; of
-      any other set, all numeric columns.
+      `filename`): openSMILE's output, the tables of Feng and Chaspari, or any other. Columns are found by name: of the
+      384 of INTERSPEECH 2009 the 64 `_amean` and `_stddev`, in openSMILE's order; of any other set, all.
 
-    `made["scaled"]` is "corpus" where the columns are standardised over the corpus already, as the authors' are, and
-    "none" otherwise (`siamese_jax.datasets.external_tables.scaled_by`). The values before are unavailable, so scaling
-    by the source is refused for such a table.
+    `made["scaled"]` is "corpus" where the columns came standardised over the corpus, as the authors' are, else "none".
+    Their original values are unavailable, so scaling by the source is refused.
 
     Args:
       path: the table.
-      corpus: for tables of other programs, the corpus whose names give emotion and speaker. A table of several
-        corpora is cut to this corpus; so is our own npz.
-      companion: a CSV with `clip` (or `file`), `emotion`, `speaker` and, if wanted, `corpus` and `sex`, for
-        tables whose clip ids do not tell them.
+      corpus: cuts the table to this corpus; for tables of other programs, its names give emotion and speaker.
+      companion: a CSV with `clip` (or `file`), `emotion`, `speaker`, optional `corpus` and `sex`, for other clip ids.
 
-    Raises:
-      InputError: naming file, row and column of a value that is missing, doubled, not a number or not finite.
+    Raises InputError, naming file, row and column of a value that is missing, doubled, not a number or not finite.
     """
     path = user_path(path)
     if not path.is_file():
@@ -89,8 +89,7 @@ def check_table(table: FeatureTable, where: str) -> None:
         raise InputError(f"{where}: {n_names} feature names for {n_columns} columns; expected as many")
     clips = [f"{corpus}/{clip}" for corpus, clip in zip(table.corpus, table.clip)]
     for kind, names in (("columns", table.feature_names), ("clips", clips)):
-        doubled = [str(name) for name, count in Counter(names).items() if count > 1]
-        if doubled:
+        if doubled := repeated(names):
             raise InputError(f"{where}: doubled {kind}: {some(doubled)}; keep one of each")
     bad = [
         f"row {table.clip[row]!s}, column {table.feature_names[column]}: {features[row, column]}"
