@@ -158,7 +158,7 @@ def format_report(report: Report, shown: int) -> str:
     lines.append(f"{usable} of {report.n_clips} clips usable, {report.seconds:.0f} s, {len(report.speakers)} speakers")
     left_out: dict[str, list[str]] = defaultdict(list)
     for file, reason in report.left_out:
-        # Behind a colon stands a fact of this file alone: the file that it is a copy of.
+        # Behind a colon is a fact of this file alone: the file that it is a copy of.
         kind, colon, original = reason.partition(": ")
         left_out[kind].append(f"{file}{colon}{original}")
     for reason, files in left_out.items():

@@ -87,7 +87,7 @@ class ShareLock:
                 elif time.monotonic() - heard[share] > patience:
                     raise LostError(
                         f"{self._output}: {share} is not at work and has not finished its clips; start it again, and "
-                        "this one; what is finished is kept, also for another number of processes"
+                        "this one; finished clips are kept, also for another number of processes"
                     )
             interrupt.check()
             time.sleep(interrupt.POLL_SECONDS if heard else 0)

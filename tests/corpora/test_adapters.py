@@ -68,8 +68,8 @@ TREES: dict[str, dict[str, tuple[str, str, str, str]]] = {
 @pytest.mark.parametrize("corpus", TREES)
 def test_names_are_read(make_tree: MakeTree, corpus: str) -> None:
     manifest = adapters.scan(corpus, make_tree(TREES[corpus]))
-    found = {clip.file: (clip.name, clip.emotion, clip.speaker, clip.sex) for clip in manifest}
-    assert found == TREES[corpus]
+    labels = {clip.file: (clip.name, clip.emotion, clip.speaker, clip.sex) for clip in manifest}
+    assert labels == TREES[corpus]
     assert {clip.corpus for clip in manifest} == {corpus}
     assert manifest.left_out == ()
     assert all(manifest.path(clip).is_file() for clip in manifest)

@@ -84,16 +84,16 @@ def test_a_class_whose_clips_are_all_bad_is_absent(make_tree: MakeTree) -> None:
     root = make_tree(tidy_tree())
     for file in (root / "wav").glob("*A?.wav"):
         file.write_bytes(b"")
-    found = kinds(adapters.scan("emodb", root))
-    assert ("error", "absent class", "fear") in found
-    assert len(found) == 5
+    findings = kinds(adapters.scan("emodb", root))
+    assert ("error", "absent class", "fear") in findings
+    assert len(findings) == 5
 
 
 def test_unknown_labels_and_bad_rows(tmp_path: Path) -> None:
     write_sound(tmp_path / "a.wav")
     manifest = Manifest(tmp_path, (Clip("a.wav", "a", "happy", "x_1", "x"),))
-    found = kinds(manifest, (RowProblem(3, "speaker", "is empty; fill it in"),))
-    assert found[:2] == [("error", "row", "row 3, speaker"), ("error", "unknown label", "a.wav")]
+    findings = kinds(manifest, (RowProblem(3, "speaker", "is empty; fill it in"),))
+    assert findings[:2] == [("error", "row", "row 3, speaker"), ("error", "unknown label", "a.wav")]
 
 
 def test_segments_of_one_file_are_no_duplicates(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tables as datasets: labels, duplicates, and the checks that name what is wrong."""
+"""Tables as datasets: labels, duplicates, and the checks that name the problem."""
 
 import dataclasses
 

@@ -97,10 +97,10 @@ def test_rows_do_not_depend_on_order_workers_or_groups(manifest, table, counted,
 def test_a_bad_clip_is_named_counted_and_left_out(manifest, table, caplog):
     broken = manifest.root / "broken.wav"
     broken.write_bytes(b"RIFF")
-    found = extraction.compute_table(with_clips(manifest, "broken.wav", "gone.wav"), OPTIONS)
-    np.testing.assert_array_equal(found.features, table.features)
-    assert found.made["left_out_count"] == 2
-    left_out = found.made["left_out"]
+    extracted = extraction.compute_table(with_clips(manifest, "broken.wav", "gone.wav"), OPTIONS)
+    np.testing.assert_array_equal(extracted.features, table.features)
+    assert extracted.made["left_out_count"] == 2
+    left_out = extracted.made["left_out"]
     assert [item["file"] for item in left_out] == ["broken.wav", "gone.wav"]
     assert left_out[0]["reason"].startswith("unreadable")
     assert left_out[1]["reason"].startswith("missing")
@@ -129,7 +129,7 @@ def test_output_must_be_npz_and_writable(manifest, tmp_path):
 
 
 @pytest.mark.parametrize("stop_at", [2, 5, 11])
-def test_an_interrupted_run_goes_on_where_it_stopped(manifest, table, tmp_path, counted, monkeypatch, stop_at):
+def test_an_interrupted_run_resumes(manifest, table, tmp_path, counted, monkeypatch, stop_at):
     output = tmp_path / "table.npz"
     counting = extraction.decode
 
@@ -156,8 +156,8 @@ def test_a_changed_clip_and_a_damaged_part_are_computed_again(tmp_path, counted,
     manifest = write_clips(tmp_path, 6)
     folder = tmp_path / ".t.npz.partial"
     for half in (manifest.clips[:3], manifest.clips[3:]):
-        with extraction_cache.ExtractionCache(folder, "t.npz") as kept:
-            extraction.compute_table(dataclasses.replace(manifest, clips=half), OPTIONS, kept)
+        with extraction_cache.ExtractionCache(folder, "t.npz") as cache:
+            extraction.compute_table(dataclasses.replace(manifest, clips=half), OPTIONS, cache)
     counted.clear()
     # One part is cut short; the other holds the clips of the half that is not in it, and one of these changes.
     damaged, whole = sorted(folder.glob("*.npz"))
@@ -206,8 +206,8 @@ def test_a_stop_keeps_every_finished_clip(manifest, table, tmp_path, counted, mo
     assert sum(len(np.load(file)["key"]) for file in tmp_path.rglob("*.npz")) == 4
     counted.clear()
     monkeypatch.undo()
-    found = extraction.extract(manifest, tmp_path / "t.npz", OPTIONS)
-    np.testing.assert_array_equal(found.features, table.features)
+    extracted = extraction.extract(manifest, tmp_path / "t.npz", OPTIONS)
+    np.testing.assert_array_equal(extracted.features, table.features)
 
 
 def test_what_a_killed_run_leaves_is_cleared_away_and_nothing_else(manifest, table, tmp_path):
@@ -217,8 +217,8 @@ def test_what_a_killed_run_leaves_is_cleared_away_and_nothing_else(manifest, tab
     (folder / ".unfinished-abc-01234567.npz").write_bytes(b"PK")
     (tmp_path / ".unfinished-t-01234567.npz").write_bytes(b"PK")
     (tmp_path / ".unfinished-t-2-01234567.npz").write_bytes(b"another table's")
-    found = extraction.extract(manifest, tmp_path / "t.npz", OPTIONS)
-    np.testing.assert_array_equal(found.features, table.features)
+    extracted = extraction.extract(manifest, tmp_path / "t.npz", OPTIONS)
+    np.testing.assert_array_equal(extracted.features, table.features)
     assert sorted(file.name for file in tmp_path.iterdir()) == [".unfinished-t-2-01234567.npz", "t.npz"]
 
 

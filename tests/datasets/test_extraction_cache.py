@@ -57,9 +57,9 @@ def test_shares_make_the_table_of_one_process(manifest, table, tmp_path, decoded
     output = tmp_path / "t.npz"
     assert [shared(manifest, output, i, 3) for i in (2, 1)] == [None, None]
     assert sorted(decoded) == ["001", "002", "004", "005", "007", "008"]
-    found = shared(manifest, output, 0, 3)
+    merged = shared(manifest, output, 0, 3)
     assert len(decoded) == 10
-    for each in (found, read_table(output)):
+    for each in (merged, read_table(output)):
         np.testing.assert_array_equal(each.features, table.features)
         assert each.clip.tolist() == table.clip.tolist()
         assert each.made == table.made
@@ -68,17 +68,17 @@ def test_shares_make_the_table_of_one_process(manifest, table, tmp_path, decoded
 
 def test_process_0_waits_for_the_others(manifest, table, tmp_path):
     output = tmp_path / "t.npz"
-    found = []
-    thread = threading.Thread(target=lambda: found.append(shared(manifest, output, 0, 2)))
+    merged = []
+    thread = threading.Thread(target=lambda: merged.append(shared(manifest, output, 0, 2)))
     thread.start()
     time.sleep(1.5)
     assert thread.is_alive()
     shared(manifest, output, 1, 2)
     thread.join(timeout=30)
-    np.testing.assert_array_equal(found[0].features, table.features)
+    np.testing.assert_array_equal(merged[0].features, table.features)
 
 
-def test_a_process_that_never_comes_is_named_and_any_number_goes_on(manifest, table, tmp_path, monkeypatch, decoded):
+def test_a_process_that_never_comes_is_named_and_any_number_resumes(manifest, table, tmp_path, monkeypatch, decoded):
     monkeypatch.setattr(distributed, "LOST_SECONDS", 0.5)
     monkeypatch.setattr(distributed, "JOIN_SECONDS", 1.0)
     output = tmp_path / "t.npz"
@@ -88,9 +88,9 @@ def test_a_process_that_never_comes_is_named_and_any_number_goes_on(manifest, ta
     decoded.clear()
     shared(manifest, output, 1, 3)
     assert sorted(decoded) == ["001", "007"]
-    found = extraction.extract(manifest, output, OPTIONS)
+    extracted = extraction.extract(manifest, output, OPTIONS)
     assert len(decoded) == 5
-    np.testing.assert_array_equal(found.features, table.features)
+    np.testing.assert_array_equal(extracted.features, table.features)
     assert [file.name for file in tmp_path.iterdir()] == ["t.npz"]
 
 
@@ -113,11 +113,11 @@ def test_only_what_nobody_is_writing_is_cleared_away(tmp_path):
     names = [f".unfinished-{start}-abc-01234567.npz" for start in ("0-of-2", "1-of-2", "1-of-3")]
     for name in (*names, ".lock-1-of-3", "done-0-of-2", "done-1-of-2"):
         (folder / name).write_bytes(b"")
-    with extraction_cache.ExtractionCache(folder, "t.npz", Share(0, 2)) as kept:
+    with extraction_cache.ExtractionCache(folder, "t.npz", Share(0, 2)) as cache:
         assert sorted(file.name for file in folder.iterdir() if file.stat().st_size == 0) == [
             ".lock-1-of-3", names[1], "done-1-of-2"
         ]  # fmt: skip
-        kept.remove()
+        cache.remove()
     assert [file.name for file in folder.iterdir()] == [names[1]]
 
 
@@ -125,11 +125,11 @@ def test_a_clip_that_cannot_be_used_is_left_out_of_the_whole(manifest, tmp_path,
     (manifest.root / "003.wav").rename(tmp_path / "gone.wav")
     try:
         shared(manifest, tmp_path / "t.npz", 1, 2)
-        found = shared(manifest, tmp_path / "t.npz", 0, 2)
+        merged = shared(manifest, tmp_path / "t.npz", 0, 2)
     finally:
         (tmp_path / "gone.wav").rename(manifest.root / "003.wav")
-    assert [left["file"] for left in found.made["left_out"]] == ["003.wav"]
-    assert len(found) == 9
+    assert [left["file"] for left in merged.made["left_out"]] == ["003.wav"]
+    assert len(merged) == 9
 
 
 def launch(*arguments):

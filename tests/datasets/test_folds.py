@@ -77,7 +77,7 @@ def test_ravdess_and_emodb_as_they_are():
 
 @given(st.integers(2, 5), st.integers(0, 3), st.data())
 @settings(max_examples=40, deadline=None)
-def test_random_folds_share_out_classes_and_keep_duplicates_together(n_folds, seed, data):
+def test_random_folds_are_stratified_and_keep_duplicates_together(n_folds, seed, data):
     label = np.array([c for c in range(3) for _ in range(data.draw(st.integers(n_folds, 12)))])
     duplicate = np.arange(len(label))
     a = data.draw(st.integers(0, len(label) - 2))

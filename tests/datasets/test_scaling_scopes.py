@@ -1,4 +1,4 @@
-"""Standardisation: whose clips it sees, and what it does with columns that do not change."""
+"""Standardisation: the clips it uses, and constant columns."""
 
 import dataclasses
 
@@ -40,10 +40,10 @@ def test_by_source_uses_nothing_of_the_target():
 def test_by_support_uses_the_support_only():
     x = scaling_scopes.target_features(SOURCE, TARGET, "support", 1e-3)
     rows = [np.arange(8), np.arange(8, 20)]
-    found = over_rows(x, rows, 1e-3)
+    scalings = over_rows(x, rows, 1e-3)
     raw = TARGET.table.features
     for i, r in enumerate(rows):
-        ours = (x - found.shift[i]) / found.scale[i]
+        ours = (x - scalings.shift[i]) / scalings.scale[i]
         np.testing.assert_allclose(ours, (raw - raw[r].mean(0)) / raw[r].std(0), rtol=1e-3, atol=1e-3)
 
 

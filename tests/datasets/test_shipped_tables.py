@@ -38,9 +38,9 @@ def test_shipped_tables_are_whole(name):
     table = read_table(data.shipped(name))
     assert len(table) == clips
     assert len(set(table.speaker)) == speakers
-    found = Counter(table.emotion.tolist())
-    assert {emotion: found[emotion] for emotion in counts} == counts
-    assert sum(found[emotion] for emotion in PAPER_EMOTIONS) == of_the_paper
+    emotion_counts = Counter(table.emotion.tolist())
+    assert {emotion: emotion_counts[emotion] for emotion in counts} == counts
+    assert sum(emotion_counts[emotion] for emotion in PAPER_EMOTIONS) == of_the_paper
     assert table.feature_names == is09.FEATURE_NAMES
     assert table.made["extractor"] == is09.VERSION
     assert set(table.sex) == {"female", "male"}

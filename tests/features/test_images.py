@@ -47,7 +47,7 @@ def test_any_size_and_the_range(view, size, fft_size):
     assert images.dtype == jnp.float32
     assert 0 <= float(images.min()) < float(images.max()) <= 1
     np.testing.assert_array_equal(images, view_images(sounds, view, config))
-    # An image does not depend on what else is in the batch.
+    # An image does not depend on the rest of the batch.
     np.testing.assert_allclose(images[1], view_images(sounds[1:], view, config)[0], atol=1e-6)
 
 
