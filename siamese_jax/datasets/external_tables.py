@@ -22,16 +22,12 @@ _LABEL_COLUMNS = ("emotion", "speaker", "corpus", "sex")
 _TIME_COLUMNS = ("frametime", "frameindex", "start", "end")
 """Columns of openSMILE's output that are no features."""
 
-_IS09_FUNCTIONALS = (
+_FUNCTIONALS = (
     "max", "min", "range", "maxPos", "minPos", "amean", "linregc1", "linregc2", "linregerrQ", "stddev", "skewness",
     "kurtosis",
 )  # fmt: skip
-_IS09_ALL = frozenset(
-    name.removesuffix("amean") + functional
-    for name in FEATURE_NAMES
-    if name.endswith("amean")
-    for functional in _IS09_FUNCTIONALS
-)
+_STEMS = {name.rpartition("_")[0] for name in FEATURE_NAMES}
+_IS09_ALL = frozenset(f"{stem}_{functional}" for stem in _STEMS for functional in _FUNCTIONALS)
 """The 384 columns of the INTERSPEECH 2009 set."""
 
 _SCALED_TOLERANCE = 1e-3  # published tables are rounded; raw features are off by orders of magnitude more
@@ -126,10 +122,9 @@ def _csv_rows(path: Path) -> tuple[str, pd.DataFrame, pd.DataFrame]:
     others = {*_ID_COLUMNS, *_TIME_COLUMNS, *_LABEL_COLUMNS, ""}
     candidates = [name for name in cells if name.lower() not in others]
     columns = [candidates[column] for column in _choose_columns(path, candidates)]
+    style = "opensmile_csv" if names.keys() & set(_TIME_COLUMNS) else "csv"
     if columns == list(FEATURE_NAMES) and ids[0] == "id":
         style = "authors_csv"
-    else:
-        style = "opensmile_csv" if names.keys() & set(_TIME_COLUMNS) else "csv"
     features = pd.DataFrame(_numbers(path, cells[columns]), cells.index, columns)
     # SMILExtract puts names in single quotes.
     labels = {label: cells[names[label]] for label in _LABEL_COLUMNS if label in names}
