@@ -1,6 +1,5 @@
 """Checks of a manifest before anything is computed from it: present, missing and duplicate clips; as plain text too."""
 
-import concurrent.futures
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from siamese_jax.corpora.audio import RATE, audio_hash, decode
 from siamese_jax.corpora.manifest import EMOTIONS, Clip, Manifest, RowProblem, unknown_label
 from siamese_jax.errors import ClipError
 from siamese_jax.runtime.progress import bars
+from siamese_jax.runtime.threads import in_order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,15 +102,11 @@ def _decode_all(manifest: Manifest, workers: int) -> Iterator[_Decoded]:
             return _Decoded("", 0, error)
         return _Decoded(audio_hash(samples), len(samples), None)
 
-    pool = concurrent.futures.ThreadPoolExecutor(workers)
-    try:
-        with bars() as progress:
-            advance = progress.start("clips", len(manifest))
-            for result in pool.map(work, manifest.clips):
-                advance(1)
-                yield result
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with bars() as progress:
+        advance = progress.start("clips", len(manifest))
+        for result in in_order(work, manifest, workers, 16 * workers):
+            advance(1)
+            yield result
 
 
 def _clip_findings(manifest: Manifest, decoded: Sequence[_Decoded]) -> Iterator[Finding]:

@@ -1,13 +1,10 @@
 """Decoded clips, concatenated in memory or in a memory-mapped file."""
 
-import concurrent.futures
 import dataclasses
 import hashlib
 import importlib.metadata
-import itertools
 import json
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.errors import ClipError, InputError
 from siamese_jax.runtime.devices import available_cores
 from siamese_jax.runtime.files import atomic_path, write_json
+from siamese_jax.runtime.threads import in_order
 
 log = logging.getLogger(__name__)
 
@@ -94,13 +92,9 @@ def _decode(manifest: Manifest, rate: int, on_progress: Callable[[int], None]) -
             return np.zeros(0, np.int16), error.reason
 
     workers = available_cores()
-    clips = iter(manifest)
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        running = deque(pool.submit(work, clip) for clip in itertools.islice(clips, 16 * workers))
-        while running:
-            yield running.popleft().result()
-            on_progress(1)
-            running.extend(pool.submit(work, clip) for clip in itertools.islice(clips, 1))
+    for decoding in in_order(work, manifest, workers, 16 * workers):
+        yield decoding
+        on_progress(1)
 
 
 def _write(file: Path, decoded: Iterator[Decoding]) -> None:

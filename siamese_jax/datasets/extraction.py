@@ -6,13 +6,12 @@ another computes, all cores are busy, and only the audio of those groups is in m
 clip alone, not on its neighbours, its place or the thread.
 """
 
-import concurrent.futures
 import dataclasses
+import functools
 import importlib.metadata
 import itertools
 import logging
-import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,11 @@ from siamese_jax.errors import ClipError, InputError
 from siamese_jax.features import is09
 from siamese_jax.features.bucketing import Engine
 from siamese_jax.runtime import interrupt
-from siamese_jax.runtime.devices import available_cores as available_cores
 from siamese_jax.runtime.distributed import WHOLE, Share
 from siamese_jax.runtime.files import remove_unfinished_of, writable
 from siamese_jax.runtime.progress import bars
 from siamese_jax.runtime.provenance import VERSION
+from siamese_jax.runtime.threads import in_order
 
 log = logging.getLogger(__name__)
 
@@ -131,24 +130,11 @@ def _compute(
 
 
 def _results(manifest: Manifest, indices: Sequence[int], options: Options) -> Iterator[Result]:
-    """Yields the results of the clips at `indices`, group by group; under `strict` raises for the first bad clip."""
-    engine = Engine()
-    stop = threading.Event()
-
-    def work(group: Sequence[int]) -> list[Result]:
-        return [] if stop.is_set() else _group_rows(manifest, group, engine, options.strict)
-
+    """Returns the results of the clips at `indices`, group by group; under `strict` raises for the first bad clip."""
     groups = (indices[start : start + GROUP] for start in range(0, len(indices), GROUP))
-    running: deque[concurrent.futures.Future[list[Result]]] = deque()
-    with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
-        try:
-            # A few groups ahead keep the workers busy; no more, so that finished rows do not wait unsaved.
-            running.extend(pool.submit(work, group) for group in itertools.islice(groups, 2 * options.workers))
-            while running:
-                yield from running.popleft().result()
-                running.extend(pool.submit(work, group) for group in itertools.islice(groups, 1))
-        finally:
-            stop.set()
+    work = functools.partial(_group_rows, manifest, engine=Engine(), strict=options.strict)
+    # A few groups ahead keep the workers busy; no more, so that finished rows do not wait unsaved.
+    return itertools.chain.from_iterable(in_order(work, groups, options.workers, 2 * options.workers))
 
 
 def _group_rows(manifest: Manifest, indices: Sequence[int], engine: Engine, strict: bool) -> list[Result]:
