@@ -27,14 +27,9 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".ai
 VIDEO_SUFFIXES = (".avi", ".mp4", ".flv", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".m4a", ".aac")
 """Containers that libsndfile does not read; PyAV (extra `video`) takes their first audio stream."""
 
-RATE = 16000
-"""Sampling rate of the INTERSPEECH 2009 features, in Hz."""
-
-MIN_SECONDS = 0.055
-"""880 samples at 16 kHz: four frames of 25 ms at a hop of 10 ms, below which the functionals are not defined."""
-
-SOXR_QUALITY = "HQ"
-"""soxr's recipe; HQ is also librosa's default (`soxr_hq`)."""
+RATE = 16000  # Hz, of the INTERSPEECH 2009 features
+MIN_SECONDS = 0.055  # four frames of 25 ms at a hop of 10 ms, below which the functionals are undefined
+SOXR_QUALITY = "HQ"  # soxr's recipe; also librosa's default (`soxr_hq`)
 
 _LFS_MAGIC = b"version https://git-lfs"
 _LFS_MAX_BYTES = 1024  # the git-lfs specification: a pointer file is smaller than this

@@ -19,8 +19,7 @@ from siamese_jax.runtime.threads import in_order
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1
-"""Incremented when decoding, or the layout of the cache, changes."""
+_FORMAT = 1  # incremented when decoding, or the layout of the cache, changes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,9 +35,7 @@ from siamese_jax.runtime.threads import in_order
 
 log = logging.getLogger(__name__)
 
-GROUP = 32
-"""Clips that a worker takes at a time."""
-
+GROUP = 32  # clips that a worker takes at a time
 PACKAGES = ("jax", "jaxlib", "numpy", "soundfile", "soxr")
 
 Result = tuple[int, FeatureRow | ClipError]

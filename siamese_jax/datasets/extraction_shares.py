@@ -10,8 +10,7 @@ from siamese_jax.runtime.distributed import WHOLE, Share
 from siamese_jax.runtime.files import UNFINISHED, write_text
 from siamese_jax.runtime.lock import Lock, holder
 
-TRIES = 2
-"""Attempts at a lock that seems to be held, before the last."""
+TRIES = 2  # attempts at a lock that seems to be held, before the last
 
 
 class ShareLock:

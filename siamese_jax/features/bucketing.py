@@ -11,24 +11,15 @@ import numpy as np
 
 from siamese_jax.features import is09
 
-SHORTEST = 192
-"""Frames of the smallest bucket: two seconds, a whole number of blocks."""
+SHORTEST = 192  # frames of the smallest bucket: two seconds, a whole number of blocks
+STEP = 4  # ratio of the frames of successive buckets: coarse, since a CPU skips padding but compiles each shape (1.5 s)
+CPU_BLOCK = 48  # frames that a CPU computes at a time: their spectra fit its cache
+BATCH_FRAMES = 24576  # clips times frames of a batch at most, which bounds its memory
+MOST_CLIPS = 32  # clips of a batch at most
 
-STEP = 4
-"""Ratio of the frames of successive buckets. Coarse, since a CPU skips padding but compiles every shape (1.5 s)."""
-
-CPU_BLOCK = 48
-"""Frames that a CPU computes at a time: their spectra fit its cache."""
-
-BATCH_FRAMES = 24576
-"""Clips times frames of a batch at most, which bounds its memory."""
-
-MOST_CLIPS = 32
-"""Clips of a batch at most."""
-
+# Kept as long as the process, so that a second extraction compiles nothing.
 _pieces_program = jax.jit(is09.features_of_pieces)
 _padded_program = jax.jit(is09.features)
-# Kept as long as the process, so that a second extraction compiles nothing.
 
 
 class Engine:
