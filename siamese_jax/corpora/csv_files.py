@@ -14,8 +14,7 @@ _MOST_LISTED = 8  # items listed in one message
 def read_csv(path: Path, required: Collection[str], optional: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yields (line number, {lower-case column: stripped text}) of a small CSV, without blank lines.
 
-    Raises:
-      InputError: missing, not UTF-8, no header, a missing or doubled column, a row of another length.
+    Raises InputError as `read_text`, for a missing or doubled column, or a row of another length.
     """
     text = read_text(path)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator(text))

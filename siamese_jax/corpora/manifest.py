@@ -141,8 +141,7 @@ def read_manifest(
       root: folder that `file` is relative to; None means the CSV's own.
       aliases: other words for the emotion nouns, for instance `COMMON_ALIASES`; None accepts the nouns alone.
 
-    Raises:
-      InputError: naming the file, the first few rows and fields, and the expected values.
+    Raises InputError, naming the file, the first few rows and fields, and the expected values.
     """
     manifest, problems = read_rows(path, root, aliases)
     if problems:

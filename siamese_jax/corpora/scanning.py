@@ -55,11 +55,8 @@ def scan_names(root: str | Path, layout: Layout) -> Manifest:
     """Returns the manifest of a corpus whose file names or paths hold all labels.
 
     All sound files below `root` are read, so a folder above the corpus works as well. Files that do not belong, other
-    formats of a kept take, and identical second copies go to `left_out`.
-
-    Raises:
-      InputError: no such folder; an empty one; a folder inside the corpus; no file named as expected; two copies of
-        the corpus that differ; nothing but git-lfs pointers.
+    formats of a kept take, and identical second copies go to `left_out`. Raises InputError for a missing or empty
+    folder, or one inside the corpus, no file named as expected, two copies that differ, or nothing but git-lfs pointers.
     """
     folder = require_folder(root, layout)
     files = list(sound_files(folder))
@@ -114,10 +111,7 @@ def sound_files(root: Path) -> Iterator[PurePosixPath]:
 def drop_copies(
     root: Path, names: dict[PurePosixPath, str], title: str
 ) -> tuple[list[PurePosixPath], list[tuple[str, str]]]:
-    """Returns a file for each name, and (file, reason) of the copies.
-
-    Raises InputError where two files of the same name and format differ, since the right one is unknown.
-    """
+    """Returns a file for each name, and (file, reason) of its copies. Raises InputError for copies that differ."""
     by_name: dict[str, list[PurePosixPath]] = defaultdict(list)
     for file, name in names.items():
         by_name[name].append(file)

@@ -38,9 +38,8 @@ def read_external(
 ) -> FeatureTable:
     """Returns the table of a CSV, or of the arrays of an npz; see `siamese_jax.datasets.table_files.read_table`.
 
-    Raises:
-      InputError: not a CSV; no or several clip columns; a missing or doubled column or row; a cell that is no finite
-        number; an array that is missing or of another shape; a row without a label; an unknown emotion or corpus.
+    Raises InputError for a file that is no CSV, no or several clip columns, a missing or doubled column or row, a cell
+    that is no finite number, an array that is missing or of another shape, a row without labels, an unknown emotion.
     """
     style, features, rows = _csv_rows(path) if arrays is None else _npz_rows(path, arrays)
     values = features.to_numpy()

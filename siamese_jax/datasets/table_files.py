@@ -23,8 +23,7 @@ _FIELDS = ("features", "feature_names", *COLUMNS, "made")
 def write_table(path: str | Path, table: FeatureTable) -> None:
     """Writes the table to `path` (.npz) atomically; the same table gives the same bytes.
 
-    Raises:
-      InputError: the path does not end in .npz, or the table breaks a rule of `check_table`.
+    Raises InputError where the path does not end in .npz, or the table breaks a rule of `check_table`.
     """
     path = npz_path(path)
     check_table(table, str(path))

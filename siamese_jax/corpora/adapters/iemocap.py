@@ -34,9 +34,8 @@ def scan(root: str | Path, merge_excitement: bool = False) -> Manifest:
 
     `merge_excitement` labels excitement "happiness", as the usual four classes do; by default it is left out.
 
-    Raises:
-      InputError: no such folder, no sessions or no evaluations in it, two copies, nothing but git-lfs pointers, a
-        line of an evaluation that cannot be read, an unknown emotion code.
+    Raises InputError for a missing folder, one without sessions or evaluations, two copies, nothing but git-lfs
+    pointers, an unreadable line of an evaluation, or an unknown emotion code.
     """
     folder = require_folder(root, LAYOUT)
     codes = EMOTION_CODES | ({"exc": "happiness"} if merge_excitement else {})

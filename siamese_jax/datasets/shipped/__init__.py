@@ -9,11 +9,7 @@ SHIPPED = ("emodb", "ravdess")
 
 
 def shipped(name: str) -> Path:
-    """The path of a shipped table (.npz), to be read with `siamese_jax.datasets.table_files.read_table`.
-
-    Raises:
-      InputError: no such table ships.
-    """
+    """Returns the path of a shipped table, for `siamese_jax.datasets.table_files.read_table`, or raises InputError."""
     if name not in SHIPPED:
         raise InputError(f"no shipped table {name!r}; expected one of {', '.join(SHIPPED)}, or give a table's path")
     return Path(__file__).parent / f"{name}_is09.npz"
