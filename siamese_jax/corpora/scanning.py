@@ -56,7 +56,7 @@ def scan_names(root: str | Path, layout: Layout) -> Manifest:
 
     All sound files below `root` are read, so a folder above the corpus works as well. Files that do not belong, other
     formats of a kept take, and identical second copies go to `left_out`. Raises InputError for a missing or empty
-    folder, or one inside the corpus, no file named as expected, two copies that differ, or nothing but git-lfs pointers.
+    folder, a folder inside the corpus, no file named as expected, copies that differ, or nothing but git-lfs pointers.
     """
     folder = require_folder(root, layout)
     files = list(sound_files(folder))
