@@ -20,7 +20,7 @@ class Row:
         configuration).
       split: paper (all clips not drawn are tested) or speaker_disjoint (only other speakers' clips).
       scaling: whose clips the features were standardised by.
-      interval: kind of ci_low..ci_high and what it is over.
+      interval: kind of ci_low..ci_high and its units.
       n_seeds, n_draws: repetitions behind the mean; 0 draws where nothing is drawn.
       uar_mean, uar_sd, ci_low, ci_high, wa_mean: per cent; null where not computable.
       seconds: share of the wall time of the stage that made it.

@@ -1,6 +1,8 @@
 """A whole experiment: from a configuration to a work directory with results (Feng & Chaspari 2020, section 5)."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.runtime import distributed
 from siamese_jax.runtime.files import user_path
+from siamese_jax.runtime.progress import OnDone
 
 
 @dataclasses.dataclass
@@ -76,28 +79,24 @@ def scores(experiment: Experiment, workdir: str | Path, head: str, scope: str) -
 
 def _run_setting(run: Run, plan: Plan, head: str, scope: str, tuning: stages.FineTuning, results: Results) -> None:
     """Every stage of the Siamese network under one head and scaling scope."""
-    protocol, setting = plan.experiment.protocol, (head, scope)
-    splits = leave_one_speaker_out(plan.target)
-    idt = run.stage(
-        plan, "in_domain", *setting, protocol.n_in_domain_seeds * len(splits),
-        lambda on_done: stages.in_domain(plan, head, scope, splits, on_done),
-    )  # fmt: skip
+    protocol, splits = plan.experiment.protocol, leave_one_speaker_out(plan.target)
+
+    def stage(name: str, total: int, make: Callable[[OnDone], xr.Dataset]) -> xr.Dataset:
+        return run.stage(plan, name, head, scope, total, make)
+
+    n_trials = protocol.n_in_domain_seeds * len(splits)
+    idt = stage("in_domain", n_trials, lambda on_done: stages.in_domain(plan, head, scope, splits, on_done))
     if scope == "train":
         results.rows.extend(summary.siamese_rows(plan, head, scope, None, idt, None))
         return
     trained = run.source_training(plan, head, scope)
     params = stages.params_from_arrays(trained)
     ood_scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, scope)
-    ood = run.stage(
-        plan, "out_of_domain", *setting, protocol.n_seeds,
-        lambda on_done: stages.out_of_domain(plan, head, ood_scope, params, on_done),
-    )  # fmt: skip
-
-    def tune(k: int) -> xr.Dataset:
-        name, total = f"fine_tuning_{k:02d}", plan.n_fine_tunings
-        return run.stage(plan, name, *setting, total, lambda on_done: tuning.run(plan, k, scope, params, on_done))
-
-    tuned = {k: tune(k) for k in protocol.n_speakers}
+    ood = stage("out_of_domain", protocol.n_seeds, lambda on: stages.out_of_domain(plan, head, ood_scope, params, on))
+    tuned = {
+        k: stage(f"fine_tuning_{k:02d}", plan.n_fine_tunings, functools.partial(tuning.run, plan, k, scope, params))
+        for k in protocol.n_speakers
+    }
     if distributed.is_writer():
         tensorboard.write(run.work.path / "tensorboard" / head / scope, trained, tuned)
     grid = summary.score_grid(plan, tuned)

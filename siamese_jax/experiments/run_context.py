@@ -76,10 +76,10 @@ class Run:
         self, plan: Plan, scope: str, parts: Sequence[str], part: str = "", on_done: OnDone | None = None
     ) -> xr.Dataset:
         """The classifiers' arrays, see `protocols.baselines.run`; without `on_done` a progress bar of their own."""
-        advance = on_done or self.bars.start(f"baselines ({scope})", baselines.n_fits(plan, scope, parts))
 
         def make() -> xr.Dataset:
             logging.info("baselines, scaling by %s", scope)
+            advance = on_done or self.bars.start(f"baselines ({scope})", baselines.n_fits(plan, scope, parts))
             return label(plan, baselines.run(plan, scope, parts, advance, available_cores()))
 
         return self.work.arrays(f"alternatives/{scope}{part}", make, alone=True)

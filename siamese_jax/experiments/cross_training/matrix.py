@@ -1,4 +1,4 @@
-"""The cells of the cross-training matrix: what to pre-train on (corpus and view, or none) x what to fine-tune on."""
+"""The cells of the cross-training matrix: material of pre-training (corpus and view, or none) x of fine-tuning."""
 
 import dataclasses
 from collections.abc import Sequence
