@@ -181,7 +181,7 @@ def test_a_second_run_trains_nothing_and_more_cells_join_what_is_there(finished,
     assert all(row["interval"].startswith("90 %") for row in rows)
 
 
-def test_a_run_that_was_stopped_in_a_cell_goes_on_with_its_next_fold(places, tmp_path, finished, monkeypatch, cache):
+def test_a_run_that_was_stopped_in_a_cell_resumes_with_its_next_fold(places, tmp_path, finished, monkeypatch, cache):
     real, started = run.train, []
 
     def stopping(*arguments):

@@ -10,7 +10,7 @@ from siamese_jax.experiments.cross_training import corpora
 from siamese_jax.runtime import interrupt
 
 
-def test_a_stopped_extraction_goes_on_and_leaves_one_table_behind(tmp_path, monkeypatch):
+def test_a_stopped_extraction_resumes_and_leaves_one_table_behind(tmp_path, monkeypatch):
     sounds = tmp_path / "sounds"
     sounds.mkdir()
     kill_targets.write_sounds(sounds, 6)

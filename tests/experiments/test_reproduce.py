@@ -149,7 +149,7 @@ def test_differences_are_paired(folder, settings):
     np.testing.assert_allclose(one["uar_difference"], (uar["ratio"] - uar["none"]).mean(), atol=1e-4)
 
 
-def test_a_second_run_gives_the_same_bits_and_an_interrupted_one_goes_on(settings, folder, tmp_path):
+def test_a_second_run_gives_the_same_bits_and_an_interrupted_run_resumes(settings, folder, tmp_path):
     again = tmp_path / "again"
     reproduce.run(settings, again)
     stage = "arrays/abs_difference/corpus/fine_tuning_04.nc"

@@ -1,4 +1,4 @@
-"""Repeated trainings: blocks that append, agree with a plain run, and stand beside the classifiers."""
+"""Repeated trainings: blocks that append, agree with a plain run, compared with the classifiers."""
 
 import dataclasses
 import json

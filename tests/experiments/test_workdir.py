@@ -49,13 +49,13 @@ def names(path):
     return sorted(found.name for found in path.iterdir())
 
 
-def test_a_stopped_stage_goes_on_and_leaves_nothing_behind(tmp_path):
+def test_a_stopped_stage_resumes_and_leaves_nothing_behind(tmp_path):
     stop(tmp_path)
     assert names(tmp_path) == ["checkpoints", "config.json"]
-    goes_on = Stage()
+    resumes = Stage()
     with opened(tmp_path) as work:
-        arrays = work.arrays("a/b", goes_on)
-    assert goes_on.chunks == [4, 2, 2, 2]
+        arrays = work.arrays("a/b", resumes)
+    assert resumes.chunks == [4, 2, 2, 2]
     np.testing.assert_array_equal(arrays.y[:, 0], 2 * np.arange(10))
     assert names(tmp_path) == ["arrays", "config.json"]
 

@@ -110,7 +110,7 @@ class InMemory:
 
 
 @pytest.mark.parametrize("lost", [(), (0,), (1, 2)])
-def test_a_stopped_call_goes_on_with_the_trials_that_are_missing(lost):
+def test_a_stopped_call_resumes_with_the_trials_that_are_missing(lost):
     program = fine_tuning(LOSSES, 2)
     arguments = (start(7), few_shot_trials(7), corpus(), PROBE, np.int32(1))
     whole = program(*arguments)
