@@ -104,9 +104,8 @@ def examine(setting: Reruns) -> dict[str, Any]:
     """The tests of the claims on one setting's draws, as plain JSON values (UAR in points)."""
     plan, baselines, uar = setting.plan, setting.baselines, setting.grid.scored[SPLIT].uar
     experiment, protocol = plan.experiment, plan.experiment.protocol
-    plan_key = jax.random.fold_in(_key(experiment), 2)
     gains = [
-        {**_gain(experiment, pair), **_plan_draws(pair.uar, experiment.report.level, plan_key)}
+        {**_gain(experiment, pair), **_plan_draws(experiment, pair.uar)}
         for pair in _between_losses(experiment, uar, setting.counts[SPLIT])
     ]
     pairs = [] if baselines is None else _against_baselines(experiment, uar, baselines)
@@ -200,15 +199,16 @@ def _chance(chance_of: Callable[..., Chance], uar_2xG: np.ndarray, gain: float, 
     return {f"chance_of_{gain:g}_points_in_ten_unpaired_draws": number(chance.probability)}
 
 
-def _plan_draws(uar_2xG: np.ndarray, level: float, key: jax.Array) -> dict[str, Any]:
+def _plan_draws(experiment: Experiment, uar_2xG: np.ndarray) -> dict[str, Any]:
     """The chance that ten draws show the GAINS, and the draws needed to show 1 point; or why not."""
-    need_key, *chance_keys = jax.random.split(key, 3)
+    # The same random numbers for every pair.
+    need_key, *chance_keys = jax.random.split(jax.random.fold_in(_key(experiment), 2), 3)
     record: dict[str, Any] = {}
     try:
         for gain, chance_key in zip(GAINS, chance_keys):
             record |= _chance(power.chance_of_gain, uar_2xG, gain, chance_key)
         needed = power.draws_needed(
-            uar_2xG[0] - uar_2xG[1], gain=1.0, power=0.8, level=level, n_max=400, key=need_key,
+            uar_2xG[0] - uar_2xG[1], gain=1.0, power=0.8, level=experiment.report.level, n_max=400, key=need_key,
             n_experiments=N_EXPERIMENTS,
         )  # fmt: skip
     except InputError as error:
@@ -223,7 +223,6 @@ def _best_cell(experiment: Experiment, uar: np.ndarray) -> list[dict[str, Any]]:
     """
     protocol, records = experiment.protocol, []
     n_cells = len(protocol.n_speakers) * len(protocol.frozen)
-    key = jax.random.fold_in(_key(experiment), 4)
     for method, minus, both in _comparisons(experiment) if n_cells > 1 else []:
         for r, steps in enumerate(protocol.steps):
             if steps == 0:
@@ -231,8 +230,9 @@ def _best_cell(experiment: Experiment, uar: np.ndarray) -> list[dict[str, Any]]:
             cells = np.stack([uar[:, m, :, r].reshape(n_cells, -1) for m in both])
             record: dict[str, Any] = {"method": method, "minus": minus, "steps": steps, "n_cells": n_cells, "note": ""}
             for i, gain in enumerate(GAINS):
+                key = jax.random.fold_in(jax.random.fold_in(_key(experiment), 4), i)
                 try:
-                    record |= _chance(power.chance_of_best_cell_gain, cells, gain, jax.random.fold_in(key, i))
+                    record |= _chance(power.chance_of_best_cell_gain, cells, gain, key)
                 except InputError as error:
                     record["note"] = f"not computable: {error}"
             records.append(record)
