@@ -22,8 +22,8 @@ PROTOCOL = flags.DEFINE_enum(
 DRAWS = flags.DEFINE_integer(
     "draws", 10_000, "Draws (or trainings) in all, finished ones included; rounded up to whole blocks."
 )
-ALTERNATIVE_DRAWS = flags.DEFINE_integer(
-    "alternative_draws", 1000, "Of these, how many the configuration's classifiers are run on too, from the first on."
+BASELINE_DRAWS = flags.DEFINE_integer(
+    "baseline_draws", 1000, "Of these, how many the configuration's classifiers are run on too, from the first on."
 )
 CROSSED = flags.DEFINE_bool(
     "crossed", False, "Run every draw of the config from every seed, for the shares of variance."
@@ -38,7 +38,7 @@ def main() -> None:
     elif PROTOCOL.value in retrain.PROTOCOLS:
         retrain.run(experiment, WORKDIR.value, PROTOCOL.value, DRAWS.value)
     else:
-        rerun.run(experiment, WORKDIR.value, DRAWS.value, ALTERNATIVE_DRAWS.value)
+        rerun.run(experiment, WORKDIR.value, DRAWS.value, BASELINE_DRAWS.value)
     if distributed.is_writer():
         print(results.write(WORKDIR.value))
 

@@ -115,7 +115,7 @@ def examine(setting: Reruns) -> dict[str, Any]:
     return {
         "source": plan.source.name, "target": plan.target.name, "head": setting.head, "scaling": setting.scope,
         "split": SPLIT, "n_draws": protocol.n_draws, "n_seeds": protocol.n_seeds, "gains": gains,
-        "n_alternative_draws": 0 if baselines is None else baselines.n_draws, "against_alternatives": against,
+        "n_baseline_draws": 0 if baselines is None else baselines.n_draws, "against_baselines": against,
         "best_cell": _best_cell(experiment, uar), "trade_off": _trade_off(experiment, uar),
         "beyond_the_pole": _beyond_the_pole(experiment, setting.start_ratio),
     }  # fmt: skip

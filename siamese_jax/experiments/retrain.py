@@ -134,7 +134,7 @@ def examine(
         "protocol": protocol, "source": plan.source.name, "target": target.name, "head": head, "scaling": scope,
         "n_trainings": len(uar_J), "sd": float(uar_J.std(ddof=1)) if len(uar_J) > 1 else None,
         "uar": {"over_seeds": over_seeds, **_over_speakers(counts_JxS, estimands.uar, level)},
-        "against_alternatives": against,
+        "against_baselines": against,
     }  # fmt: skip
 
 

@@ -82,7 +82,7 @@ class Run:
             advance = on_done or self.bars.start(f"baselines ({scope})", baselines.n_fits(plan, scope, parts))
             return label(plan, baselines.run(plan, scope, parts, advance, available_cores()))
 
-        return self.work.arrays(f"alternatives/{scope}{part}", make, alone=True)
+        return self.work.arrays(f"baselines/{scope}{part}", make, alone=True)
 
     def write(self, **results: Sequence[Any]) -> None:
         """Writes NAME.json for each list of records, and provenance.json; on the writing process only."""

@@ -55,7 +55,7 @@ def test_trainings_are_those_of_a_plain_run_whatever_the_block(settings, tmp_pat
         mine = next(r for r in rows if r["method"] == method)
         np.testing.assert_allclose(mine["uar_mean"], found["uar"]["over_seeds"]["estimate"], rtol=1e-6)
         other = next(r for r in rows if r["method"] == "logistic_regression")
-        np.testing.assert_allclose(found["against_alternatives"][0]["minus_uar"], other["uar_mean"], rtol=1e-6)
+        np.testing.assert_allclose(found["against_baselines"][0]["minus_uar"], other["uar_mean"], rtol=1e-6)
         text = results.write(folder)
         assert "not offered at 4 units" in text
         assert "logistic_regression" in text

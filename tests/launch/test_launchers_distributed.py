@@ -51,7 +51,7 @@ def test_a_rerun_gives_the_same_bits_on_two_processes(tmp_path, monkeypatch):
     ("launcher", "given"),
     [
         ("launch.reproduce", []),
-        ("launch.rerun", ["--draws=20", "--alternative_draws=10"]),
+        ("launch.rerun", ["--draws=20", "--baseline_draws=10"]),
         ("launch.rerun", ["--protocol=out_of_domain", "--draws=10"]),
         ("launch.rerun", ["--protocol=in_domain", "--draws=10"]),
         ("launch.rerun", ["--crossed"]),

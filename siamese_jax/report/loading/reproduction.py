@@ -112,7 +112,7 @@ class Loaded(Folder):
         n_speakers = self.experiment.report.fixed_n_speakers
         with self.fine_tuning(setting.head, setting.scope, n_speakers) as arrays:
             tested = self._tested(arrays, split)
-        with self.arrays(f"alternatives/{setting.scope}") as arrays:
+        with self.arrays(f"baselines/{setting.scope}") as arrays:
             cell = arrays.few_shot.sel(data="source+target", n_speakers=n_speakers)
             return {
                 CLASSIFIER_NAMES[method]: self._counts(cell.sel({"method": method}).values, tested)

@@ -34,10 +34,10 @@ def blocks(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
             f"these speakers and seeds, {NEEDED}"
         )
         yield _gains("The ratio loss and its control: paired differences of UAR in points.", record["gains"])
-        if record["against_alternatives"]:
-            n = text.plural(record["n_alternative_draws"], "draw")
+        if record["against_baselines"]:
+            n = text.plural(record["n_baseline_draws"], "draw")
             caption = f"The network minus each baseline, on source plus target clips; the first {n}."
-            yield _gains(caption, record["against_alternatives"])
+            yield _gains(caption, record["against_baselines"])
         yield from _planning(record["gains"], record["best_cell"])
         yield from _trade_off(record["trade_off"])
         beyond = record["beyond_the_pole"]
@@ -147,7 +147,7 @@ def trainings(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     rows = [
         (f"{name}: network minus {baseline['minus']} ({baseline['minus_uar']:.1f} %)",
          *(estimate(baseline[kind]) for kind in kinds[1:]))
-        for name, record in zip(names, records) for baseline in record["against_alternatives"]
+        for name, record in zip(names, records) for baseline in record["against_baselines"]
     ]  # fmt: skip
     if rows:
         caption = "The network minus a classifier trained on the same clips once, points of UAR; intervals as above."
