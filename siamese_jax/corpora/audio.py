@@ -1,8 +1,4 @@
-"""Decodes sound files to 16-bit mono samples.
-
-Decoding ends by rounding to 16 bits: two ways to store the same sound then give the same features, and equal clips can
-be found by a hash.
-"""
+"""Decodes sound files to 16-bit mono samples: equal sounds stored in two ways have equal features and hashes."""
 
 import dataclasses
 import hashlib
@@ -42,12 +38,9 @@ _MAX_HOURS = 12.0  # a broken header claims billions of frames: never allocate f
 
 @dataclasses.dataclass(frozen=True)
 class Decoded:
-    """The sound of a clip.
+    """The sound of a clip: [L] int16, mono.
 
-    Fields:
-      samples: [L] int16, mono.
-      source_rate: sampling rate of the file, in Hz.
-      resampling: "none" for a file of the requested rate, else the resampler and its quality ("soxr HQ").
+    `source_rate` is the file's in Hz; `resampling` is "none", or the resampler and its quality ("soxr HQ").
     """
 
     samples: np.ndarray
@@ -70,11 +63,9 @@ def decode(path: str | Path, start: float | None = None, end: float | None = Non
     `start` and `end` bound the segment to take, in seconds; None means the file's beginning and end. Reads wav, flac,
     ogg or mp3 by soundfile, AVI, MP4 or FLV by PyAV. The samples of a 16-bit mono file of `rate` stay bit by bit.
 
-    Raises:
-      ClipError: the file is missing, a git-lfs pointer, empty or corrupt; the segment lies outside it; the sound
-        is shorter than 55 ms, not finite, far outside [-1, 1], or silent. Silent means that all 16-bit samples
-        are equal, zero or not: a constant offset carries no sound either, while dithered silence passes.
-      InputError: a video, and PyAV is not installed.
+    Raises ClipError where the file is missing, a git-lfs pointer, empty or corrupt; the segment lies outside it; the
+    sound is shorter than 55 ms, not finite, far outside [-1, 1], or silent (all 16-bit samples equal, zero or not).
+    Raises InputError for a video if PyAV is not installed.
     """
     path = user_path(path)
     _require_file(path)

@@ -18,11 +18,9 @@ from siamese_jax.runtime.threads import in_order
 class Finding:
     """A problem of a manifest.
 
-    Fields:
-      severity: "error" or "warning".
-      kind: of `siamese_jax.corpora.audio.KINDS`, or "row", "unknown label", "absent class", "one class", "duplicates".
-      where: the file, row, speaker or class.
-      message: the expectation and the remedy.
+    `severity` is "error" or "warning"; `kind` is of `siamese_jax.corpora.audio.KINDS`, or "row", "unknown label",
+    "absent class", "one class", "duplicates"; `where` is the file, row, speaker or class; `message` tells the
+    expectation and the remedy.
     """
 
     severity: str
@@ -35,14 +33,9 @@ class Finding:
 class Report:
     """The result of a manifest's check.
 
-    Fields:
-      emotions: E labels that occur, or were required.
-      speakers: S speakers.
-      counts: [S, E] int, usable clips.
-      n_clips: clips of the manifest.
-      seconds: total length of the usable clips.
-      findings: errors first.
-      left_out: (file, reason) of the files that the manifest leaves out.
+    `counts` [S, E] int are the usable clips of the S speakers and the E emotions that occur, or were required;
+    `n_clips` is the number of clips of the manifest, `seconds` the length of the usable clips; `findings` has errors
+    first; `left_out` holds (file, reason) of the files that the manifest leaves out.
     """
 
     emotions: tuple[str, ...]
@@ -73,9 +66,7 @@ def check_manifest(
 
     Errors: an unusable clip, a bad row (`problems`, of `siamese_jax.corpora.manifest.read_rows`), an unknown label, an
     emotion of `required` without a usable clip. Warnings: a speaker with clips of one class only, and duplicates, clips
-    with the same samples: never train on one and test on the other.
-
-    Raises InputError where a package that decodes the clips is not installed.
+    with the same samples. Raises InputError where a package that decodes the clips is not installed.
     """
     decoded = list(_decode_all(manifest, workers))
     usable = [clip for clip, result in zip(manifest.clips, decoded) if result.error is None]

@@ -1,6 +1,4 @@
-"""The manifest: the clips of a corpus, and the labels of each.
-
-A manifest is also a CSV file, for recordings that no adapter knows:
+"""The manifest: the clips of a corpus and their labels; also a CSV file, for recordings that no adapter knows:
 
     file,emotion,speaker
     anna/001.wav,anger,anna
@@ -54,14 +52,9 @@ SEXES = {"": "", "female": "female", "male": "male", "f": "female", "m": "male"}
 class Clip:
     """A clip of a corpus.
 
-    Fields:
-      file: path relative to the manifest's root, with "/" as separator.
-      name: the clip's id, unique within its corpus.
-      emotion: a noun of `EMOTIONS`.
-      speaker: prefixed by the corpus ("ravdess_07").
-      corpus: the corpus' short name.
-      sex: "female", "male", or "" if unknown.
-      start, end: the segment within the file, in seconds; None means the file's beginning and end.
+    `file` is relative to the manifest's root, with "/" as separator; `name` is unique within the corpus; `emotion` is a
+    noun of `EMOTIONS`; `speaker` is prefixed by the corpus ("ravdess_07"); `sex` is "female", "male", or "" if unknown.
+    `start` and `end` bound the segment in seconds; None means the file's beginning and end.
     """
 
     file: str
@@ -76,12 +69,9 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """The clips below `root`.
+    """The clips below `root`; creation raises InputError unless names are unique within a corpus.
 
-    Fields:
-      root: the folder that `Clip.file` is relative to.
-      clips: names are unique within a corpus, else creation raises InputError.
-      left_out: (file, reason) of the files left out on purpose.
+    `Clip.file` is relative to `root`; `left_out` holds (file, reason) of the files left out on purpose.
     """
 
     root: Path
@@ -136,12 +126,9 @@ def read_manifest(
 ) -> Manifest:
     """Reads a CSV manifest, UTF-8, separated by commas, semicolons or tabs (columns in the module's text).
 
-    Args:
-      path: the CSV file. Its stem names the corpus if there is no such column; speakers get the corpus as a prefix.
-      root: folder that `file` is relative to; None means the CSV's own.
-      aliases: other words for the emotion nouns, for instance `COMMON_ALIASES`; None accepts the nouns alone.
-
-    Raises InputError, naming the file, the first few rows and fields, and the expected values.
+    The stem of `path` names the corpus if there is no such column; speakers get the corpus as a prefix. `file` is
+    relative to `root`, by default the CSV's folder. `aliases` are other words for the emotion nouns, such as
+    `COMMON_ALIASES`. Raises InputError, naming the file, the first few rows and fields, and the expected values.
     """
     manifest, problems = read_rows(path, root, aliases)
     if problems:

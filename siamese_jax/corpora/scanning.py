@@ -32,14 +32,10 @@ class Label:
 class Layout:
     """How a corpus names its files.
 
-    Fields:
-      corpus: short name, the prefix of its speakers.
-      title: the corpus' own name, for messages.
-      expected: the expected content of the root, for messages.
-      parse: the label of a clip's id or relative path, None for a name of another corpus.
-      drop: the reason to leave out a file of the corpus, None to keep it.
-      inner: names of folders inside the corpus, by which a root given too low is refused.
-      inner_depth: the levels that such a folder may lie above the given root.
+    `corpus` is its short name, the prefix of its speakers; `title` and `expected` (the content of the root) are for
+    messages. `parse` returns the label of a clip's id or relative path, None for a name of another corpus; `drop`
+    returns the reason to leave out a file, None to keep it. By the `inner` folders of a corpus, at most `inner_depth`
+    levels above the given root, a root given too low is refused.
     """
 
     corpus: str

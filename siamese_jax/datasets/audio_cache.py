@@ -26,11 +26,9 @@ _FORMAT = 1  # incremented when decoding, or the layout of the cache, changes
 class Samples(Sequence[np.ndarray]):
     """The samples of M clips; `samples[row]` is a view of a clip's, empty if it could not be decoded.
 
-    Fields:
-      all: [S] int16, clip after clip.
-      begin: [M + 1] int64, the start of each clip in `all`, and the end.
-      hashes: M digests (`audio.audio_hash`), "" for a clip that could not be decoded.
-      bad: the errors of those, by row.
+    `all` is [S] int16, clip after clip; `begin` is [M + 1] int64, the start of each clip in `all`, and the end;
+    `hashes` are M digests (`audio.audio_hash`), "" for an undecoded clip; `bad` holds the errors of undecoded clips by
+    row.
     """
 
     all: np.ndarray

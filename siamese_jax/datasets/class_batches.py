@@ -1,7 +1,6 @@
 """Batches of P classes with K segments each, spread over speakers and clips, for mining triplets.
 
-A random batch of an unbalanced corpus may hold a class once, which gives no pair, or a single voice, which teaches the
-voice. Rows are drawn on the host: the same key gives the same batch.
+A random batch of an unbalanced corpus may hold a class once (no pair), or a single voice, which teaches the voice.
 """
 
 import dataclasses
@@ -15,14 +14,10 @@ from siamese_jax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class BatchPlan:
-    """The segments of a corpus, grouped for drawing.
+    """The segments of a corpus, grouped to draw batches of P = `per_batch` classes with K = `per_class` segments each.
 
-    Fields:
-      classes: C names, in order of their first row.
-      rows: for each class, for each of its speakers, for each of the speaker's clips, the rows of its segments.
-      per_batch: P, the classes of a batch.
-      per_class: K, the segments of each.
-      segments: the number of segments.
+    `rows` holds, for each of the C `classes` (in order of their first row), for each of its speakers, for each of the
+    speaker's clips, the rows of its segments; `segments` is the number of segments.
     """
 
     classes: tuple[str, ...]

@@ -12,16 +12,11 @@ from siamese_jax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """The clips of one corpus.
+    """The clips of one corpus, `name` ("emodb").
 
-    Fields:
-      name: of the corpus ("emodb").
-      full_table: clips of all emotions; scaling by corpus and by speaker uses them all.
-      rows: [N] int, rows of `full_table` with the experiment's emotions.
-      label: [N] int, the class of each, an index into the emotions.
-      speaker: [N] int, an index into `speakers`.
-      speakers: S names, sorted.
-      duplicate: [N] int, shared by clips with the same samples.
+    `full_table` holds clips of all emotions, which scaling by corpus and by speaker uses. `rows` [N] int are its rows
+    with the experiment's emotions; of each, `label` [N] int is an index into the emotions, `speaker` [N] int an index
+    into `speakers` (S names, sorted), and `duplicate` [N] int is shared by clips with the same samples.
     """
 
     name: str

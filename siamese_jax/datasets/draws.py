@@ -42,9 +42,8 @@ def balanced_batch(key: jax.Array, index: ClassIndex, batch_size: int) -> jax.Ar
 class FewShotDraws(NamedTuple):
     """Nested random draws of labelled target clips: with k speakers, the first k of each draw's order.
 
-    Fields:
-      speakers: [draws, S] int, a random order of the eligible speakers.
-      clips: [draws, S, C] int, a random clip (a table row) of each emotion for each speaker.
+    `speakers` [draws, S] int is a random order of the eligible speakers; `clips` [draws, S, C] int are table rows, a
+    random clip of each emotion for each speaker.
     """
 
     speakers: np.ndarray

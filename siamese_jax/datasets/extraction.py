@@ -1,9 +1,7 @@
-"""From a manifest to a feature table: decode, compute, keep finished rows.
+"""From a manifest to a feature table: each worker thread decodes a small group of clips and computes its features.
 
-Every worker thread takes a small group of clips, decodes it and computes its features: one thread decodes while
-another computes, all cores are busy, and only the audio of those groups is in memory. Finished rows are kept in
-`.TABLE.npz.partial` beside the table (`extraction_cache`), so that an interrupted run resumes. A row depends on its
-clip alone, not on its neighbours, its place or the thread.
+Finished rows are kept in `.TABLE.npz.partial` beside the table (`extraction_cache`), so that an interrupted run
+resumes. A row depends on its clip alone, not on its neighbours, its place or the thread.
 """
 
 import dataclasses
@@ -44,12 +42,7 @@ Result = tuple[int, FeatureRow | ClipError]
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to extract; the rows do not depend on it.
-
-    Fields:
-      workers: threads that decode and compute, at least 1.
-      strict: stop at the first unusable clip, instead of leaving it out.
-    """
+    """How to extract, without effect on the rows: `workers` threads; `strict` stops at the first unusable clip."""
 
     workers: int
     strict: bool
@@ -61,10 +54,8 @@ def extract(manifest: Manifest, output: str | Path, options: Options) -> Feature
     Clips that an interrupted run with the same output has finished are not computed again. Unusable clips are logged,
     and listed with their reasons in `made["left_out"]`.
 
-    Raises:
-      InputError: no clip is usable, another run is at work on this output, or it cannot be written.
-      interrupt.Stopped: a signal has come; finished clips are kept for the next run.
-      ClipError: a clip is unusable, and `options.strict`; finished clips are kept for the next run.
+    Raises InputError where no clip is usable, another run is at work on this output, or it cannot be written;
+    interrupt.Stopped after a signal; ClipError for an unusable clip if `options.strict`. Finished clips are kept.
     """
     table = extract_share(manifest, output, options, WHOLE)
     assert table is not None  # the only process writes it

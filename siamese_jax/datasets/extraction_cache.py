@@ -26,14 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FeatureRow:
-    """The features of a clip.
-
-    Fields:
-      features: [64] float32.
-      audio_hash: digest of the decoded samples.
-      source_rate: sampling rate of the file, in Hz.
-      resampling: "none", or the resampler and its quality ("soxr HQ").
-    """
+    """The features [64] float32 of a clip, the digest of its samples, and rate and resampling as in `audio.Decoded`."""
 
     features: np.ndarray
     audio_hash: str

@@ -14,12 +14,9 @@ class FeatureTable:
     """A row of features for each clip, with the clip's labels.
 
     Fields:
-      features: [N, F] float32, finite.
-      feature_names: F names, unique.
-      clip: [N] str, unique within a corpus.
-      emotion: [N] str.
+      features, feature_names: [N, F] float32, finite; F unique names.
+      clip, emotion, corpus: [N] str; clips are unique within a corpus.
       speaker: [N] str, prefixed by the corpus ("ravdess_07"), so that pooling corpora cannot merge two people.
-      corpus: [N] str.
       sex: [N] str, "female", "male" or "" if unknown.
       audio_hash: [N] str, a digest of the samples, shared by duplicates; "" if the audio was unavailable.
       made: how the table was made (plain JSON values): program, sampling rate, resampling, versions.

@@ -20,11 +20,8 @@ SPLITS = ("speakers", "random")
 class Fold:
     """The clips of a fold: each field holds increasing indices, and no clip is in two fields.
 
-    Fields:
-      train: trained on.
-      validation: for early stopping.
-      test: tested on.
-      duplicates: left out of test or validation, since a training or validation clip has the same samples.
+    `validation` is for early stopping; `duplicates` are left out of test or validation, since a training or validation
+    clip has the same samples.
     """
 
     train: np.ndarray
@@ -37,15 +34,9 @@ def speaker_folds(speaker: Sequence[str], sex: Sequence[str], duplicate: np.ndar
     """Returns folds whose test, validation and training speakers are different people; each speaker is tested once.
 
     Groups of speakers are balanced: their sizes and their numbers of each sex differ by one at most, and speakers are
-    assigned from the most to the least talkative. Group i is tested in fold i and validates the fold before. Nothing
-    is random.
-
-    Args:
-      speaker, sex: [N] of each clip; sex "" if unknown.
-      duplicate: [N] int, shared by clips with the same samples.
-      n_folds: at least 3: a group to test, one to validate, the others to train.
-
-    Raises InputError for fewer than 3 folds, or fewer speakers than folds.
+    assigned from the most to the least talkative. Group i is tested in fold i and validates the fold before. Nothing is
+    random. `speaker` and `sex` ("" if unknown) are [N], of each clip; `duplicate` [N] int is shared by clips with the
+    same samples. Raises InputError for fewer than 3 folds (to test, validate and train), or fewer speakers than folds.
     """
     clips = Counter(speaker)
     _check_count(n_folds, 3, len(clips), "speaker")
@@ -66,14 +57,8 @@ def speaker_folds(speaker: Sequence[str], sex: Sequence[str], duplicate: np.ndar
 def random_folds(label: np.ndarray, duplicate: np.ndarray, n_folds: int, seed: int) -> tuple[Fold, ...]:
     """Returns stratified folds over clips, whoever speaks; duplicates stay together.
 
-    There is no validation part: held-out clips of training voices do not tell when to stop.
-
-    Args:
-      label: [N] int, the class of each clip.
-      duplicate: [N] int, shared by clips with the same samples.
-      n_folds: at least 2.
-      seed: of the order of the clips.
-
+    There is no validation part: held-out clips of training voices do not tell when to stop. `label` [N] int is the
+    class of each clip; `duplicate` [N] int is shared by clips with the same samples; `seed` orders the clips.
     Raises InputError for fewer than 2 folds, or fewer different clips of a class than folds.
     """
     rng = np.random.default_rng(seed)

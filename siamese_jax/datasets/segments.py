@@ -21,13 +21,10 @@ from siamese_jax.features.segments import SegmentConfig, SegmentIndex, gather_se
 class SegmentSource:
     """Segments [N], in the order of their clips.
 
-    Fields:
-      samples: of all clips of the manifest, also of clips without segments here.
-      index: clip (row of the manifest) and first sample of each segment.
-      emotion: [N] str.
-      speaker: [N] str, prefixed by the corpus.
-      duplicate: [N] int64, the manifest's first row with the same samples; a fold keeps duplicates together.
-      left_out: (file, reason) of the unusable clips.
+    `samples` is of all clips of the manifest, also of clips without segments here; `index` holds the clip (row of the
+    manifest) and first sample of each segment; `emotion` and `speaker` (prefixed by the corpus) are [N] str;
+    `duplicate` [N] int64 is the manifest's first row with the same samples: a fold keeps duplicates together;
+    `left_out` holds (file, reason) of the unusable clips.
     """
 
     samples: Samples
@@ -81,18 +78,12 @@ def load(
     strict: bool,
     on_progress: Callable[[int], None],
 ) -> SegmentSource:
-    """Decodes the clips of a manifest and cuts them.
+    """Decodes the clips of a manifest and cuts them as `segment_config` says.
 
-    Args:
-      manifest: the clips.
-      segment_config: how they are cut, and the rate of decoding.
-      cache_dir: folder that keeps decoded samples for this and later runs; None keeps them in memory.
-      strict: stop at the first unusable clip, instead of leaving it out.
-      on_progress: called with the number of clips decoded since the last call.
-
-    Raises:
-      ClipError: a clip is bad or too short, and `strict`.
-      InputError: no clip is usable, or the cache cannot be written.
+    `cache_dir` keeps decoded samples for this and later runs; None keeps them in memory. `strict` stops at the first
+    unusable clip, instead of leaving it out. `on_progress` is called with the number of clips decoded since the last
+    call. Raises ClipError where a clip is bad or too short, and `strict`; InputError where no clip is usable, or the
+    cache cannot be written.
     """
     return _cut(manifest, decode_all(manifest, segment_config.rate, cache_dir, on_progress), segment_config, strict)
 

@@ -30,11 +30,9 @@ VIEWS = ("waveform", "spectrogram")
 
 @dataclasses.dataclass(frozen=True)
 class ImageConfig:
-    """The drawing of segments.
+    """The drawing of segments, `size` pixels a side, at a sampling `rate` in Hz.
 
     Fields:
-      rate: sampling rate in Hz.
-      size: pixels a side.
       waveform_peak: amplitude at the top row, full scale being 1.
       window_seconds: length of the spectrogram's window.
       fft_size: points of the transform, at least the window's samples; zero-padding allows narrow bands.

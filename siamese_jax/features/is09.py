@@ -96,11 +96,9 @@ def _finish(descriptors_BxTxK: jax.Array, frames_B: jax.Array) -> jax.Array:
 def low_level_descriptors(samples_BxL: jax.Array, lengths_B: jax.Array, block: int | None = None) -> jax.Array:
     """Returns the 16 descriptors of every frame [B, T, 16], in the order of `DESCRIPTOR_NAMES`; 0 past a clip's frames.
 
-    Args:
-      samples_BxL: [B, L] int16 at 16 kHz, L at least one frame (400 samples), with T whole frames.
-      lengths_B: [B] samples of each clip; samples past them are never used.
-      block: None computes all frames at once, which suits an accelerator. A number computes that many frames at a
-        time, which keeps the work in a CPU's cache and skips padding.
+    `samples_BxL` is int16 at 16 kHz, L at least one frame (400 samples), with T whole frames; samples past `lengths_B`
+    are never used. `block` None computes all frames at once, which suits an accelerator; a number computes that many
+    frames at a time, which keeps the work in a CPU's cache and skips padding.
     """
     samples_BxL, lengths_B = jnp.asarray(samples_BxL), jnp.asarray(lengths_B)
     chex.assert_rank((samples_BxL, lengths_B), (2, 1))

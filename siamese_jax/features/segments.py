@@ -54,12 +54,9 @@ class SegmentConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SegmentIndex:
-    """The places of the segments of many clips, in the clips' order.
+    """The places of the segments of many clips, in the clips' order; each has `length` samples.
 
-    Fields:
-      clip: [K] int64, row of the clip.
-      start: [K] int64, first sample; the segment may reach beyond the clip's end, where it is zero.
-      length: samples of a segment.
+    `clip` [K] int64 is the row of the clip, `start` [K] int64 the first sample; zeros follow a clip's end.
     """
 
     clip: np.ndarray

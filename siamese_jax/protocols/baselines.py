@@ -80,13 +80,11 @@ PARTS = ("loso", "source_only", "few_shot")
 
 
 def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], None], n_jobs: int) -> xr.Dataset:
-    """Every classifier under a scaling scope, on the draws of the plan.
+    """Returns the results of every classifier under a scaling scope, on the draws of the plan.
 
-    Args:
-      parts: of `PARTS`; "source_only" and "few_shot" are left out if the scope has no source.
-
-    Returns `loso` (method, clip) and `tested` (clip); `source_only` (method, clip); `few_shot` (method, data,
-    n_speakers, draw, clip), data being "target" and "source+target"; and `fit_seconds`.
+    `parts` are of `PARTS`; "source_only" and "few_shot" are left out if the scope has no source. The result has `loso`
+    (method, clip) and `tested` (clip); `source_only` (method, clip); `few_shot` (method, data, n_speakers, draw, clip),
+    data being "target" and "source+target"; and `fit_seconds`.
     """
     protocol, target = plan.experiment.protocol, plan.target
     wanted = [part for part in parts if part == "loso" or scope != "train"]

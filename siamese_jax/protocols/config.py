@@ -115,9 +115,7 @@ class ProtocolConfig:
 class ReportConfig:
     """The form of the results.
 
-    Fields:
-      fixed_frozen, fixed_n_speakers, fixed_steps: the cell that is reported with the best cell.
-      level: of the intervals.
+    `fixed_frozen`, `fixed_n_speakers`, `fixed_steps`: the cell reported with the best cell. `level`: of the intervals.
     """
 
     fixed_frozen: int
@@ -170,10 +168,9 @@ def new_place(flat: str) -> str | None:
 
 
 def resolve(config: ConfigDict) -> Experiment:
-    """The experiment that `config` describes.
+    """Returns the experiment that `config` describes.
 
-    Raises:
-      InputError: a key is unknown or missing, or a value is of the wrong type or out of range; the message names it.
+    Raises InputError, naming the key that is unknown or missing, or whose value is of the wrong type or out of range.
     """
     experiment = record(Experiment, config.to_dict(), "config", "configs/reproduce.py")
     check(experiment)

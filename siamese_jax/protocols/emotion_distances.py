@@ -14,13 +14,10 @@ def probe_rows(label_N: np.ndarray, speaker_N: np.ndarray) -> np.ndarray:
 
 
 def emotion_distances(emb_KxD: jax.Array, label_K: jax.Array, use_K: jax.Array, n_classes: int) -> jax.Array:
-    """Mean Euclidean distance between the clips of every two emotions, [C, C]; within one, over its distinct pairs.
+    """Returns the mean Euclidean distance between the clips of every two emotions; within one, over its distinct pairs.
 
-    Args:
-      label_K, use_K: [K] int classes of the embeddings, [K] bool which clips count; n_classes is C.
-
-    Returns:
-      [C, C], symmetric; NaN if two emotions have no pair of clips.
+    `label_K` [K] int are classes below `n_classes` (C); `use_K` [K] bool selects clips. The result is [C, C],
+    symmetric; NaN if two emotions have no pair of clips.
     """
     distance_KxK = pairwise.distances(emb_KxD)
     member_KxC = jax.nn.one_hot(label_K, n_classes, dtype=emb_KxD.dtype) * use_K[:, None].astype(emb_KxD.dtype)

@@ -34,14 +34,10 @@ class Checkpoint:
     """Context that stores the finished trials of one stage in `folder` until the stage's own file is written.
 
     When it ends well the folder is removed; when it ends by an exception, unsaved trials are saved. Calls of trial
-    programs are identified by their order, which a stage must not change between runs.
-
-    Args:
-      identity: the stage and all that its trials depend on.
-      every: seconds of work between saves; 0 saves every chunk.
-      check: called before each save; raises where the folder can no longer be used.
-
-    Raises InputError on entry as `checkpoints.load`, when saving as `checkpoints.save`.
+    programs are identified by their order, which a stage must not change between runs. `identity` names the stage and
+    all that its trials depend on; `every` is the seconds of work between saves, 0 saves every chunk; `check` is called
+    before each save, and raises where the folder can no longer be used. Raises InputError on entry as
+    `checkpoints.load`, when saving as `checkpoints.save`.
     """
 
     def __init__(

@@ -1,12 +1,9 @@
 """CREMA-D: the Crowd-sourced Emotional Multimodal Actors Dataset (Cao et al. 2014).
 
 91 actors, 6 emotions, 7442 clips; ODbL 1.0, https://github.com/CheyneyComputerScience/CREMA-D. Names such as
-1001_DFA_ANG_XX: actor, sentence, emotion, level.
-
-The repository stores sound with git-lfs: a plain clone holds short texts instead, which are reported by that name.
-It has each take as wav, mp3 and Flash video: wav is kept where there. 1076_MTI_SAD_XX holds no sound and is left
-out. One level is written X (1040_ITH_SAD_X). The actors' sex comes from VideoDemographics.csv, looked for in the
-root and the folder above, and stays unknown without it.
+1001_DFA_ANG_XX: actor, sentence, emotion, level (X in 1040_ITH_SAD_X). A plain clone holds git-lfs pointers instead of
+sound. A take's wav is preferred to its mp3 and Flash video; 1076_MTI_SAD_XX holds no sound and is left out. The actors'
+sex comes from VideoDemographics.csv in the root or the folder above, and is unknown without it.
 """
 
 import dataclasses

@@ -1,7 +1,6 @@
 """EMO-DB: the Berlin Database of Emotional Speech (Burkhardt et al. 2005).
 
-10 speakers, 7 emotions, 535 clips; free to use, cite. Names such as 03a01Fa: speaker, text, emotion (the initial of
-the German word), version.
+10 speakers, 7 emotions, 535 clips; free, cite. Names like 03a01Fa: speaker, text, emotion (German initial), version.
 """
 
 import re

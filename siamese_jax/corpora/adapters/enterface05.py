@@ -1,12 +1,10 @@
 """eNTERFACE'05, the audio-visual emotion database (Martin et al. 2006).
 
 44 subjects, 6 emotions, 1293 videos whose sound is used; free for research,
-https://enterface.net/enterface05/main.php?frame=emotion. Files lie in `subject N/anger/sentence K/sN_an_K.avi`.
-
-The folder tells the subject, not the name: files of subject 11 are named s12_*, and published tables that trusted
-the names have lost one person (43 speakers). Clip ids here are made from the folder (s11_an_1). Subject 3 has names
-like s_3_an_1, one file is s16_su_3avi.avi, some sentence folders have one more level. Subject 6 has one unsegmented
-recording for each emotion instead of five sentences (s6_an): left out unless asked for.
+https://enterface.net/enterface05/main.php?frame=emotion. Files lie in `subject N/anger/sentence K/sN_an_K.avi`, some
+one level deeper. Subject and clip id (s11_an_1) come from the folder: files of subject 11 are named s12_*, so tables
+that trusted the names have 43 speakers. Subject 3 has names like s_3_an_1, one file is s16_su_3avi.avi. Subject 6 has
+one unsegmented recording for each emotion (s6_an): left out unless asked for.
 """
 
 import dataclasses

@@ -5,9 +5,8 @@ Five sessions of two actors; needs a signed release, https://sail.usc.edu/iemoca
 
     [6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]
 
-and `Session1/sentences/wav/DIALOG/TURN.wav` holds it. The F of Ses01F names who wears the markers; the
-letter of the turn's last field tells who speaks. The usual four classes count excitement as happiness: that merges two
-labels, so it is an option. Turns of other labels, or without agreement (xxx), are left out.
+and `Session1/sentences/wav/DIALOG/TURN.wav` holds it. The F of Ses01F names who wears the markers; the letter of the
+turn's last field tells who speaks. Turns of other labels, or without agreement (xxx), are left out.
 """
 
 import re
@@ -32,10 +31,9 @@ _SEXES = {"F": "female", "M": "male"}
 def scan(root: str | Path, merge_excitement: bool = False) -> Manifest:
     """Returns the manifest of the folder that holds Session1 ... Session5, or of the folder above it.
 
-    `merge_excitement` labels excitement "happiness", as the usual four classes do; by default it is left out.
-
-    Raises InputError for a missing folder, one without sessions or evaluations, two copies, nothing but git-lfs
-    pointers, an unreadable line of an evaluation, or an unknown emotion code.
+    `merge_excitement` labels excitement "happiness", as the usual four classes do; by default it is left out. Raises
+    InputError for a missing folder, one without sessions or evaluations, two copies, nothing but git-lfs pointers, an
+    unreadable line of an evaluation, or an unknown emotion code.
     """
     folder = require_folder(root, LAYOUT)
     codes = EMOTION_CODES | ({"exc": "happiness"} if merge_excitement else {})

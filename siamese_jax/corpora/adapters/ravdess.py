@@ -1,11 +1,9 @@
 """RAVDESS: the Ryerson Audio-Visual Database of Emotional Speech and Song (Livingstone & Russo 2018).
 
 24 actors, 8 emotions, 1440 spoken audio-only clips; CC BY-NC-SA 4.0, https://zenodo.org/records/1188976. Names have
-seven numbers: modality, vocal channel, emotion, intensity, statement, repetition, actor.
-
-The same take is distributed as audio, as audio with video, and there are songs by the same actors: only audio-only
-speech (03-01) is kept, or one take could be trained and tested on at once. Two clips of actor 7,
-03-01-03-01-02-01-07 and 03-01-03-01-02-02-07, hold the same samples; they stay, and their audio hash tells.
+seven numbers: modality, vocal channel, emotion, intensity, statement, repetition, actor. Only audio-only speech (03-01)
+is kept, since a take is also distributed as video, and the actors sing too. Two clips of actor 7, 03-01-03-01-02-01-07
+and 03-01-03-01-02-02-07, hold the same samples: both are kept, with equal audio hashes.
 """
 
 import re

@@ -1,7 +1,6 @@
 """SAVEE: the Surrey Audio-Visual Expressed Emotion database (Haq & Jackson 2009).
 
-Four men, 7 emotions, 480 clips at 44.1 kHz; research only. Files are `DC/a01.wav`; copies that put all of them into
-one folder write DC_a01.wav. Clip ids here have the latter form.
+Four men, 7 emotions, 480 clips at 44.1 kHz; research only. Files: `DC/a01.wav` or DC_a01.wav, clip ids: DC_a01.
 """
 
 import re

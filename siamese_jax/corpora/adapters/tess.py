@@ -1,9 +1,8 @@
 """TESS: the Toronto Emotional Speech Set (Pichora-Fuller & Dupuis 2020).
 
 Two women, 7 emotions, 200 words: 2800 clips; CC BY-NC-ND 4.0, https://doi.org/10.5683/SP2/E8H2MF. Names such as
-OAF_back_angry: speaker (older or younger), word, emotion; surprise is written ps (pleasant surprise). One file is
-named OA_bite_neutral. The folders' case differs between copies, and one distribution holds everything twice, the
-second time one folder deeper: the second copy is left out.
+OAF_back_angry: speaker (older or younger), word, emotion (ps: pleasant surprise); one is OA_bite_neutral. One
+distribution holds every clip twice, the second time one folder deeper: the second copy is left out.
 """
 
 import re
