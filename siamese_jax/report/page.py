@@ -29,14 +29,12 @@ from siamese_jax.report.sections import (
 from siamese_jax.report.sections.reruns import Rerun
 from siamese_jax.runtime.files import user_path, write_text
 
-LARGEST = 5_000_000
-"""Bytes above which a page is slow to open and to send; it is written all the same, with a warning."""
+LARGEST = 5_000_000  # bytes; a larger page is slow to open and to send, and is written with a warning
 
 
 def write(workdirs: Sequence[str | Path], output: str | Path, command: Sequence[str]) -> Document:
-    """Writes the report on `workdirs` to `output`, REPORT.html, with REPORT.md and REPORT_figures/ next to it.
+    """Writes REPORT.html at `output`, with REPORT.md and REPORT_figures/ next to it; `command`: module and arguments.
 
-    Several work directories are compared; `command` of the user (module and arguments) goes into the provenance.
     Raises InputError if a folder cannot be used, or the name does not end in .html.
     """
     output = user_path(output)
@@ -71,7 +69,6 @@ def build(loaded: Sequence[Folder | Matrix], command: list[str]) -> Document:
 
 
 def _reproduced(runs: list[Loaded]) -> list[Section]:
-    """The sections on reproductions; some only if there are several runs, or distances."""
     sections = [
         overview.section(runs), compare.section(runs) if len(runs) > 1 else None, compare.source_section(runs),
         scores.table_section(runs), scores.figure_section(runs), paired.section(runs), paired.baseline_section(runs),

@@ -81,10 +81,7 @@ def choose_samples(
 
 
 def contact_sheet(path: str | Path, samples: Sequence[Sample], config: ImageConfig, columns: int, title: str) -> None:
-    """Writes the sheet: for each segment the waveform diagram above the spectrogram, exact pixels, with axes.
-
-    Raises InputError if there is nothing to draw, segments differ in length, or the name is no picture's.
-    """
+    """Writes both views of all segments. Raises InputError for no segment, unequal lengths or an unknown suffix."""
     if Path(path).suffix not in SUFFIXES:
         raise InputError(f"{path}: expected a name ending in one of {', '.join(SUFFIXES)}")
     if not samples or len({len(sample.samples) for sample in samples}) > 1:
@@ -120,7 +117,6 @@ def _draw(
     pair: tuple[Axes, Axes], pictures: tuple[np.ndarray, np.ndarray], caption: str, config: ImageConfig,
     seconds: float, first: bool
 ) -> None:  # fmt: skip
-    """One segment's two views; only the first column carries the names of the axes."""
     for ax, picture, colours in zip(pair, pictures, ("gray", "magma")):
         ax.set_visible(True)
         ax.imshow(picture, cmap=colours, vmin=0, vmax=1, extent=(0, seconds, 0, config.size), aspect="auto")

@@ -36,10 +36,7 @@ def titles(runs: Sequence[Matrix]) -> tuple[str, str]:
 
 
 def sections(runs: Sequence[Matrix], command: list[str], full: bool) -> list[Section]:
-    """All sections on cross-trainings, with the `command` that made the page ([] if the run itself writes it).
-
-    If `full`, systems and cells beyond the comparisons have their figures too.
-    """
+    """All sections; `command` made the page, [] for the run itself; `full`: figures of all systems and cells."""
     parts: tuple[tuple[str, Callable[[Matrix, int], Iterator[Block]]], ...] = (
         ("FaceNet in short", tables.brief),
         ("Both systems on the same clips", tables.systems),

@@ -12,21 +12,12 @@ from siamese_jax.experiments.cross_training.records import Difference, Row
 from siamese_jax.report.loading.workdir import NOT_FINISHED, open_arrays, read_json, read_records
 from siamese_jax.runtime.provenance import VERSION, check_version
 
-KIND = "facenet"
-"""The kind of run, as config.json names it."""
+KIND = "facenet"  # the kind of run in config.json
 
 
 @dataclasses.dataclass(frozen=True)
 class Matrix:
-    """A work directory of `siamese-jax facenet`.
-
-    Fields:
-      path, label, notes: as those of `workdir.Folder`.
-      config: as it was run, plain JSON values.
-      emotions, described: see `plan.described`.
-      rows, differences: see `records`.
-      provenance: see `workdir.provenance`.
-    """
+    """A work directory of `siamese-jax facenet`: see `workdir.Folder`, `plan.described` and `records`."""
 
     path: Path
     label: str

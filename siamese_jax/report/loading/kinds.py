@@ -10,12 +10,11 @@ from siamese_jax.report.loading.workdir import Folder
 from siamese_jax.report.sections import reruns
 from siamese_jax.runtime.files import user_path
 
-READERS: dict[str, Callable[[str | Path, str], Folder | Matrix]] = {
+READERS: dict[str, Callable[[str | Path, str], Folder | Matrix]] = {  # by the kind of run
     cross_training.KIND: cross_training.load,
     reproduction.KIND: reproduction.load,
     **dict.fromkeys(reruns.KINDS, reruns.load),
 }
-"""Readers of work directories, by the kind of run that config.json names."""
 
 
 def load_all(paths: Sequence[str | Path]) -> list[Folder | Matrix]:
@@ -37,6 +36,5 @@ def _load(path: str | Path, label: str) -> Folder | Matrix:
 
 
 def _labels(paths: list[Path]) -> list[str]:
-    """The folders' names, with their parents' if two are the same."""
     names = [path.name for path in paths]
     return ["/".join(path.parts[-2:]) if names.count(path.name) > 1 else path.name for path in paths]

@@ -1,7 +1,4 @@
-"""A finished reproduction, read back: its rows, arrays and confusion counts by target speaker, with precise errors.
-
-Letters as in `siamese_jax`; D stands for draws here. All counts are [..., S, C, C], rows the true class.
-"""
+"""A finished reproduction, read back. D: draws; all counts are [..., S, C, C], rows the true class."""
 
 import dataclasses
 from pathlib import Path
@@ -22,8 +19,7 @@ from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
 from siamese_jax.report.render import text
 from siamese_jax.stats.scoring import counts_by_speaker
 
-KIND = "reproduce"
-"""The kind of run, as config.json names it."""
+KIND = "reproduce"  # the kind of run in config.json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,8 +117,7 @@ class Loaded(Folder):
 
     def _counts(self, predictions: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """[..., S, C, C] of predicted classes [..., N] on the clips of `mask` [..., N]."""
-        # Sections check `missing` first; this is the programmer's error, not the user's.
-        assert self.target is not None, self.missing
+        assert self.target is not None, self.missing  # sections check `missing` first
         label, speaker, n_speakers = self.target.label, self.target.speaker, len(self.target.speakers)
         return counts_by_speaker(predictions, label, mask, speaker, n_speakers, int(label.max()) + 1)
 

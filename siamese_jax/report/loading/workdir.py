@@ -25,16 +25,10 @@ NOT_FINISHED = "the run has not finished. Run the command that made this folder 
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """One work directory, of whatever kind.
+    """One work directory; `label` is unique in a report, `digests` are of the tables by role ("source", "target").
 
-    Fields:
-      label: a short name, unique in a report.
-      kind: of run, as config.json names it.
-      digests: of the tables that it read, by role ("source", "target").
-      provenance: see `workdir.provenance`.
-      source, target: the tables if they are still those that the run read, else None.
-      missing, missing_source: why the target, or either table, is unavailable; "" if it is available.
-      notes: warnings for the reader.
+    source, target: the tables if they are still those that the run read, else None.
+    missing, missing_source: why the target, or either table, is unavailable; "" if it is available.
     """
 
     path: Path
@@ -81,8 +75,7 @@ def kind_of(path: str | Path) -> str:
         raise InputError(f"{path}: no such folder; give one that a launcher has filled")
     if not (path / "config.json").exists():
         raise InputError(f"{path}: holds no config.json, so it is no work directory; give one that holds results")
-    # Folders of early versions do not name their kind.
-    return str(read_json(path / "config.json", dict).get("kind", "reproduce"))
+    return str(read_json(path / "config.json", dict).get("kind", "reproduce"))  # early versions name no kind
 
 
 def fields(path: str | Path, label: str) -> dict[str, Any]:
@@ -163,8 +156,7 @@ def _tables(experiment: Experiment, kept: dict[str, str]) -> tuple[Dataset | Non
         except (InputError, OSError) as error:
             missing[role] = f"the {role} table cannot be read any more ({error})"
             continue
-        # The checksums of both roles are made the same way.
-        if kept.get(role) == digests(dataset, dataset)[role]:
+        if kept.get(role) == digests(dataset, dataset)[role]:  # both roles' checksums are made the same way
             tables[role] = dataset
         else:
             missing[role] = f"the {role} table {table} is not the one that the run read (its checksum differs)"
@@ -172,10 +164,9 @@ def _tables(experiment: Experiment, kept: dict[str, str]) -> tuple[Dataset | Non
 
 
 def cached(file: Path, made_from: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
-    """The arrays of a netCDF `file` if they were made from the same, else those that `make` returns, then kept.
+    """Returns the arrays of a netCDF `file` if their digest is `made_from`, else those of `make`, and keeps them.
 
-    `made_from`: a digest of what the arrays depend on, kept as their attribute. If the file cannot be read or
-    written, a warning says so and `make` is called for each report.
+    If the file cannot be read or written, a warning says so and `make` is called for each report.
     """
     if file.exists():
         try:
@@ -189,6 +180,5 @@ def cached(file: Path, made_from: str, make: Callable[[], xr.Dataset]) -> xr.Dat
         with atomic_path(file) as temporary:
             arrays.to_netcdf(temporary, engine="h5netcdf")
     except OSError as error:
-        # A read-only folder still gets its report.
         logging.warning("%s cannot be written (%s); computed for each report", file, error)
     return arrays

@@ -6,8 +6,7 @@ from typing import Any
 from siamese_jax.report.render import text
 from siamese_jax.report.render.document import Block, Fold, Heading, Paragraph, Table
 
-GAPS = "not computable: some seeds never test"
-"""Start of the note of an interval that needs a full crossing and has none."""
+GAPS = "not computable: some seeds never test"  # start of the note of an interval without its full crossing
 
 PROTOCOL_NAMES = {
     "out_of_domain": "trained on the source alone (OODT)",

@@ -8,10 +8,7 @@ from siamese_jax.report.render import text
 
 
 def markdown(differences: list[Difference]) -> str:
-    """One table for each pair of methods, head, scaling and split: numbers of speakers down, steps across.
-
-    Only the cells without frozen layers; differences.json holds the others.
-    """
+    """One table a pair of methods, head, scaling and split: speakers down, steps across; only the fewest frozen."""
     if not differences:
         return "No paired differences: one method only.\n"
     unfrozen = [row for row in differences if row.frozen == min(other.frozen for other in differences)]

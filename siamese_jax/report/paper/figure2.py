@@ -11,8 +11,7 @@ from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
 from siamese_jax.report.render import text
 from siamese_jax.runtime.files import atomic_path
 
-# Okabe and Ito's colours, told apart by colour-blind readers; each line also has its own marker and dashes.
-STYLES = {
+STYLES = {  # Okabe and Ito's colours for colour-blind readers; each line has its own marker and dashes
     "none": ("#0072B2", "o", "-", "fine-tuning"),
     "ratio": ("#D55E00", "s", "-", "+ ratio loss"),
     "ratio_bounded": ("#E69F00", "D", "-", "+ bounded ratio loss"),
@@ -20,8 +19,7 @@ STYLES = {
 }
 SHORT_NAMES = {loss: style[3] for loss, style in STYLES.items()}
 CLASSIFIER_STYLES = {"logistic_regression": ("#555555", "x", ":"), "svm": ("#999999", "+", ":")}
-OFFSET = 0.22
-"""Speakers between the markers of neighbouring methods, so that their intervals can be told apart."""
+OFFSET = 0.22  # speakers between the markers of neighbouring methods, to tell their intervals apart
 
 
 def write(experiment: Experiment, rows: list[Row], folder: Path) -> None:
@@ -80,7 +78,6 @@ def _cells(rows: list[Row]) -> list[Row]:
 
 
 def _drawn(row: Row, head: str, scope: str, experiment: Experiment) -> bool:
-    """Whether some panel of a setting shows a cell of the paper's split."""
     if row.method == "fine_tuning":
         return (row.head, row.scaling, row.steps) == (head, scope, experiment.report.fixed_steps)
     if row.method in ("oodt", "idt"):
@@ -90,8 +87,7 @@ def _drawn(row: Row, head: str, scope: str, experiment: Experiment) -> bool:
 
 def _title(experiment: Experiment, rows: list[Row], settings: list[tuple[str, str]]) -> str:
     scaling = f", scaling by {settings[0][1]}" if len(settings) == 1 else ""
-    # A corpus may have any name; a dollar sign would start mathematics.
-    corpora = f"{rows[0].source} to {rows[0].target}".replace("$", r"\$")
+    corpora = f"{rows[0].source} to {rows[0].target}".replace("$", r"\$")  # a dollar would start mathematics
     report = experiment.report
     return (
         f"{corpora}{scaling}: mean of {experiment.protocol.n_draws} draws at {report.fixed_steps} steps, "

@@ -8,11 +8,10 @@ from siamese_jax.experiments.records import Row
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.render import text
 
-PAPER = {
+PAPER = {  # the paper's Table 1 (UAR, per cent) by source and target; fine-tuning by loss, best of its grid
     ("enterface05", "ravdess"): {"oodt": 32.8, "idt": 50.0, "none": 32.9, "ratio": 39.9},
     ("cremad", "ravdess"): {"oodt": 29.3, "idt": 50.0, "none": 37.8, "ratio": 43.4},
 }
-"""The paper's Table 1 (UAR, per cent) by source and target; fine-tuning by loss, best of its grid."""
 
 LOSS_NAMES = {
     "none": "Siamese fine-tuning",
@@ -98,8 +97,7 @@ def _pick(rows: list[Row], scope: str) -> list[Row]:
         "source": ("source", "corpus") if scope == "support" else (scope,),
     }
     picked = [row for row in rows if row.scaling in substitutes.get(row.data, (scope,))]
-    # Under "support" the substitute is the source's own scale if it is known, else the corpora's.
-    preferred = {row.data for row in picked if row.scaling == "source"}
+    preferred = {row.data for row in picked if row.scaling == "source"}  # "support": "source" before "corpus"
     return [row for row in picked if row.scaling == "source" or row.data not in preferred or scope != "support"]
 
 

@@ -1,7 +1,4 @@
-"""A report's content, apart from its format: blocks that both HTML and Markdown can render.
-
-All text is plain: the renderers escape it, so no block needs to know where it came from.
-"""
+"""A report's content, apart from its format: blocks of plain text, which the renderers escape."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -40,10 +37,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A figure: a unique file name (letters, digits, underscores), its bytes, `alt` for readers who cannot see it.
-
-    The caption gives the marks, their unit, n and kind of interval.
-    """
+    """A figure: a unique name (letters, digits, underscores); the caption gives marks, unit, n and kind of interval."""
 
     name: str
     png: bytes

@@ -13,11 +13,8 @@ from PIL import Image
 from siamese_jax.stats.records import Interval
 
 DPI = 180
-COLOURS = 96
-"""Colours of a PNG's palette: line figures need few, and the page carries every byte."""
-
-WIDTH = 3.5
-"""Inches of a column; with 8-point text a figure stays legible on a phone and in print."""
+COLOURS = 96  # of a PNG's palette: line figures need few, and the page carries every byte
+WIDTH = 3.5  # inches of a column: with 8-point text a figure is legible on a phone and in print
 
 STYLE: Any = {
     "font.size": 8, "axes.titlesize": 9, "axes.labelsize": 8, "xtick.labelsize": 8, "ytick.labelsize": 8,
@@ -25,8 +22,7 @@ STYLE: Any = {
     "font.family": "DejaVu Sans", "savefig.facecolor": "white", "figure.facecolor": "white"
 }  # fmt: skip
 
-# Okabe and Ito's colours again, each emotion with its own marker for readers who see none of them.
-EMOTION_STYLES = (
+EMOTION_STYLES = (  # Okabe and Ito's colours, each with its own marker for readers who see no colour
     ("#D55E00", "o"), ("#E69F00", "^"), ("#0072B2", "s"), ("#009E73", "D"), ("#CC79A7", "v"),
     ("#56B4E9", "P"), ("#000000", "X"), ("#F0E442", "<"), ("#999999", ">")
 )  # fmt: skip
@@ -66,10 +62,7 @@ def bars(interval: Interval, factor: float = 1.0) -> tuple[np.ndarray, Any]:
 
 
 def line(axis: Axes, x: Any, interval: Interval, style: tuple[str, str, Any, str], factor: float) -> None:
-    """A line at places x [K] with error bars, in a style of colour, marker, dashes and label, times `factor`.
-
-    A mean without an interval has no bar, a missing mean leaves a gap.
-    """
+    """Draws a line at x [K] with error bars, times `factor`; missing limits have no bar, a missing mean is a gap."""
     (color, marker, dashes, label), (value, lengths) = style, bars(interval, factor)
     axis.errorbar(x, value, lengths, color=color, marker=marker, linestyle=dashes, label=label,
                   markersize=4, linewidth=1.1, elinewidth=0.8, capsize=1.5)  # fmt: skip
@@ -78,8 +71,7 @@ def line(axis: Axes, x: Any, interval: Interval, style: tuple[str, str, Any, str
 def matrix(axis: Axes, names: Sequence[str], values_CxC: np.ndarray, texts: Sequence[Sequence[str]], top: float,
            size: float, title: str) -> None:  # fmt: skip
     """A square of colours from 0 to `top` with a text in each cell, rows and columns called `names`."""
-    # Cividis: one path from dark to light for every kind of colour vision.
-    axis.imshow(values_CxC, cmap="cividis", vmin=0, vmax=top)
+    axis.imshow(values_CxC, cmap="cividis", vmin=0, vmax=top)  # dark to light for every kind of colour vision
     for i, j in np.ndindex(*values_CxC.shape):
         color = "black" if values_CxC[i, j] > 0.55 * top else "white"
         axis.text(j, i, texts[i][j], ha="center", va="center", color=color, size=size)

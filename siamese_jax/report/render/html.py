@@ -12,8 +12,7 @@ from siamese_jax.report.render.style import CSS
 # Even if a name slipped through unescaped, the page may load and run nothing.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
-SHORT = 28
-"""Characters of a table cell that is not broken into lines."""
+SHORT = 28  # characters of a table cell that is not broken into lines
 
 
 def render(document: Document) -> str:
@@ -74,10 +73,8 @@ def _table(table: Table) -> str:
     body = "\n".join(
         f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(map(_cell, row[1:])) + "</tr>" for row in table.rows
     )
-    # Two columns are names and values, which may be long; they fit any screen.
-    facts = ' class="facts"' if len(table.header) == 2 else ""
-    # Wide tables scroll in their own box, so that the page itself never does.
-    return (
+    facts = ' class="facts"' if len(table.header) == 2 else ""  # names and values, which may be long
+    return (  # a wide table scrolls in its own box, not with the page
         f'<figure class="table"><figcaption>{escape(table.caption)}</figcaption>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.caption)}">\n'
         f"<table{facts}><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></figure>"

@@ -37,8 +37,7 @@ def escape(text: str) -> str:
     # Backslashes do not stop raw HTML in every renderer; entities do.
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*\[\]|#!~$])", r"\\\1", text)
-    # An underscore inside a word is no emphasis, and names read better without a backslash.
-    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # inside a word it is no emphasis
 
 
 def _blocks(blocks: Sequence[Block], folder: str) -> Iterator[str]:

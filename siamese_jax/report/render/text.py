@@ -20,8 +20,7 @@ def number(value: float, digits: int = 1, signed: bool = False) -> str:
     if not math.isfinite(value):
         return "not computable"
     text = f"{value:{'+' if signed else ''}.{digits}f}"
-    # A difference that rounds to nothing has no side.
-    return text.replace("-0.", "0.", 1) if float(text) == 0 else text
+    return text.replace("-0.", "0.", 1) if float(text) == 0 else text  # zero has no sign
 
 
 def bounded(

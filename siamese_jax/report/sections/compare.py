@@ -61,7 +61,6 @@ def show(value: Any) -> str:
 
 
 def _scores(runs: list[Loaded], column: int) -> Table:
-    """Table 1's lines as rows and the work directories' settings as columns."""
     header, columns = [], []
     for run in runs:
         for scope in run.experiment.data.scalings:
@@ -90,7 +89,6 @@ def _cell(line: tuple[str, ...], column: int) -> str:
 
 
 def _contrasts(runs: list[Loaded]) -> Iterator[Block]:
-    """Differences of UAR on the same target clips, over the target's speakers."""
     first, comparable = runs[0], []
     for run in runs[1:]:
         same = run.digests.get("target") == first.digests.get("target")

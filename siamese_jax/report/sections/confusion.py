@@ -64,7 +64,6 @@ def matrix_picture(name: str, title: str, emotions: Sequence[str], counts_CxC: n
     share = shares(counts_CxC)
 
     def draw() -> figures.Figure:
-        # Long titles take a second line, many emotions more height.
         lines = textwrap.wrap(title, 36)
         figure, axis = figures.panel(2.95 + 0.15 * len(lines) + 0.25 * max(0, len(emotions) - 4))
         texts = [["–" if np.isnan(value) else f"{value:.0f}" for value in row] for row in share]

@@ -13,8 +13,7 @@ from siamese_jax.report.sections.per_setting import each_setting
 from siamese_jax.stats import coverage, intervals
 from siamese_jax.stats.records import Interval
 
-NEAR_POLE = 0.05
-"""Distance of r from 1 that counts as near the pole."""
+NEAR_POLE = 0.05  # distance of r from 1 that counts as near the pole
 
 QUANTITIES = (
     ("cross_entropy", "pair cross entropy (nats)"),
@@ -107,7 +106,6 @@ def _picture(
 
 
 def _pole(run: Loaded, setting: Setting) -> Iterator[Block]:
-    """How many draws start beyond the pole, by number of target speakers."""
     protocol, level = run.experiment.protocol, run.experiment.report.level
     if 0 not in protocol.steps:
         yield Paragraph("The ratio before the first step is not known: 0 is not among the evaluation steps.")
@@ -115,8 +113,7 @@ def _pole(run: Loaded, setting: Setting) -> Iterator[Block]:
     rows = []
     for k in protocol.n_speakers:
         with run.fine_tuning(setting.head, setting.scope, k) as arrays:
-            # Before any step all losses and all depths have the same ratio.
-            r = quantity(arrays.isel(loss=0, frozen=0).sel(step=0), "ratio").values
+            r = quantity(arrays.isel(loss=0, frozen=0).sel(step=0), "ratio").values  # equal for all losses, depths
         rows.append((str(k), *pole_cells(r, level)))
     yield Table(
         "r = D_s / D_d of the labelled clips before the first step; the ratio loss has its pole at r = 1. n = "

@@ -24,8 +24,7 @@ from siamese_jax.report.render.document import Block, Gallery, Paragraph, Pictur
 from siamese_jax.report.sections.per_setting import each_setting
 from siamese_jax.training import siamese as training
 
-DRAW = 0
-"""The draw that serves as the example."""
+DRAW = 0  # the draw that serves as the example
 
 
 def section(runs: list[Loaded]) -> Section:
@@ -48,10 +47,8 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
 
 
 def example(run: Loaded, setting: Setting) -> xr.Dataset:
-    """Embeddings of the example trial, kept in the work directory so that the next report need not train again.
-
-    Returns `embedding` (state, clip, unit), `labelled` (clip) and `agreement` (state): the share of target clips
-    classified as in the run itself; NaN before fine-tuning.
+    """Returns the example trial, kept for the next report: `embedding` (state, clip, unit), `labelled` (clip) and
+    `agreement` (state), the share of target clips classified as in the run itself, NaN before fine-tuning.
     """
     file = run.path / "report" / f"example_{setting.head}_{setting.scope}.nc"
     return cached(file, _fingerprint(run), lambda: _compute(run, setting))
@@ -119,15 +116,13 @@ def fine_tune(
 
 
 def principal_plane(x_NxD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first two principal components [N, 2], and the share of variance along each [2]; zeros without variance.
-
-    Each axis points to where its largest loading is positive, so that equal data give equal pictures.
-    """
+    """The first two principal components [N, 2], and the share of variance along each [2]; zeros without variance."""
     centred = x_NxD.astype(np.float64) - x_NxD.mean(axis=0, dtype=np.float64)
     _, size, axes = np.linalg.svd(centred, full_matrices=False)
     axes, size = axes[:2], size**2
     if len(axes) < 2:
         axes, size = np.concatenate([axes, np.zeros((1, axes.shape[1]))]), np.append(size, 0.0)
+    # The largest loading of each axis is positive, so that equal data give equal pictures.
     axes = axes * np.where(axes[np.arange(2), np.abs(axes).argmax(axis=1)] < 0, -1, 1)[:, None]
     return centred @ axes.T, size[:2] / size.sum() if size.sum() > 0 else np.zeros(2)
 

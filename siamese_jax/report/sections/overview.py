@@ -58,7 +58,6 @@ def _row(row: Row) -> str:
 
 
 def _claims(run: Loaded, start: str) -> Iterator[Block]:
-    """The ratio loss against plain fine-tuning and against the control, over speakers and source seeds."""
     if run.missing:
         yield Alert(f"{start}per-clip results are left out: {run.missing}.")
         return

@@ -21,8 +21,7 @@ from siamese_jax.stats.paired_tests import PairedDifference
 from siamese_jax.stats.records import Interval, PairedTest
 from siamese_jax.stats.scoring import uar
 
-N_SIGN_PATTERNS = 9_999
-"""Sign patterns sampled if there are too many draws to count them all."""
+N_SIGN_PATTERNS = 9_999  # sampled if there are too many draws to count all sign patterns
 
 SPLIT_NAMES = {"paper": "all clips not drawn (the paper's split)", "speaker_disjoint": "other speakers' clips only"}
 
@@ -165,7 +164,6 @@ def _claims(level: float, pairs: list[Pair], cell_name: str, split: str, family:
 
 
 def _claim_column(intervals: list[Interval]) -> list[tuple[str, str]]:
-    """(interval, p value) of each, or that the method is not offered at so few units."""
     if reason := text.not_offered(intervals[0].kind, int(intervals[0].n_units), intervals[0].over):
         return [(reason, "")] * len(intervals)
     results, adjusted = paired_tests.t_tests(intervals)
@@ -176,7 +174,6 @@ def _claim_column(intervals: list[Interval]) -> list[tuple[str, str]]:
 
 
 def _by_speakers(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
-    """How the differences change with the number of target speakers, under either kind of uncertainty."""
     level, n_speakers = run.experiment.report.level, run.experiment.protocol.n_speakers
     cells = [loss_pairs(*run.tuned(setting, "paper", k)) for k in n_speakers]
     names = [pair.name for pair in cells[0]]

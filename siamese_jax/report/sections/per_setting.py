@@ -5,11 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from siamese_jax.report.loading.reproduction import Loaded, Setting, settings
 from siamese_jax.report.render.document import Alert, Block, Fold, Heading
 
-Blocks = Callable[[Loaded, Setting, str], Iterable[Block]]
-"""Blocks of a run and a setting; the number goes into its pictures' names."""
-
-Missing = Callable[[Loaded], str]
-"""Why a run has no such blocks; "" if it has."""
+Blocks = Callable[[Loaded, Setting, str], Iterable[Block]]  # the string goes into the names of the pictures
+Missing = Callable[[Loaded], str]  # why a run has no such blocks; "" if it has
 
 
 def each_setting(runs: list[Loaded], blocks: Blocks, missing: Missing = lambda run: "") -> list[Block]:

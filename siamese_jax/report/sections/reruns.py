@@ -73,7 +73,6 @@ def _blocks(run: Rerun, number: int) -> Iterator[Block]:
 
 
 def _forest(run: Rerun, record: dict[str, Any], name: str) -> Picture | None:
-    """The gains of the fixed depth and step with both kinds of uncertainty; None if nothing was compared."""
     frozen, steps = run.experiment.report.fixed_frozen, run.experiment.report.fixed_steps
     gains = [gain for gain in record["gains"] if (gain["frozen"], gain["steps"]) == (frozen, steps)]
     if not gains:

@@ -54,7 +54,6 @@ def _panel(run: Loaded, setting: Setting, frozen: int, number: str) -> Picture:
 
 
 def _ends(run: Loaded, setting: Setting, frozen: int) -> str:
-    """Each line's first and last mean, in words."""
     protocol, parts = run.experiment.protocol, []
     for loss in protocol.losses:
         key = (setting.head, setting.scope, loss, frozen, run.experiment.report.fixed_steps, "cell", "paper")

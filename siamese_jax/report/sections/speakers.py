@@ -14,9 +14,7 @@ from siamese_jax.stats import estimands, scoring
 from siamese_jax.stats.intervals import jackknife_interval, t_interval, welch_interval
 from siamese_jax.stats.records import NOTES, Interval
 
-AT_ONCE = 12
-"""Speakers of one figure."""
-
+AT_ONCE = 12  # speakers of one figure
 MARKS = (("#000000", "x"), ("#777777", "d"), ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#E69F00", "D"))
 
 
@@ -44,15 +42,11 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
 
 
 def by_speaker(method: Counted, level: float) -> Interval:
-    """UAR [S] of each speaker's own clips, mean and t interval over repetitions, in per cent.
-
-    A repetition without a test clip of every emotion (all of them drawn) makes a speaker's UAR not computable.
-    """
+    """UAR [S] by speaker, per cent, t interval over repetitions; not computable if one lacks clips of some emotion."""
     return t_interval(scoring.uar(method.per_run).T, level, over=method.over)
 
 
 def _pictures(run: Loaded, methods: list[Counted], intervals: list[Interval], name: str) -> Iterator[Picture]:
-    """Speakers from hard to easy, in figures of at most AT_ONCE."""
     values = np.stack([np.asarray(v, float) for i in intervals for v in (i.estimate, i.low, i.high)])
     limits = (np.nanmin(values) - 2, np.nanmax(values) + 2) if np.isfinite(values).any() else (0.0, 100.0)
     # By the first loss (plain fine-tuning, mostly), so that hard speakers are side by side.
