@@ -18,12 +18,10 @@ class PairMasks(NamedTuple):
 def pair_masks(
     label_B: jax.Array, clip_B: jax.Array, speaker_B: jax.Array, valid_B: jax.Array, within: str
 ) -> PairMasks:
-    """Masks over every pair of a batch.
+    """Masks over every pair of a batch, from int labels, clips and speakers [B]; `valid_B` is false for padding.
 
-    Args:
-      label_B, clip_B, speaker_B: [B] int; a clip drawn twice never meets itself (distance 0 would deflate D_s).
-      valid_B: [B] bool, false for padding.
-      within: "any" pairs any two clips; "speaker" only clips of one speaker (the rule of the authors' later work).
+    A clip drawn twice never meets itself (distance 0 would deflate D_s). `within` "any" pairs any two clips, "speaker"
+    only clips of one speaker (the rule of the authors' later work).
     """
     chex.assert_rank([label_B, clip_B, speaker_B, valid_B], 1)
 

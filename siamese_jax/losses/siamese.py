@@ -20,12 +20,9 @@ def _share(mask: jax.Array, dtype: jnp.dtype) -> jax.Array:
 
 
 def pair_cross_entropy(logit_BxB: jax.Array, masks: PairMasks, weighting: str) -> jax.Array:
-    """Cross entropy of "same" against "different" (paper, section 4), in nats.
+    """Cross entropy of "same" against "different" (paper, section 4), in nats, from logits [B, B] of p(same).
 
-    Args:
-      logit_BxB: [B, B] logits of p(same).
-      masks: which pairs count.
-      weighting: "balanced" gives the same and the different pairs half of the loss each, "uniform" each pair equally.
+    `weighting`: "balanced" gives the same and the different pairs half of the loss each, "uniform" each pair equally.
     """
     chex.assert_equal_shape([logit_BxB, masks.same, masks.different])
     dtype = logit_BxB.dtype
@@ -45,12 +42,10 @@ def mean_distances(emb_BxD: jax.Array, masks: PairMasks) -> tuple[jax.Array, jax
 
 
 def ratio_of_distances(d_same: jax.Array, d_different: jax.Array, form: str) -> jax.Array:
-    """The ratio loss of two mean distances; 0 where both are 0.
+    """The ratio loss of two mean distances [], D_s and D_d; 0 where both are 0.
 
-    Args:
-      d_same, d_different: [] mean distances D_s and D_d.
-      form: "literal" is equation 1, (D_d + D_s) / (D_d - D_s), with its pole at D_s = D_d; "bounded" is
-        D_s / (D_s + D_d), which falls and rises with it and stays in [0, 1].
+    `form`: "literal" is equation 1, (D_d + D_s) / (D_d - D_s), with its pole at D_s = D_d; "bounded" is D_s / (D_s +
+    D_d), which falls and rises with it and stays in [0, 1].
     """
     total = d_same + d_different
     numerator, denominator = (total, d_different - d_same) if form == "literal" else (d_same, total)

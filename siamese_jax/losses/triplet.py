@@ -1,12 +1,8 @@
-"""The triplet loss and the mining of a batch's triplets (Schroff et al. 2015, section 3.2).
+"""The triplet loss max(0, |a - p|^2 - |a - n|^2 + margin) and its mining (Schroff et al. 2015, section 3.2).
 
-A triplet is an anchor, a positive of the anchor's class and a negative of another. Its loss is
-max(0, |a - p|^2 - |a - n|^2 + margin). Three minings:
-
-- "semi-hard": for every anchor and positive, the nearest negative that is farther than the positive, by less than the
-  margin, if any.
-- "hardest": for every anchor, its farthest positive and its nearest negative (Hermans et al. 2017, "batch hard");
-  from a fresh network it can collapse to a point.
+- "semi-hard": for every anchor and positive, the nearest negative that is farther by less than the margin, if any.
+- "hardest": for every anchor, its farthest positive and its nearest negative (Hermans et al. 2017, "batch hard"); from
+  a fresh network it can collapse to a point.
 - "all": every triplet.
 
 The loss is the mean over the mined triplets whose loss is above zero; without any, 0 with gradient 0. Negatives are
@@ -41,9 +37,8 @@ def triplet_loss(
     """The triplet loss of a batch by squared Euclidean distance; unbatched.
 
     Args:
-      emb_BxD: embeddings [B, D], on the unit sphere for the margin to have its meaning.
-      class_B: [B] integers, the class of each; valid_B [B] bool, false for padding, which is left out.
-      margin: 0.2 in the paper.
+      emb_BxD: embeddings, on the unit sphere for the margin (0.2 in the paper) to have its meaning.
+      class_B, valid_B: integers, the class of each; bool, false for padding, which is left out.
       mining: of MININGS; InputError for another.
     """
     if mining not in MININGS:

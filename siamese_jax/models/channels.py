@@ -1,9 +1,7 @@
 """Operations on each channel by itself: sums, bias, batch norm, pooling; `sums` chooses their form.
 
-"reduce" (accelerators) is XLA's own. On CPU XLA's reductions over [B, H, W, C] to [C], and the gradient of its maximum
-over windows, ran 5 to 20 times longer than their memory traffic asks for. "products" (CPU) takes sums as a product with
-a row of ones, and the maximum as elementwise maxima of strided slices: a training step of Inception-ResNet-v1 halves.
-Values agree up to rounding.
+"reduce" is XLA's own, for accelerators. "products" is for CPU, where it halves a training step of Inception-ResNet-v1:
+sums are products with a row of ones, and a maximum over windows is that of strided slices. Values agree up to rounding.
 """
 
 import functools
@@ -46,8 +44,7 @@ def normalise(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Batch norm of x [..., C] over all axes but the last: (y, mean [C], biased variance [C]).
 
-    The gradient written out (Ioffe & Szegedy 2015, section 3) keeps x and two rows of C for the backward pass. It goes
-    through y alone: mean and variance are for the running statistics.
+    The gradient (Ioffe & Szegedy 2015, section 3) passes through y alone: the rest is for the running statistics.
     """
     return _normalise_forward(x, scale_C, bias_C, epsilon, sums)[0]
 

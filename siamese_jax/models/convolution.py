@@ -1,17 +1,12 @@
-"""A 2-D convolution in a chosen form, since no form is fast everywhere.
+"""A 2-D convolution in a chosen form, since no form is fast on every platform.
 
-"lax" is the compiler's own convolution, right on accelerators. On CPU, measured at 160 x 160 on two cores
-(`benchmarks/facenet_cpu.py` measures the whole network), it is slow for two reasons:
+"lax" is the compiler's own, for accelerators. "mixed" is for CPU: products for 1 x 1 kernels, as XLA transposes images
+and gradient for their kernel gradient, and "lax" for the rest. "patches" and "shifts" make every convolution a product,
+for versions of XLA without `compile_options`. `benchmarks/facenet_cpu.py` measures the whole network.
 
-- XLA hands convolutions to one of two libraries, by default to the slower (1.3 to 5 times at the shapes of
-  Inception-ResNet-v1, jaxlib 0.10.2); `compile_options` asks for the other, Eigen, which keeps up with PyTorch.
-- For the kernel gradient of a 1 x 1 convolution it first transposes images and gradient; a plain product does not.
-
-"mixed" is the form for CPU: products for 1 x 1, "lax" for the rest. "patches" and "shifts" make every convolution a
-product, for versions of XLA without that option: there single layers ran up to 2.4 times faster as "patches".
-Hazards on CPU: a convolution inside `lax.scan` loses an order of magnitude, and `vmap` over kernels becomes a grouped
-convolution: call a jitted step from a Python loop. Images must be an argument of the step: as constants they slowed it
-six times, through the kernel gradient of the first layer.
+On CPU a convolution inside `lax.scan` loses an order of magnitude, and `vmap` over kernels becomes a grouped
+convolution: call a jitted step from a Python loop. Images must be an argument of the step: as constants they slow it
+six times.
 """
 
 import functools
@@ -31,7 +26,7 @@ FORMS = ("lax", "patches", "shifts", "mixed")
 
 def compile_options(platform: str) -> dict[str, Any]:
     """Options for `jax.jit(..., compiler_options=...)` of a program with convolutions: on CPU, if this version of XLA
-    can, they keep convolutions and products with Eigen; elsewhere none."""
+    can, they select Eigen, 1.3 to 5 times faster than the default library; elsewhere none."""
     return dict(xla.cpu_option(platform, xla.LIBRARY_OPTION, ""))
 
 
@@ -49,13 +44,10 @@ def shifted(x_BxHxWxI: jax.Array, kernel: tuple[int, int], stride: int) -> list[
 def convolve(
     x_BxHxWxI: jax.Array, kernel_hxwxIxO: jax.Array, stride: int, padding: tuple[int, int], form: str
 ) -> jax.Array:
-    """Cross-correlation of images with a kernel; the same value, up to rounding, in every form.
+    """Cross-correlation of images [B, H, W, I] with a kernel [h, w, I, O]; equal up to rounding in every form.
 
     Args:
-      x_BxHxWxI: images [B, H, W, I].
-      kernel_hxwxIxO: kernel [h, w, I, O].
-      stride: of both axes.
-      padding: zeros before and after, for rows and for columns.
+      stride, padding: of both axes; zeros before and after, for rows and for columns.
       form: "lax"; "patches" (all taps side by side, one product); "shifts" (a product a tap, summed; less memory);
         "mixed" ("shifts", then a plain product, for 1 x 1 kernels, else "lax").
     Returns [B, (H + 2 padding[0] - h) // stride + 1, (W + 2 padding[1] - w) // stride + 1, O].

@@ -21,19 +21,17 @@ _AT_ONCE = 8192
 def segment_scores(
     decision: str, emb_KxE: np.ndarray, train_MxE: np.ndarray, label_M: np.ndarray, n_classes: int, neighbours: int
 ) -> np.ndarray:
-    """Scores [K, C] of segments; the largest is the decision.
+    """Scores [K, C] of segments by their embeddings [K, E]; the largest is the decision.
 
     Args:
       decision: of DECISIONS. "centroid": minus the squared distance to each class's mean training embedding;
-        "neighbours": share of each class among the nearest training segments (which favours large classes);
-        "linear": the probabilities of a logistic regression on the training embeddings.
-      emb_KxE: embeddings to classify.
+        "neighbours": share of each class among the nearest training segments (which favours large classes); "linear":
+        the probabilities of a logistic regression on the training embeddings.
       train_MxE, label_M: training embeddings and their classes, 0..C-1.
       neighbours: how many nearest training segments vote; for "neighbours" alone.
 
-    Raises:
-      InputError: an unknown decision, shapes that do not fit, embeddings that are not finite, a class without a
-        training segment, or more neighbours than training segments.
+    Raises InputError for an unknown decision, shapes that do not fit, embeddings that are not finite, a class without a
+    training segment, or more neighbours than training segments.
     """
     _check(decision, emb_KxE, train_MxE, label_M, n_classes, neighbours)
     train_MxE = train_MxE.astype(np.float64)

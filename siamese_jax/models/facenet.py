@@ -35,20 +35,17 @@ class FaceNetConfig:
     """The network. The published one: 3 channels, 512, width 1, depth 1, dropout 0.6, "valid", stem stride 2.
 
     Fields:
-      channels: of the images; 1 for the views of this project.
-      embedding: dimensions of the sphere's space (the paper's 128; the public weights' 512).
-      width: multiplies the channels of every layer but the embedding, each rounded, at least 1.
-      depth: multiplies the repeats (5, 10, 5) of the three kinds of block, each rounded, at least 1.
+      channels, embedding: of the images; dimensions of the sphere's space (the paper's 128; the public weights' 512).
+      width, depth: multiply the channels of every layer but the embedding, and the repeats (5, 10, 5) of the three
+        kinds of block; each product is rounded, at least 1.
       dropout: share of pooled features dropped in training.
       statistics_decay: share of the running batch-norm statistics that a training step keeps (facenet-pytorch 0.9).
-      padding: "valid" as published (75 pixels or more a side at stem stride 2), or "same", which pads the layers
-        that are unpadded there and takes any size.
-      stem_stride: stride of the first layer, 2 as published; 1 keeps resolution in small images at four times the
-        cost (39 pixels or more a side when "valid").
-      convolution: of `convolution.FORMS`: "lax" on accelerators, "mixed" on CPU.
-      sums: of `channels.SUMS`: "reduce" on accelerators, "products" on CPU.
-      dtype: of the activations, "float32" or "bfloat16"; parameters, batch statistics and the last layers are always
-        float32.
+      padding: "valid" as published (75 pixels or more a side at stem stride 2), or "same", for any size.
+      stem_stride: of the first layer, 2 as published; 1 keeps resolution in small images at four times the cost (39
+        pixels or more a side when "valid").
+      convolution, sums: of `convolution.FORMS` and `channels.SUMS`: "lax" and "reduce" on accelerators, "mixed" and
+        "products" on CPU.
+      dtype: of the activations, "float32" or "bfloat16"; parameters, batch statistics and the last layers are float32.
     """
 
     channels: int
@@ -161,8 +158,7 @@ def init(key: jax.Array, config: FaceNetConfig) -> dict[str, Any]:
 def embed(config: FaceNetConfig, variables: Variables, images_BxHxWxI: jax.Array) -> jax.Array:
     """Embeddings [B, E] float32, of length 1, by the running batch-norm statistics.
 
-    Values of the images are about [-1, 1] or [0, 1], as in training.
-    Raises InputError for another number of channels or images that are too small.
+    Image values are as in training, about [-1, 1] or [0, 1]. Raises InputError for other channels or too small images.
     """
     check_images(config, images_BxHxWxI)
     return cast(jax.Array, InceptionResnetV1(config).apply(variables, images_BxHxWxI, train=False))

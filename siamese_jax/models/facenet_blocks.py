@@ -25,12 +25,9 @@ class Layout:
     """The settings that all blocks of a network share.
 
     Fields:
-      width: multiplier of the channels.
-      decay: share of the running statistics that a step keeps.
-      same: whether the strided layers are padded.
-      form, sums: of `convolution.FORMS` and `channels.SUMS`.
-      dtype: of the activations.
-      train: whether batch norm uses the batch's statistics and updates the running ones.
+      width, decay: multiplier of the channels; share of the running statistics that a step keeps.
+      same, train: whether the strided layers are padded; whether batch norm uses and records the batch's statistics.
+      form, sums, dtype: of `convolution.FORMS` and `channels.SUMS`; of the activations.
     """
 
     width: float

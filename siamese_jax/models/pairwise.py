@@ -1,8 +1,6 @@
 """Sums over all pairs of a batch, with gradients written out. Unbatched over trials.
 
-Under automatic differentiation the pair arrays, not the encoder, would be the cost of a trial, in time and compilation.
-These functions make [B, B] arrays only (never [B, B, D]), keep the batch or the features in the minor axis so that the
-loops vectorise, and have gradients that use the symmetry of the pairs.
+They make [B, B] arrays only, never [B, B, D]: pair arrays would take most of a trial's time and compilation.
 """
 
 import jax
@@ -13,10 +11,9 @@ UNROLL = 8
 
 
 def _by_feature(emb_BxD: jax.Array) -> jax.Array:
-    """The embeddings as [D, B], in memory too: a product with the identity, which is exact.
+    """The embeddings as [D, B], in memory too, by an exact product with the identity.
 
-    A bare transpose leaves them where they are, so that the clips of a feature would be gathered singly (all sums over
-    pairs three times slower on CPU); the result of a product is always laid out anew.
+    A bare transpose leaves the memory as it is, which makes all sums over pairs three times slower on CPU.
     """
     identity_DxD = jnp.eye(emb_BxD.shape[1], dtype=emb_BxD.dtype)
     return jnp.matmul(identity_DxD, emb_BxD.T, precision=jax.lax.Precision.HIGHEST)

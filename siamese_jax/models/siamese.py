@@ -24,9 +24,8 @@ class SiameseSpec:
     """The network's shape.
 
     Fields:
-      widths: nodes of the encoder's ReLU layers; the paper's are (64, 32, 16).
+      widths, head_width: nodes of the encoder's ReLU layers (the paper's: 64, 32, 16), and of the extra layer.
       head: "abs_difference" (|g(a) - g(b)| -> one logit) or "extra_layer" (a ReLU layer between the two).
-      head_width: nodes of the extra layer; not used by "abs_difference".
     """
 
     widths: tuple[int, ...]
@@ -87,10 +86,7 @@ class Encoder(nn.Module):
 
 
 class PairHead(nn.Module):
-    """Logits of "same emotion" for every pair of two sets of embeddings, [M, D] x [Q, D] -> [M, Q].
-
-    Without a second set, for all pairs within the first: the same values, with a faster gradient.
-    """
+    """Logits [M, Q] of "same emotion" for all pairs of [M, D] and [Q, D], or within [M, D] with a faster gradient."""
 
     head: str
     head_width: int
@@ -133,9 +129,8 @@ def pair_logits(spec: SiameseSpec, head: Params, a_MxD: jax.Array, b_QxD: jax.Ar
 def trainable_mask(params: Params, frozen: jax.Array) -> Params:
     """A scalar for each leaf of `params`: 1 if trainable, 0 if frozen.
 
-    Args:
-      frozen: [] int, the number of frozen encoder layers, counted from the input (paper, section 4.1). An array, so
-        that trials that freeze differently run in one program.
+    `frozen` [] int: frozen encoder layers from the input (paper, section 4.1); an array, so that trials share a
+    program.
     """
 
     def scalar(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:

@@ -1,7 +1,6 @@
 """The clustered bootstrap from sufficient statistics: a resample is a weighted sum of the units' contributions.
 
-A resample of 768 predictions by speakers is 24 integer weights times 24 confusion matrices, so ten thousand
-resamples are one small matrix product. coverage.py: the numbers of units at which each interval is offered.
+coverage.py has the numbers of units at which each interval is offered.
 """
 
 import dataclasses
@@ -31,8 +30,7 @@ class Resampled:
       standard_error, standard_errors: [] and [R], theirs, from the infinitesimal jackknife (the gradient by the units'
         weights); NaN for crossed resamples.
       acceleration: [] BCa's a, from the jackknife; NaN for crossed resamples.
-      n_units, reason: [] int32; the reason is an index into records.NOTES.
-      over: the kind of units, of records.OVER.
+      n_units, reason, over: [] int32; [] int32, index into records.NOTES; the kind of units, of records.OVER.
     """
 
     estimate: jax.Array
@@ -46,12 +44,9 @@ class Resampled:
 
 
 def resample_weights(key: jax.Array, n_resamples: int, present: jax.Array) -> jax.Array:
-    """How often each unit is drawn, with replacement: [R, S] float, each row sums to the number of units present.
+    """How often each unit of `present` [S] is drawn with replacement: [R, S] float; a row sums to the units present.
 
-    Args:
-      key: consumed; resample r uses split(key, R)[r], so that more resamples leave the first ones alone.
-      n_resamples: R, static.
-      present: [S] boolean; units to draw from.
+    The key is consumed. Resample r uses split(key, R)[r], so that more resamples leave the first alone. R is static.
     """
     n_units = present.shape[0]
     n_present = present.sum()
@@ -77,15 +72,12 @@ def clustered_bootstrap(
     """Resamples whole units (speakers, draws, seeds) with replacement. Unbatched: vmap goes around it.
 
     Args:
-      key: consumed.
+      key, n_resamples, over: consumed; R and the kind of units, static.
       sums: [S, ...] each unit's contribution to the sums (confusion counts of a speaker; with a method axis,
         [S, 2, C, C], for a paired difference). Units whose shares are all zero are no units.
       statistic: sums -> scalar, differentiable, static, a named function (estimands.py).
-      n_resamples: R, static.
-      over: the kind of units, static.
 
-    Raises:
-      InputError: no unit, no resample, or an unknown `over`.
+    Raises InputError for no unit, no resample, or an unknown `over`.
     """
     records.check_over(over)
     _check_resamples(n_resamples)
@@ -122,12 +114,10 @@ def crossed_bootstrap(key: jax.Array, sums: jax.typing.ArrayLike, statistic: Sta
     units (coverage.py); the default for claims is `two_way.crossed_interval`. Unbatched: vmap goes around it.
 
     Args:
-      key: consumed.
       sums: [J, S, ...] the share of each seed and speaker; `n_units` is the smaller of J and S.
-      statistic, n_resamples: as in `clustered_bootstrap`.
+      key, statistic, n_resamples: as in `clustered_bootstrap`.
 
-    Raises:
-      InputError: fewer than two axes or no resample.
+    Raises InputError for fewer than two axes or no resample.
     """
     _check_resamples(n_resamples)
     sums = records.as_units("sums", sums, 2)

@@ -44,21 +44,16 @@ def offered_methods(n_units: int, over: str) -> tuple[str, ...]:
         t, these speakers      95.6  94.9  94.7  95.1  95.4  95.0  94.9  94.9  95.1
         t, all speakers        89.3  83.8  79.2  76.8  75.8  66.9  56.6  52.0  41.5
 
-    The last row is why the two kinds of uncertainty are kept apart: an interval over draws, read as a claim about
-    people, fails the more often the more draws there are. Percentile and BCa are close to the bound at 24 units and
-    offered from 30. Wilcoxon's test is offered from 10: without ties its exact level at 8 and 9 units is 3.9 %.
-    Welch's t and Hedges' g_z follow t and d_z. Wilson's interval covers 93-97 % of the shares between 0.1 and 0.9
-    from 50 units on, by the binomial distribution.
+    The last row is why the two kinds of uncertainty are kept apart: it is an interval over draws, read as a claim about
+    people. Percentile and BCa are close to the bound at 24 units and offered from 30. Wilcoxon's test is offered from
+    10: without ties its exact level at 8 and 9 units is 3.9 %. Welch's t and Hedges' g_z follow t and d_z. Wilson's
+    interval covers 93-97 % of the shares between 0.1 and 0.9 from 50 units on, by the binomial distribution.
 
     Args:
-      n_units: the fewest units of any axis that the interval or test is over.
-      over: the kind of units, of records.OVER.
+      n_units, over: the fewest units of any axis that the interval or test is over; their kind, of records.OVER.
 
-    Returns:
-      Names as in `Interval.kind` and `PairedTest.kind`; none for fewer than four units.
-
-    Raises:
-      InputError: an unknown `over` or fewer than one unit.
+    Returns names as in `Interval.kind` and `PairedTest.kind`; none for fewer than four units.
+    Raises InputError for an unknown `over` or fewer than one unit.
     """
     records.check_over(over)
     if n_units < 1:

@@ -28,12 +28,10 @@ def standardised_difference(
     Source: Cumming & Finch 2001; Hedges 1981 for the correction. Exact for normal differences.
 
     Args:
-      differences: [..., n] method minus baseline, unit by unit.
-      level, over: as in `intervals`, with their errors.
+      differences: [..., n] method minus baseline, unit by unit; `level`, `over` and errors are as in `intervals`.
       hedges: whether estimate and limits are multiplied by Hedges' small-sample correction (g_z), static.
 
-    Returns:
-      Interval of [...], in standard deviations of the differences; NaN limits for one unit, NaN or no variance.
+    Returns an Interval [...] in standard deviations of the differences; NaN limits for one unit, NaN or no variance.
     """
     records.check_over(over, level)
     differences = records.as_units("differences", differences)
@@ -81,11 +79,10 @@ def _noncentrality(t: jax.Array, df: int, share: float) -> jax.Array:
 def rank_biserial(differences: jax.typing.ArrayLike, level: float = 0.95, *, over: str) -> Interval:
     """Matched-pairs rank-biserial correlation (W+ - W-) / (W+ + W-), with a jackknife t interval.
 
-    +1 where every unit gains, -1 where every unit loses. The interval is built on the atanh scale, so that it
-    stays inside -1..1. Source: Kerby 2014 for the measure. Arguments and errors as in `standardised_difference`.
+    +1 where every unit gains, -1 where every unit loses (Kerby 2014). The atanh scale keeps the interval inside -1..1.
+    Arguments and errors as in `standardised_difference`.
 
-    Returns:
-      Interval of [...]; NaN limits for one unit, NaN, differences that are all zero or all of one sign (no variance).
+    Returns an Interval [...]; NaN limits for one unit, NaN, differences that are all zero or all of one sign.
     """
     records.check_over(over, level)
     differences = records.as_units("differences", differences)

@@ -25,8 +25,7 @@ def sign_flip_test(
 ) -> PairedTest:
     """Sign-flip permutation test of the mean difference, two-sided; exact up to EXACT_UP_TO units.
 
-    Null hypothesis: each unit's difference is symmetric about 0. The mean and its t statistic order the sign
-    patterns alike, so the choice between them makes no difference.
+    Null hypothesis: each unit's difference is symmetric about 0. The t statistic would order the sign patterns alike.
 
     Args:
       differences: [..., n] method minus baseline, unit by unit. Leading axes are tests, which share sampled patterns.
@@ -34,11 +33,8 @@ def sign_flip_test(
       key: consumed where patterns are sampled (n > EXACT_UP_TO); may be None otherwise.
       n_resamples: sign patterns to sample; p = (1 + as extreme) / (1 + sampled).
 
-    Returns:
-      PairedTest of [...], its statistic the mean difference; NaN p value for one unit, NaN, or all differences zero.
-
-    Raises:
-      InputError: no unit, an unknown `over`, or no key or resamples where they are needed.
+    Returns a PairedTest [...] of the mean difference; NaN p value for one unit, NaN, or all differences zero.
+    Raises InputError for no unit, an unknown `over`, or no key or resamples where they are needed.
     """
     records.check_over(over)
     differences = records.as_units("differences", differences)
@@ -61,8 +57,7 @@ def _exact(differences: jax.Array, over: str) -> PairedTest:
 def exact_sign_flip_p(scores_n: jax.Array) -> jax.Array:
     """The share of the 2^n sign patterns whose |sum| is at least the observed one: [] from [n].
 
-    Meets in the middle: the sums of either half's patterns are listed and the pairs counted by bisection, so
-    24 units take two lists of 4,096 instead of 16.8 million sums (after Horowitz & Sahni 1974).
+    Meets in the middle (Horowitz & Sahni 1974): 24 units take two sorted lists of 4,096 sums instead of 16.8 million.
     """
     n = scores_n.shape[0]
     left, right = _all_sums(scores_n[: n // 2]), jnp.sort(_all_sums(scores_n[n // 2 :]))
@@ -102,13 +97,11 @@ def _sampled(differences: jax.Array, key: jax.Array, n_resamples: int, over: str
 def wilcoxon_test(differences: jax.typing.ArrayLike, *, over: str) -> PairedTest:
     """Wilcoxon's signed-rank test, two-sided; zeros are dropped, ties share their mean rank.
 
-    Up to EXACT_UP_TO units the p value is exact, ties and zeros included (the sign flips of the ranks are
-    counted); beyond, it is the normal approximation with the correction for ties and none for continuity
-    (scipy.stats.wilcoxon with method="asymptotic"). Arguments and errors as in `sign_flip_test`; `over` is static.
+    Up to EXACT_UP_TO units the p value is exact, ties and zeros included; beyond, it is the normal approximation with
+    the correction for ties and none for continuity. Arguments and errors as in `sign_flip_test`; `over` is static.
 
-    Returns:
-      PairedTest of [...], its statistic the smaller rank sum, `n_units` the differences that are not zero; NaN p value
-      for one unit, NaN, or all differences zero.
+    Returns a PairedTest [...], its statistic the smaller rank sum, `n_units` the differences that are not zero; NaN p
+    value for one unit, NaN, or all differences zero.
     """
     records.check_over(over)
     differences = records.as_units("differences", differences)

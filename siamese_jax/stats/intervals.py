@@ -73,15 +73,11 @@ def share_interval(hits: jax.typing.ArrayLike, level: float = 0.95, *, over: str
 def jackknife_t_interval(
     per_speaker_confusion: jax.typing.ArrayLike, level: float = 0.95, *, over: str = "speakers"
 ) -> Interval:
-    """Jackknife t interval of the UAR of counts pooled over clusters.
+    """Jackknife t interval [...] of the UAR of counts [..., S, C, C] pooled over clusters (metrics.confusion_by_group).
 
-    Args:
-      per_speaker_confusion: [..., S, C, C] counts of each cluster, rows the true class (metrics.confusion_by_group).
-        A cluster without any clip (a speaker whose clips are all references) is no unit.
-
-    Returns:
-      Interval of [...]; NaN limits for fewer than two clusters, NaN counts, clusters that are all alike, and a class
-      that one cluster alone holds. InputError unless the last axes are [S, C, C].
+    A cluster without any clip (a speaker whose clips are all references) is no unit. The limits are NaN for fewer than
+    two clusters, NaN counts, clusters that are all alike, and a class that one cluster alone holds. Raises InputError
+    unless the last axes are [S, C, C].
     """
     counts = records.as_units("per_speaker_confusion", per_speaker_confusion, 3)
     metrics.unweighted_average_recall(counts[..., 0, :, :])  # raises unless [C, C]
@@ -134,11 +130,8 @@ def gain_per_speaker(
       paired: whether unit i is the same at every number of speakers (a draw that is extended, or the same test
         speaker), or drawn anew for each (then Welch's interval).
 
-    Returns:
-      Interval of [K - 1]; entry i is the gain per speaker from n_speakers[i] to n_speakers[i + 1].
-
-    Raises:
-      InputError: fewer than two numbers, or numbers that do not rise or do not fit.
+    Returns an Interval [K - 1]; entry i is the gain per speaker from n_speakers[i] to n_speakers[i + 1].
+    Raises InputError for fewer than two numbers, or numbers that do not rise or do not fit.
     """
     array = records.as_units("values", values, 2)
     if array.ndim != 2 or len(n_speakers) != array.shape[0] or len(n_speakers) < 2:

@@ -18,20 +18,14 @@ _ROWS_AT_ONCE = 2048
 def confusion(
     predictions: jax.typing.ArrayLike, labels: jax.typing.ArrayLike, mask: jax.typing.ArrayLike, n_classes: int
 ) -> jax.Array:
-    """Counts clips by true class and predicted class.
+    """Counts [..., C, C] int32 of clips by true class (rows) and predicted class.
 
     Args:
-      predictions: [..., N] integer, the predicted class of each clip, 0..C-1 wherever `mask` is true.
-      labels: [N] integer, the true class, 0..C-1.
+      predictions, labels: [..., N] and [N] integer classes, 0..C-1 (predictions wherever `mask` is true).
       mask: [..., N] boolean, the clips that count; broadcasts against `predictions`.
-      n_classes: C.
 
-    Returns:
-      [..., C, C] int32 counts, rows the true class.
-
-    Raises:
-      InputError: shapes do not fit; a class is out of range (checked on concrete arrays only: inside jit or
-        vmap a clip with a class out of range is not counted).
+    Raises InputError for shapes that do not fit or a class out of range (checked on concrete arrays only: inside jit or
+    vmap a clip with a class out of range is not counted).
     """
     groups = jnp.zeros(jnp.shape(labels), jnp.int32)
     return confusion_by_group(predictions, labels, mask, groups, 1, n_classes)[..., 0, :, :]
@@ -41,17 +35,10 @@ def confusion_by_group(
     predictions: jax.typing.ArrayLike, labels: jax.typing.ArrayLike, mask: jax.typing.ArrayLike,
     groups: jax.typing.ArrayLike, n_groups: int, n_classes: int,
 ) -> jax.Array:  # fmt: skip
-    """Counts clips by group (speaker), true class and predicted class; the sum over groups is `confusion`.
+    """Counts [..., S, C, C] int32 by group (speaker), true and predicted class; the sum over groups is `confusion`.
 
-    Args:
-      predictions, labels, mask, n_classes: as in `confusion`.
-      groups: [N] integer, the group of each clip, 0..S-1; n_groups is S.
-
-    Returns:
-      [..., S, C, C] int32 counts.
-
-    Raises:
-      InputError: as in `confusion`; also for a group out of range.
+    `groups` [N] integer is the group of each clip, 0..S-1 with S = `n_groups`. The rest is as in `confusion`. Raises
+    as `confusion`, and InputError for a group out of range.
     """
     predictions, labels, mask, groups = map(jnp.asarray, (predictions, labels, mask, groups))
     _check_shapes(predictions, labels, mask, groups)

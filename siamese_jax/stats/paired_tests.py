@@ -80,12 +80,9 @@ def adjusted(p_values_K: np.ndarray) -> dict[str, np.ndarray]:
 def holm(p_values: jax.typing.ArrayLike) -> jax.Array:
     """p values [..., m] by Holm's step-down adjustment: bounds the chance of any false rejection under any dependence.
 
-    Args:
-      p_values: [..., m] a family along the last axis. A test that could not be computed (NaN) stays NaN and counts in m
-        as a test that did not reject, so that dropping it cannot help the others.
-
-    Raises:
-      InputError: an empty family or (concrete arrays only) a p value outside 0..1.
+    The family is the last axis. A test that could not be computed (NaN) stays NaN and counts in m as a test that did
+    not reject, so that dropping it cannot help the others. Raises InputError for an empty family or (concrete arrays
+    only) a p value outside 0..1.
     """
     return _adjusted(p_values, step_down=True)
 

@@ -1,8 +1,4 @@
-"""The power of an experiment of n draws, from the draws of a much larger rerun.
-
-The rerun's own differences, resampled, stand in for experiments: no normal distribution is assumed. All of it is over
-draws: what more draws of these speakers and seeds would bring.
-"""
+"""The power of n draws (of these speakers and seeds), from the resampled draws of a rerun; assumes no normality."""
 
 import dataclasses
 import functools
@@ -25,8 +21,7 @@ class Chance:
 
     Fields:
       probability, standard_error: in 0..1, and from the finite number of simulated experiments.
-      n_draws, gain: the event: n draws show this gain or more.
-      n_reruns: the draws that the simulation resampled.
+      n_draws, gain, n_reruns: the event, n draws show this gain or more; the draws that the simulation resampled.
     """
 
     probability: float
@@ -60,16 +55,13 @@ def chance_of_gain(
     Both methods' values are centred to mean 0 first, so that the true gain is none.
 
     Args:
-      method, baseline: [G] UAR of the same G draws by either method.
-      n_draws: draws of the experiment.
-      gain: in the same unit as the values.
-      paired: whether the experiment uses the same draws for both methods (this project's protocol), or two
-        independent sets of draws.
+      method, baseline: [G] UAR of the same G draws by either method; `gain` is in their unit.
+      n_draws, n_experiments: draws of an experiment; experiments to simulate.
+      paired: whether the experiment uses the same draws for both methods (this project's protocol), or two independent
+        sets of draws.
       key: consumed.
-      n_experiments: experiments to simulate.
 
-    Raises:
-      InputError: fewer than two draws, unequal shapes, NaN, no variance, n_draws or n_experiments below 1.
+    Raises InputError for fewer than two draws, unequal shapes, NaN, no variance, n_draws or n_experiments below 1.
     """
     a_G, b_G = _reruns("method", method), _reruns("baseline", baseline)
     return _chance(a_G, b_G, n_draws, gain, paired, key, n_experiments)
@@ -127,20 +119,15 @@ def draws_needed(
 ) -> DrawsNeeded:  # fmt: skip
     """How many draws until a true gain of `gain` is shown with probability `power`.
 
-    "Shown" means that the t interval over draws, at `level`, lies above 0. Experiments of `n_max` draws are simulated
-    once; every shorter experiment is read off their running sums.
+    "Shown" means that the t interval over draws, at `level`, lies above 0.
 
     Args:
       differences: [G] method minus baseline on the same draws; they are shifted to have mean `gain`.
-      gain: the true gain, above 0.
-      power: in 0..1.
-      level: nominal coverage of the interval.
-      n_max: the longest experiment considered, at least 2.
+      gain, power: the true gain, above 0; the probability, in 0..1.
+      n_max, n_experiments: the longest experiment considered, at least 2; experiments to simulate.
       key: consumed.
-      n_experiments: experiments to simulate.
 
-    Raises:
-      InputError: fewer than two draws, NaN, no variance, a gain that is not above 0, a bad power or level.
+    Raises InputError for fewer than two draws, NaN, no variance, a gain that is not above 0, a bad power or level.
     """
     differences = _reruns("differences", differences)
     records.check_level(level)

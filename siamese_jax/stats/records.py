@@ -47,8 +47,7 @@ class Interval:
       standard_error, df: [...] behind a t interval; NaN for other kinds.
       n_units: [...] int32, the number of units (of the smaller axis, for two).
       reason: [...] int32, index into NOTES; 0 where the limits are computed.
-      level: nominal coverage, 0.95 for a 95 % interval.
-      kind: how it was computed ("t", "jackknife t", "percentile", "BCa", "studentised", ...).
+      level, kind: nominal coverage, 0.95 for 95 %; the computation ("t", "jackknife t", "percentile", "BCa", ...).
       over: the units that it generalises over, of OVER.
     """
 
@@ -84,8 +83,7 @@ class PairedTest:
 
     Fields:
       statistic, p_value: [...] NaN where they cannot be computed.
-      n_units: [...] int32, the pairs that entered.
-      reason: [...] int32, index into NOTES.
+      n_units, reason: [...] int32, the pairs that entered; [...] int32, index into NOTES.
       kind: "sign-flip exact", "sign-flip sampled", "Wilcoxon signed-rank", "t".
       over: the units that it generalises over, of OVER.
     """

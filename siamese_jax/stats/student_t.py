@@ -17,9 +17,7 @@ _KNOTS = 4097
 def t_factor(level: float, df: jax.typing.ArrayLike) -> jax.Array:
     """Half the width of a t interval in standard errors: the (1 + level) / 2 quantiles [...] of Student's t.
 
-    Args:
-      level: nominal coverage, static.
-      df: [...] degrees of freedom, read as 1 below 1; infinity gives the normal quantile.
+    `df` [...] is read as 1 below 1; infinity gives the normal quantile. `level`, the nominal coverage, is static.
     """
     inverse_df = 1.0 / jnp.maximum(jnp.asarray(df, jnp.result_type(float)), 1.0)
     log_t = jnp.asarray(_log_table(level), inverse_df.dtype)

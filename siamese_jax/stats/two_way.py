@@ -28,9 +28,8 @@ def crossed_interval(sums: jax.typing.ArrayLike, statistic: Statistic, level: fl
         draws; with a method axis, [J, S, 2, C, C], for a paired difference).
       statistic: sums -> scalar, static, a named function.
 
-    Returns:
-      Interval of [] over speakers+seeds; `n_units` is the smaller of J and S. NaN limits for a single seed or speaker,
-      NaN sums, no variance, or a class that one unit alone holds. InputError for fewer than two axes or a bad level.
+    Returns an Interval [] over speakers+seeds; `n_units` is the smaller of J and S; NaN limits for a single seed or
+    speaker, NaN sums, no variance, or a class of one unit alone. Raises InputError for under two axes or a bad level.
     """
     records.check_level(level)
     sums = records.as_units("sums", sums, 2)
@@ -69,11 +68,8 @@ def crossed_interval(sums: jax.typing.ArrayLike, statistic: Statistic, level: fl
 def t_test(interval: Interval, null: float = 0.0) -> PairedTest:
     """The two-sided test, with a t interval as its acceptance region, that the value differs from `null`.
 
-    Args:
-      interval: of a kind with a standard error (t, jackknife t, two-way jackknife t, Welch t), of a difference.
-
-    Returns:
-      PairedTest of the interval's shape and units; NaN with the interval's reason, or without a standard error.
+    `interval` has a standard error (t, jackknife t, two-way jackknife t, Welch t) and is of a difference. Returns a
+    PairedTest of its shape and units; NaN with the interval's reason, or without a standard error.
     """
     statistic = (interval.estimate - null) / interval.standard_error
     p_value = student_t.t_two_sided(statistic, interval.df)

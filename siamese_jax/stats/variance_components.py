@@ -45,11 +45,9 @@ def variance_components(values: jax.typing.ArrayLike, factors: Sequence[str]) ->
     component of draw alone is near 0.
 
     Args:
-      values: an axis for each factor, in the order of `factors`, as [frozen, speakers, draw, seed].
-      factors: the axes' names.
+      values: an axis for each name in `factors`, in their order, such as [frozen, speakers, draw, seed].
 
-    Raises:
-      InputError: an axis without a name, a factor with one level, NaN.
+    Raises InputError for an axis without a name, a factor with one level, or NaN.
     """
     array = records.as_units("values", values)
     factors = tuple(factors)
@@ -111,12 +109,9 @@ def contrasts(
     second, for every pair in the order of `names`. For a family of contrasts, ask for level 1 - 0.05 / pairs.
 
     Args:
-      values: [L, n] each level's value on the same n units.
-      names: L names of the levels.
-      level, over: as in `intervals.t_interval`.
+      values, names: [L, n] each level's value on the same n units; L names of the levels.
 
-    Raises:
-      InputError: names that do not fit or repeat, or what `t_interval` raises.
+    Raises InputError for names that do not fit or repeat, and as `t_interval`.
     """
     array = records.as_units("values", values, 2)
     names = tuple(names)
@@ -136,14 +131,10 @@ def spread_difference(a: jax.typing.ArrayLike, b: jax.typing.ArrayLike, level: f
     taken out of either variance.
 
     Args:
-      a: [L, n] a factor's level means on n units (the other factors averaged over).
-      b: [K, n] the other factor's, on the same units.
+      a, b: [L, n] a factor's level means on n units (the other factors averaged over); [K, n] the other factor's.
 
-    Returns:
-      Interval of [], in the square of the values' unit; NaN limits for fewer than three units, NaN or no variance.
-
-    Raises:
-      InputError: fewer than two levels, units that differ in number, or an unknown `over` or level.
+    Returns an Interval [] in the square of the values' unit; NaN limits for fewer than three units, NaN or no variance.
+    Raises InputError for fewer than two levels, units that differ in number, or an unknown `over` or level.
     """
     records.check_over(over, level)
     a, b = records.as_units("a", a, 2), records.as_units("b", b, 2)

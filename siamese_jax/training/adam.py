@@ -47,14 +47,12 @@ def update(
 ) -> tuple[Params, AdamState]:
     """The updated parameters and state; unlike optax's, the new parameters themselves: memory bounds an update.
 
-    The bias corrections are one factor and one floor of the step, not two divisions per parameter: with
-    c = sqrt(1 - b2^t), m / (1 - b1^t) over sqrt(v / c^2) + e is m c / (1 - b1^t) over sqrt(v) + c e. The gradient's
-    scale is a factor of the decay rates. All arrays are read and written once.
+    With c = sqrt(1 - b2^t), m / (1 - b1^t) over sqrt(v / c^2) + e is m c / (1 - b1^t) over sqrt(v) + c e, which spares
+    two divisions for each parameter. The gradient's scale is a factor of the decay rates.
 
     Args:
       trainable: [] factors, 1 or 0, of the parameter arrays (`siamese.trainable_mask`).
-      rate: the learning rate.
-      scale: of the gradients, None for 1.
+      rate, scale: the learning rate; the factor of the gradients, None for 1.
     """
     dtype = jax.tree.leaves(params)[0].dtype
     updates = state.updates + 1

@@ -104,9 +104,7 @@ def second_step(
 ) -> TrainState:  # fmt: skip
     """The update "at the end of a batch" (paper, section 4.2), of the unfrozen encoder layers only.
 
-    Args:
-      kind: "ratio" (equation 1), "ratio_bounded", or the control "cross_entropy_twice", which spends the same second
-        update on the cross entropy. "none" changes nothing.
+    `kind`: "ratio" (equation 1), "ratio_bounded", the control "cross_entropy_twice", or "none", which changes nothing.
     """
     if kind == "none":
         return state
@@ -128,10 +126,7 @@ def second_step(
 def _ratio_gradient(
     spec: SiameseSpec, encoder: Params, x_BxF: jax.Array, pair_masks: PairMasks, form: str
 ) -> tuple[Params, jax.Array]:
-    """The ratio loss's gradient as a direction and a factor [] >= 0, its steepness in D_s and D_d.
-
-    Near the pole the steepness alone grows without bound: the direction's squares do not overflow.
-    """
+    """The ratio loss's gradient as a direction, whose squares do not overflow near the pole, and a factor [] >= 0."""
 
     def distances(encoder: Params) -> jax.Array:
         return jnp.stack(losses.mean_distances(siamese.encode(spec, encoder, x_BxF), pair_masks))

@@ -19,8 +19,7 @@ class Learning:
     Fields:
       classes_per_batch, segments_per_class: P and K of a batch (`class_batches`).
       margin, mining: of the triplets (`losses.triplet`).
-      learning_rate: AdamW's greatest.
-      weight_decay: decoupled, on kernels alone.
+      learning_rate, weight_decay: AdamW's greatest; decoupled, on kernels alone.
       clip_norm: global norm to which gradients are clipped.
       warmup: epochs over which the learning rate rises from zero, a fraction allowed.
       schedule: "constant", or "cosine" down to zero at the last of `epochs`.
@@ -28,8 +27,7 @@ class Learning:
       patience: epochs without a better validation score after which training stops.
       validation_segments: the most training segments for validation's class centres, and validation segments for its
         triplet loss; chosen by the key, the same for every epoch.
-      embed_batch: images embedded at a time.
-      devices: local devices that a batch is spread over.
+      embed_batch, devices: images embedded at a time; local devices that a batch is spread over.
       frozen: prefixes of the names of modules whose parameters are frozen ("conv2d", "repeat_1").
     """
 
