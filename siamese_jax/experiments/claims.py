@@ -1,7 +1,6 @@
 """Tests of the paper's claims, with both kinds of uncertainty side by side and never mixed.
 
-Over draws: Monte Carlo error on these speakers and source seeds, which more draws shrink. Over speakers and seeds: the
-error of a claim about other speakers and other source trainings, which more draws do not shrink.
+More draws shrink the Monte Carlo error over draws, but not the error over other speakers and source trainings.
 """
 
 import dataclasses
@@ -39,15 +38,13 @@ N_RESAMPLES = 10_000
 
 @dataclasses.dataclass(frozen=True)
 class Baselines:
-    """The classifiers on the first draws, and the network on the same draws.
+    """The classifiers on the first draws, and the network on the same draws; scores and counts are by split.
 
     Fields:
-      methods: names of the M classifiers.
-      scored: by split, their scores [M, data, speakers, draw].
-      counts: by split, theirs on source plus target clips, [M, speakers, seed, S, C, C], pooled over the draws that
-        start from a seed (the classifiers do not depend on it; the grouping pairs them with the network).
-      tuned_counts: by split, the network's on these draws alone, [speakers, loss, frozen, step, seed, S, C, C].
-      seconds: [M] time of the fits.
+      scored: scores [M, data, speakers, draw] of the M classifiers. seconds: [M] time of the fits.
+      counts: theirs on source plus target clips, [M, speakers, seed, S, C, C], pooled over the draws that start from a
+        seed (the classifiers do not depend on it; the grouping pairs them with the network).
+      tuned_counts: the network's on these draws alone, [speakers, loss, frozen, step, seed, S, C, C].
     """
 
     methods: tuple[str, ...]
@@ -64,14 +61,12 @@ class Baselines:
 
 @dataclasses.dataclass(frozen=True)
 class Reruns:
-    """All draws of one setting in little memory: scores of every draw, and counts pooled over draws.
+    """All draws of one setting in little memory: by split, scores of every draw, and counts pooled over draws.
 
     Fields:
       plan: of the first block; its experiment's n_draws is the number of all draws.
-      head, scope: the setting.
-      grid: scores [speakers, loss, frozen, step, draw] by split.
-      counts: by split, [speakers, loss, frozen, step, seed, S, C, C] confusion counts pooled over the draws that
-        start from a seed, by target speaker.
+      grid: scores [speakers, loss, frozen, step, draw].
+      counts: [speakers, loss, frozen, step, seed, S, C, C] by target speaker, pooled over the draws that share a seed.
       start_ratio: [speakers, draw] r = D_s / D_d of the labelled clips before the first step; NaN if it was not read.
       baselines: the classifiers on the first draws, if there are any.
     """
@@ -217,10 +212,7 @@ def _plan_draws(experiment: Experiment, uar_2xG: np.ndarray) -> dict[str, Any]:
 
 
 def _best_cell(experiment: Experiment, uar: np.ndarray) -> list[dict[str, Any]]:
-    """The chance that ten draws show a gain between best cells, as the paper reports it, if the best cells are equal.
-
-    A best cell is the best over frozen layers and numbers of speakers at one evaluation step, chosen on the test clips.
-    """
+    """The chance that ten draws show a gain between equal best cells of a step, chosen on the test clips."""
     protocol, records = experiment.protocol, []
     n_cells = len(protocol.n_speakers) * len(protocol.frozen)
     for method, minus, both in _comparisons(experiment) if n_cells > 1 else []:

@@ -1,7 +1,6 @@
 """Variance components of UAR: every draw from every source seed, over frozen layers and numbers of speakers.
 
-A reproduction gives each draw one seed, so that draws and seeds are confounded; a crossed run separates the four
-factors (the paper's second claim: the source matters more than the number of frozen layers; see `source_effect`).
+A reproduction gives each draw one seed, confounding draws and seeds; the paper's second claim is in `source_effect`.
 """
 
 import dataclasses
@@ -20,7 +19,6 @@ from siamese_jax.stats.scoring import score
 from siamese_jax.stats.variance_components import variance_components
 
 KIND = "crossed"
-"""The kind of run, as config.json names it."""
 
 FACTORS = ("frozen", "speakers", "draw", "seed")
 SPLIT = "speaker_disjoint"
@@ -29,13 +27,10 @@ SPLIT = "speaker_disjoint"
 def run(experiment: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
     """Runs all n_draws draws from all n_seeds seeds; the variance components of UAR.
 
-    Writes crossed.json, and arrays/ (a file for each number of speakers and seed).
+    Writes crossed.json, and arrays/ (a file for each number of speakers and seed). Returns shares of the variance by
+    factor and interaction, in per cent, for each head, scope, loss and evaluation step.
 
-    Returns:
-      For each head, scope, loss and evaluation step: shares of the variance by factor and interaction, in per cent.
-
-    Raises:
-      InputError: a factor has one level only, or as `reproduce.run`.
+    Raises InputError if a factor has one level only, or as `reproduce.run`.
     """
     protocol, records = experiment.protocol, []
     for name in ("frozen", "n_speakers"):

@@ -7,22 +7,17 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One result.
+    """One result. Scores are in per cent; fields that do not apply or are not computable are null.
 
     Fields:
-      source, target: corpora; method: oodt, idt, fine_tuning, logistic_regression or svm.
+      method: oodt, idt, fine_tuning, logistic_regression or svm. head: of the network.
       loss: the update after the cross-entropy step (none, ratio, ratio_bounded, cross_entropy_twice); null for
         classifiers, and for oodt and idt "none".
-      head: of the network; null for classifiers.
       data: the training data: source, target, source+target, or loso (target, leave one speaker out).
-      frozen, n_speakers, steps: the cell and evaluation step; null where they do not apply.
-      selection: cell (of the grid), best (cell of the grid, chosen on the test clips as in the paper) or fixed (by the
-        configuration).
+      selection: cell (of the grid), best (cell, chosen on the test clips as in the paper) or fixed (by configuration).
       split: paper (all clips not drawn are tested) or speaker_disjoint (only other speakers' clips).
-      scaling: whose clips the features were standardised by.
-      interval: kind of ci_low..ci_high and its units.
+      scaling: whose clips the features were standardised by. interval: kind of ci_low..ci_high and its units.
       n_seeds, n_draws: repetitions behind the mean; 0 draws where nothing is drawn.
-      uar_mean, uar_sd, ci_low, ci_high, wa_mean: per cent; null where not computable.
       seconds: share of the wall time of the stage that made it.
     """
 

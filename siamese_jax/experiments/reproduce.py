@@ -35,11 +35,10 @@ class Results:
 def run(experiment: Experiment, workdir: str | Path) -> Results:
     """Runs the stages that are missing from `workdir`, and writes its results.
 
-    Writes config.json, provenance.json, summary.json (rows), differences.json (paired), optimism.json,
-    arrays/ (every repetition, netCDF) and tensorboard/ (training scalars).
+    Writes config.json, provenance.json, summary.json (rows), differences.json (paired), optimism.json, arrays/ (netCDF,
+    every repetition) and tensorboard/ (training scalars).
 
-    Raises:
-      InputError: a table cannot be used for this protocol, or the folder holds another experiment.
+    Raises InputError if a table cannot be used for this protocol, or the folder holds another experiment.
     """
     results = Results()
     with open_run(experiment, workdir, "reproduce") as run:
@@ -58,8 +57,7 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
 def scores(experiment: Experiment, workdir: str | Path, head: str, scope: str) -> xr.Dataset:
     """The score of every fine-tuning repetition of a finished run, see `summary.labelled`.
 
-    Raises:
-      InputError: the folder holds another experiment, or lacks a stage of this setting.
+    Raises InputError if the folder holds another experiment, or lacks a stage of this setting.
     """
     if not (user_path(workdir) / "config.json").exists():
         raise InputError(f"{workdir}: holds no config.json, so no results; run the experiment into it first")

@@ -1,7 +1,6 @@
-"""Fine-tuning at any number of draws: blocks of draws on disk, in bounded memory, appended to the finished blocks.
+"""Fine-tuning at any number of draws: blocks of `n_draws` draws on disk, in bounded memory; later runs append blocks.
 
-In a rerun the configuration's `n_draws` is the size of a block. Draw i is the same in every block size and number of
-blocks, so asking for more later adds blocks and changes none. `retrain` does the same for the protocols without draws.
+Draw i is the same in every block size and number of blocks. `retrain` does the same for the protocols without draws.
 """
 
 import dataclasses
@@ -26,21 +25,15 @@ from siamese_jax.runtime import distributed
 from siamese_jax.stats.scoring import Scored, counts_by_speaker, score_counts, stacked
 
 KIND = "rerun"
-"""The kind of run, as config.json names it."""
 
 
 def run(experiment: Experiment, workdir: str | Path, n_draws: int, n_baseline_draws: int) -> list[Reruns]:
     """Runs blocks until there are at least `n_draws` draws, and writes their statistics.
 
-    Writes summary.json, differences.json, claims.json, and arrays/ (a file a block).
+    Writes summary.json, differences.json, claims.json, and arrays/ (a file a block). The first `n_baseline_draws` draws
+    (at most `n_draws`) are run with the configured classifiers too. Both numbers are rounded up to whole blocks.
 
-    Args:
-      n_draws: rounded up to whole blocks.
-      n_baseline_draws: the number of first draws that the configuration's classifiers are run on too; rounded up to
-        whole blocks, at most `n_draws`; 0 for none.
-
-    Raises:
-      InputError: as `reproduce.run`; also for the scope "train", which draws no clips, and for no draws.
+    Raises InputError as `reproduce.run`; also for the scope "train", which draws no clips, and for no draws.
     """
     scopes, size = experiment.data.scalings, experiment.protocol.n_draws
     if n_draws < 1 or n_baseline_draws < 0 or "train" in scopes:
@@ -126,7 +119,6 @@ def _counted(plan: Plan, predictions: np.ndarray, mask: np.ndarray) -> tuple[Sco
 
 
 def _concatenated(scored: Sequence[dict[str, Scored]]) -> dict[str, Scored]:
-    """Blocks' scores one after the other along the draws."""
     return {
         split: Scored(*(np.concatenate([getattr(s[split], name) for s in scored], axis=-1) for name in ("uar", "wa")))
         for split in SPLITS

@@ -1,8 +1,6 @@
 """Training without labelled target clips (OODT) or on the target alone (IDT), at any number of seeds.
 
-These protocols draw nothing; the training is repeated from another seed. As in `rerun` the configuration's `n_draws` is
-the size of a block; training i is the same in every block size, and more trainings later add blocks. Blocks are on disk
-and one at a time in memory; their predictions are kept.
+As in `rerun` the trainings come in blocks of `n_draws` on disk; training i is the same in every block size.
 """
 
 import dataclasses
@@ -31,19 +29,12 @@ PROTOCOLS = {"out_of_domain": "source_only", "in_domain": "loso"}
 
 
 def run(experiment: Experiment, workdir: str | Path, protocol: str, n_trainings: int) -> list[dict[str, Any]]:
-    """Runs blocks until there are at least `n_trainings` trainings, and writes their statistics.
+    """Runs blocks until there are at least `n_trainings` trainings of a protocol in `PROTOCOLS`, in whole blocks.
 
-    Writes claims.json, summary.json, and arrays/ (a file a block).
+    Writes claims.json, summary.json, and arrays/ (a file a block). Returns the content of claims.json: `examine` for
+    each head and scope.
 
-    Args:
-      protocol: one of `PROTOCOLS`.
-      n_trainings: rounded up to whole blocks.
-
-    Returns:
-      The content of claims.json: for each head and scope, see `examine`.
-
-    Raises:
-      InputError: as `reproduce.run`; another protocol, no training, or OODT under the scope "train".
+    Raises InputError as `reproduce.run`; also for another protocol, no training, or OODT under the scope "train".
     """
     if protocol not in PROTOCOLS or n_trainings < 1:
         names = " or ".join(map(repr, PROTOCOLS))
@@ -108,9 +99,7 @@ def examine(
 ) -> dict[str, Any]:
     """The statistics of many trainings of one setting, as plain JSON values (UAR in per cent, differences in points).
 
-    Args:
-      trainings: `predictions` (seed, clip) and `tested` (clip).
-      compared: the classifiers' predictions of the same clips, from `baselines.run`, if there are any.
+    `trainings` has `predictions` (seed, clip) and `tested` (clip); `compared` is `baselines.run` on the same clips.
     """
     experiment, target, level = plan.experiment, plan.target, plan.experiment.report.level
 

@@ -97,8 +97,7 @@ class Run:
 def open_run(experiment: Experiment, workdir: str | Path, kind: str) -> Iterator[Run]:
     """Loads the data of `experiment` and locks its work directory, for a job of this `kind` (in config.json).
 
-    Raises:
-      InputError: a table cannot be used for this protocol, or the folder holds another experiment.
+    Raises InputError if a table cannot be used for this protocol, or the folder holds another experiment.
     """
     started = time.perf_counter()
     source, target = load(experiment)

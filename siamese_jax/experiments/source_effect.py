@@ -1,7 +1,6 @@
 """Does the source matter more than the number of frozen layers? Several experiments on one target, compared.
 
-The sources may differ in their features, their clips and their draws; the target's speakers are the same people, and
-they are the units here: each speaker's UAR, averaged over all draws that did not draw that speaker's clips.
+The units are the target's speakers: each speaker's UAR, averaged over all draws without that speaker's clips.
 """
 
 import dataclasses
@@ -22,12 +21,10 @@ from siamese_jax.stats.variance_components import contrasts, spread_difference
 
 @dataclasses.dataclass(frozen=True)
 class SpeakerScores:
-    """One experiment's fine-tuning at one evaluation step and loss.
+    """One experiment's fine-tuning at one evaluation step and loss, named by its source and work directory.
 
     Fields:
-      name: of the source and of the work directory.
-      speakers: S names.
-      uar: [frozen, speakers drawn, S], per cent; NaN for a speaker who was never tested.
+      uar: [frozen, n_speakers, S speakers], per cent; NaN for a speaker who was never tested.
       frozen, n_speakers: the levels of the axes.
     """
 
@@ -39,11 +36,7 @@ class SpeakerScores:
 
 
 def read(workdir: str | Path, head: str, scope: str, loss: str, steps: int) -> SpeakerScores:
-    """Reads the arrays of a reproduction.
-
-    Raises:
-      InputError: `workdir` holds no such experiment, setting, loss or evaluation step.
-    """
+    """Reads a reproduction. Raises InputError if `workdir` lacks the experiment, setting, loss or evaluation step."""
     workdir = user_path(workdir)
     file = workdir / "config.json"
     files = sorted((workdir / "arrays" / head / scope).glob("fine_tuning_*.nc"))
@@ -83,8 +76,7 @@ def compare(experiments: list[SpeakerScores], level: float) -> dict[str, Any]:
     Speakers are matched by name without the corpus's prefix ("ravdess_07" and "07" are the same person). Both are
     averaged over the numbers of speakers drawn.
 
-    Raises:
-      InputError: fewer than two experiments, other levels, or fewer than three speakers in common.
+    Raises InputError for fewer than two experiments, other levels, or fewer than three speakers in common.
     """
     if len(experiments) < 2:
         raise InputError("comparing sources needs at least two work directories")

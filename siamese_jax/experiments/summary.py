@@ -28,12 +28,7 @@ FEW_SHOT_DATA = ("target", "source+target")
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """The fine-tuning results of one setting.
-
-    Fields:
-      scored: by split, UAR and WA [speakers, loss, frozen, step, draw].
-      seconds: [speakers] wall time of each stage.
-    """
+    """Fine-tuning results: UAR and WA by split [speakers, loss, frozen, step, draw]; stages' wall times [speakers]."""
 
     scored: dict[str, Scored]
     seconds: np.ndarray
@@ -141,10 +136,9 @@ def grid_rows(plan: Plan, head: str, scope: str, grid: Grid) -> Iterator[Row]:
 
 
 def optimism(plan: Plan, head: str, scope: str, grid: Grid) -> list[dict[str, Any]]:
-    """The best cell chosen on the test clips, compared with the best cell of all other draws. Empty for one draw.
+    """The best cell chosen on the test clips, compared with each draw's score in the best cell of the other draws.
 
-    For each draw the cell with the best mean over the other draws is taken; the mean over draws of its score is
-    free of the choice's own luck with the draws (not of its luck with the target's speakers).
+    The latter's mean is free of luck with the draws, but not with the target's speakers. Empty for one draw.
     """
     protocol = plan.experiment.protocol
     n_draws, records = protocol.n_draws, []
@@ -213,8 +207,7 @@ def differences(
 ) -> Iterator[Difference]:
     """Paired differences between the losses, and of each loss to the classifiers on source plus target clips.
 
-    Args:
-      few_shot: predictions [speakers, draw, clip] by classifier.
+    `few_shot` holds their predictions [speakers, draw, clip] by classifier.
     """
     baselines = {name: score_few_shot(plan, predictions) for name, predictions in few_shot.items()}
     for split, scored in grid.scored.items():

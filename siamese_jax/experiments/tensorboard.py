@@ -13,9 +13,7 @@ CURVES = ("cross_entropy", "d_same", "d_different")
 def write(folder: Path, source: xr.Dataset, tuned: Mapping[int, xr.Dataset]) -> None:
     """Writes means over seeds and over draws into `folder`, whose former content is removed.
 
-    Args:
-      source: arrays of source training; curves (seed, source_step).
-      tuned: arrays of fine-tuning by number of speakers; curves (loss, frozen, draw, step).
+    The curves of `source` are (seed, source_step); of `tuned`, by number of speakers, (loss, frozen, draw, step).
     """
     shutil.rmtree(folder, ignore_errors=True)
     _write(folder / "source", source, "source_step")

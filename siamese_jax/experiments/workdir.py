@@ -1,9 +1,7 @@
 """A work directory: one experiment's configuration, the provenance of its numbers, and its finished arrays.
 
-A stage with a file is not run again, and the finished trials of a stage in progress are kept (`partial_results`), so a
-run that was stopped or killed resumes. One run at a time: a second is refused.
-
-In a run of several processes (`distributed`) process 0 alone reads the folder, and broadcasts its content.
+Finished stages, and finished trials of a stage in progress (`partial_results`), are not run again. In a run of several
+processes (`distributed`) process 0 alone reads the folder, and broadcasts its content.
 """
 
 import contextlib
@@ -33,8 +31,7 @@ LOCK, CHECKPOINTS, CONFIG = ".lock", "checkpoints", "config.json"
 class WorkDir:
     """The folder of one experiment, locked from construction until `close`, or the end of its context.
 
-    Raises InputError if it holds another experiment's results, or another run is working in it; also if the processes
-    of a run differ in their experiment or tables.
+    Raises InputError if it holds another experiment, another run uses it, or a run's processes differ in their inputs.
     """
 
     def __init__(
@@ -44,10 +41,8 @@ class WorkDir:
         """Checks the folder, and makes it if it is missing.
 
         Args:
-          experiment: the configuration, a record.
-          inputs: digests of the tables or corpora that are read, by role.
-          kind: of run ("reproduce", "rerun", "facenet").
-          reading: nothing is locked, made or written.
+          experiment, inputs: the configuration, a record; digests of the tables or corpora that are read, by role.
+          kind: of run ("reproduce", "rerun", "facenet"). reading: nothing is locked, made or written.
           may_change: fields of the configuration that may differ from an earlier run's; config.json holds the last.
         """
         self.path = user_path(path)
@@ -109,10 +104,8 @@ class WorkDir:
     def arrays(self, name: str, make: Callable[[], xr.Dataset], alone: bool = False) -> xr.Dataset:
         """The arrays stored under `name`, made and written now if they are missing; `seconds` is added to them.
 
-        Finished trials of `make` (`vectorize.TrialProgram`) are stored until the file is written.
-
-        Args:
-          alone: process 0 does all work of `make`, instead of a part of it on every process.
+        Finished trials of `make` (`vectorize.TrialProgram`) are stored until the file is written. If `alone`, process 0
+        does all work of `make`, instead of a part of it on every process.
 
         Raises:
           InputError: the file cannot be read, a new one cannot be written, or the folder is gone.

@@ -1,7 +1,6 @@
 """Baselines of FaceNet: the Siamese network and classifiers of scikit-learn on 64 features of the same clips.
 
-In domain they are tested on FaceNet's own folds; without early stopping, they train on the validation clips as well.
-Source only, they train on another corpus and are tested on the same clips.
+In domain they are tested on FaceNet's folds; without early stopping, they train on the validation clips as well.
 """
 
 import dataclasses
@@ -34,11 +33,9 @@ class System:
     """One system on one target corpus.
 
     Fields:
-      target: the tested corpus.
-      method: "siamese" or one of `protocols.baselines.CLASSIFIERS`.
       source: the training corpus; the target itself for in-domain training.
+      method: "siamese" or one of `protocols.baselines.CLASSIFIERS`. head: of the Siamese network, "" for others.
       scope: of the features' scaling, as the experiment names it.
-      head: of the Siamese network, "" for others.
     """
 
     target: str

@@ -37,8 +37,7 @@ class CorpusSettings:
 
     Fields:
       audio: the folder of a corpus that the package knows by this name, or a CSV manifest; "" leaves it out.
-      folds: test folds, at least 3.
-      options: switches of the corpus's own scan ("unsegmented").
+      folds: test folds, at least 3. options: switches of the corpus's own scan ("unsegmented").
       relabel: emotions to be read as others, "calm=neutral"; no other label changes.
     """
 
@@ -57,24 +56,19 @@ class CrossTraining:
     """A cross-training matrix (Liu et al. 2021; open points as this project reads them).
 
     Fields:
-      corpora: by name; those without audio take no part.
+      corpora: by name; those without audio take no part. new_corpus: settings of a corpus of the command line only.
       target: the corpus that the comparison is about, first in every order; the others follow by name.
-      new_corpus: the settings of a corpus named on the command line only.
       emotions: the classes, in order; clips of others are left out, and counted. Empty: all emotions of the corpora,
         which must be the same.
-      views: of the matrix.
-      cells: see `matrix.chosen`; further cells may be added to a work directory with results.
-      split: "speakers" or "random", see `datasets.folds`.
+      cells: see `matrix.chosen`; further cells may be added to a work directory with results. views: of the matrix.
+      split: "speakers" or "random", see `datasets.folds`. projection: of the embeddings, "tsne" or "pca".
       strict: stop at the first clip that cannot be used, instead of leaving it out and naming it.
-      segments, images, network, augment: shared by both stages.
-      pretraining, fine_tuning: the rest of `TrainConfig`, for each stage.
+      segments, images, network, augment: shared by both stages; pretraining, fine_tuning: the rest of `TrainConfig`.
       decision: of an utterance, see `embedding_classifiers`; the others are stored too. `neighbours`: of that decision.
       keep_weights: whether each fold's network is written to weights/.
-      projection: of the embeddings, "tsne" or "pca".
       features: the Siamese network and the classifiers on 64 features, on the same folds. Of this experiment the
         corpora, the emotions, the level and the seed are those of the cross-training, and nothing is fine-tuned.
-      level: of the intervals.
-      seed: of all random numbers.
+      level: of the intervals. seed: of all random numbers.
     """
 
     corpora: dict[str, CorpusSettings]
@@ -128,9 +122,8 @@ class CrossTraining:
 def with_audio(config: ConfigDict, places: Sequence[str]) -> ConfigDict:
     """The configuration with corpora from the command line, "ravdess=FOLDER" or "mine=clips.csv", and no others.
 
-    The first of them is the target if the configured target is not among them.
-
-    Raises InputError if a place is not of this form, or a name is given twice.
+    The first of them is the target if the configured target is not among them. Raises InputError if a place is not of
+    this form, or a name is given twice.
     """
     changed = ConfigDict(config.to_dict(), convert_dict=True)
     if not places:
@@ -149,11 +142,7 @@ def with_audio(config: ConfigDict, places: Sequence[str]) -> ConfigDict:
 
 
 def resolve(config: ConfigDict) -> CrossTraining:
-    """The cross-training that `config` describes.
-
-    Raises:
-      InputError: a key is unknown or missing, or a value is of the wrong type or out of range; the message names it.
-    """
+    """The cross-training that `config` describes. Raises InputError that names an unknown, missing or invalid key."""
     resolved = record(CrossTraining, config.to_dict(), "config", EXAMPLE)
     _check(resolved)
     return resolved

@@ -1,7 +1,4 @@
-"""The corpora of a cross-training: their clips as segments and as 64 features, and their folds, checked by name.
-
-They are checked here in full, before any training.
-"""
+"""The corpora of a cross-training, checked before any training: clips as segments and as 64 features, and folds."""
 
 import dataclasses
 import hashlib
@@ -28,8 +25,7 @@ from siamese_jax.features import is09
 from siamese_jax.runtime.devices import available_cores
 from siamese_jax.runtime.progress import Bars
 
-TIMED = 128
-"""The number of clips that time the extraction of features."""
+TIMED = 128  # clips that time the extraction of features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,13 +33,10 @@ class Corpus:
     """A corpus as both systems see it: the same clips [N], in one order.
 
     Fields:
-      name: as the configuration calls it.
       dataset: the clips' 64 features, classes [N], speakers [N] and duplicates.
-      source: the clips' segments; their `clip` is a row of the manifest.
-      row: [N] int, the clips' rows of the manifest.
-      folds: by place 0..N-1 of the clips.
+      source: the clips' segments; their `clip` is a row of the manifest. row: [N] int, the clips' rows of the manifest.
+      folds: by place 0..N-1 of the clips. others: numbers of clips of other emotions.
       left_out: (file, reason) of the unused clips of the configured emotions.
-      others: numbers of clips of other emotions.
       extraction_seconds: mean time to decode a clip and compute its features.
     """
 
@@ -94,8 +87,7 @@ def _size(file: Path) -> int:
 def common_emotions(corpora: Mapping[str, Manifest], wanted: Sequence[str]) -> tuple[str, ...]:
     """The classes: `wanted`, or if empty all emotions of the corpora.
 
-    Raises:
-      InputError: a corpus lacks one of them, or holds it in one clip or by one speaker alone.
+    Raises InputError if a corpus lacks one of them, or holds it in one clip or by one speaker alone.
     """
     counts = {name: Counter(clip.emotion for clip in manifest) for name, manifest in corpora.items()}
     emotions = tuple(wanted) or tuple(dict.fromkeys(emotion for count in counts.values() for emotion in sorted(count)))
@@ -122,11 +114,9 @@ def load(
 ) -> dict[str, Corpus]:
     """Decodes the corpora, computes their 64 features, lays out their folds, and checks all.
 
-    Args:
-      cache: folder where decoded samples and tables of features are kept for later runs.
+    The folder `cache` keeps decoded samples and tables of features for later runs.
 
-    Raises:
-      InputError: a corpus cannot be used, or two of them hold the same recordings.
+    Raises InputError if a corpus cannot be used, or two of them hold the same recordings.
     """
     loaded = {
         name: _load(config, name, manifest, tuple(emotions), Path(cache), progress)

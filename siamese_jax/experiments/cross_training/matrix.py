@@ -72,13 +72,8 @@ def matrix(corpora: Sequence[str], views: Sequence[str]) -> list[Cell]:
 def chosen(names: Sequence[str], corpora: Sequence[str], views: Sequence[str]) -> list[Cell]:
     """The cells to run, in this order, each once.
 
-    Args:
-      names: "comparison" (of the first corpus), "matrix", or cells such as "emodb/spectrogram to ravdess/waveform" and
-        "none to ravdess/waveform".
-      corpora, views: of the matrix.
-
-    Raises:
-      InputError: no name, or a name that is no cell of these corpora and views.
+    Names are "comparison" (of the first corpus), "matrix", or cells such as "emodb/spectrogram to ravdess/waveform" and
+    "none to ravdess/waveform". Raises InputError for no name, or a name that is no cell of these corpora and views.
     """
     known = matrix(corpora, views)
     groups = {COMPARISON: [cell for cell in comparison(corpora, corpora[0]) if cell in known], MATRIX: known}

@@ -8,16 +8,13 @@ class Row:
     """One system on one corpus, all folds pooled. Scores are in per cent, null where not computable.
 
     Fields:
-      name: the system in words, unique within a corpus.
-      system: facenet, siamese, logistic_regression or svm.
-      corpus: the tested one; view: of FaceNet's fine-tuning.
+      name: the system in words, unique within a corpus. system: facenet, siamese, logistic_regression or svm.
+      corpus: the tested one. view: of FaceNet's fine-tuning. decision: FaceNet's.
       pretraining: FaceNet's, as "emodb/spectrogram"; null for none and for others.
-      trained_on: "folds" of the corpus, or another corpus.
-      scaling: whose clips the features were standardised by; null for FaceNet.
-      decision: FaceNet's.
+      trained_on: "folds" of the corpus, or another corpus. scaling: whose clips scaled the features; null for FaceNet.
       split, n_folds, n_speakers, n_clips: of the tests. n_runs: trainings pooled (seeds of the Siamese network).
-      uar, uar_low, uar_high, wa, wa_low, wa_high, interval: with the kind of interval, its unit being speakers.
-      recalls: of the emotions, each with its limits. confusion: counts, rows the true emotion, over all runs.
+      interval: the kind of the intervals, over speakers. recalls: of the emotions, each with its limits.
+      confusion: counts, rows the true emotion, over all runs.
       parameters: of one network, or numbers that a classifier keeps.
       training_seconds: of one training in each fold, together; pretraining_seconds: of all pre-trainings that the
         cell uses. Null if a training was stopped, and had too few steps left to time one.

@@ -1,7 +1,4 @@
-"""From finished arrays to rows (one a system, corpus and cell, all folds pooled) and their paired differences.
-
-Intervals are over the tested speakers; in rows they are in per cent, with null limits where none is offered.
-"""
+"""Rows (a system, corpus and cell, all folds pooled) and paired differences, with intervals over tested speakers."""
 
 import dataclasses
 import math

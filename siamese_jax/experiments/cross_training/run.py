@@ -1,8 +1,4 @@
-"""The cross-training protocol: from a configuration to a work directory with the results of both systems.
-
-Every cell of the matrix is trained fold by fold: pre-training (once, or without the fold's test and validation speakers
-if it shares the corpus), fine-tuning, embeddings, decisions. A fold with finished arrays is not run again.
-"""
+"""The cross-training protocol: from a configuration to a work directory with the results of both systems."""
 
 import dataclasses
 import functools
@@ -33,15 +29,14 @@ from siamese_jax.training.facenet.step import embed_all
 
 KIND = "facenet"
 MAY_CHANGE = ("corpora", "target", "new_corpus", "cells", "decision", "level", "keep_weights")
-"""Settings that leave finished arrays as they are: places of audio, further cells, the form of the results. The work
-directory's digests identify a corpus and its folds."""
+"""Settings that leave finished arrays as they are; the work directory's digests identify a corpus and its folds."""
 
 
 def run(
     config: CrossTraining, workdir: str | Path, cache: str | Path,
     after_cell: Callable[[Path], None] = lambda path: None,
 ) -> None:  # fmt: skip
-    """Runs the systems on features and the cells that are missing from `workdir`, in order.
+    """Runs the systems on features and the cells that are missing from `workdir`, fold by fold, in order.
 
     Writes config.json, corpora.json, arrays/ (netCDF, a file for each system, cell and fold) and weights/; and after
     each cell the results so far: summary.json (`records.Row`), differences.json and provenance.json.
@@ -50,9 +45,8 @@ def run(
       cache: folder of decoded samples and features, which work directories may share and which may be removed.
       after_cell: called with the work directory when a cell's results are written.
 
-    Raises:
-      InputError: a corpus, its folds or the configuration cannot be used (before anything is trained), the folder
-        holds another experiment, or a training diverged.
+    Raises InputError if a corpus, its folds or the configuration cannot be used (before anything is trained), the
+    folder holds another experiment, or a training diverged.
     """
     started = time.perf_counter()
     manifests = corpora.manifests(config)
