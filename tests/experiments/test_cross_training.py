@@ -17,6 +17,9 @@ from siamese_jax.report import page
 from siamese_jax.report.cross_training import page as cross_training_page
 from siamese_jax.training.facenet.step import Programs
 
+pytestmark = pytest.mark.long
+
+
 CELLS = (
     f"none to {FIRST}/waveform",
     f"{SECOND}/spectrogram to {FIRST}/waveform",

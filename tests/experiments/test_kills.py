@@ -90,7 +90,7 @@ def survive(given, kind, tmp_path, seed, kills, by_clock=True, **how):
     return hits, rounds
 
 
-@pytest.mark.parametrize("kind", ["stages", "extract"])
+@pytest.mark.parametrize("kind", [pytest.param("stages", marks=pytest.mark.long), "extract"])
 def test_a_few_kills_change_no_bit(given, kind, tmp_path):
     hits, _ = survive(given, kind, tmp_path, seed=1, kills=2, by_clock=False)
     assert len(hits) == 2

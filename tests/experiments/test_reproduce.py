@@ -210,6 +210,7 @@ def test_too_many_speakers_is_an_error_before_anything_is_computed(settings, tmp
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.long
 def test_a_table_of_ones_own_runs_with_every_scaling_and_both_heads(tmp_path):
     """Other features, other corpora, few speakers: CSV tables, as a user would bring them."""
     from tables_for_tests import make_table

@@ -1,6 +1,5 @@
 """Repeated trainings: blocks that append, agree with a plain run, compared with the classifiers."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -24,8 +23,8 @@ def settings():
 
 def reproduced(settings, folder):
     """The same trainings from a plain run: four seeds, hardly any fine-tuning."""
-    whole = dataclasses.replace(
-        settings, n_draws=2, n_seeds=4, n_in_domain_seeds=4, n_speakers=(2,), fixed_n_speakers=2, steps=(0, 1),
+    whole = settings.replace(
+        n_draws=2, n_seeds=4, n_in_domain_seeds=4, n_speakers=(2,), fixed_n_speakers=2, steps=(0, 1),
         fixed_steps=1, losses=("none",),
     )  # fmt: skip
     reproduce.run(whole, folder)

@@ -237,7 +237,7 @@ def test_a_read_only_folder_is_named(tmp_path):
 
 
 def test_a_place_where_nobody_can_write_is_named():
-    with pytest.raises(InputError, match=r"/proc/nowhere: cannot be written \(.*\); make room or mend"):
+    with pytest.raises(InputError, match=r"/proc/nowhere: cannot be written \(.*\); make room, fix the folder"):
         opened("/proc/nowhere")
 
 

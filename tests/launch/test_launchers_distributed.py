@@ -38,6 +38,7 @@ def assert_same_everywhere(tmp_path, layouts, at_once, launcher, *given, **chang
     assert len(list((tmp_path / layouts[0]).rglob("*.nc"))) >= 2
 
 
+@pytest.mark.long
 def test_a_rerun_gives_the_same_bits_on_two_processes(tmp_path, monkeypatch):
     # Optimised programs take three times as long to compile; the long test has them.
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")

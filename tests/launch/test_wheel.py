@@ -69,6 +69,7 @@ def test_every_module_of_the_checkout_is_in_the_wheel(program, tmp_path):
     assert f"modules of {program.parent}" in printed
 
 
+@pytest.mark.long
 def test_the_program_runs_from_another_folder(program, elsewhere):
     run(program / "siamese-jax", "reproduce", "--config=smoke", "--workdir=results", cwd=elsewhere)
     assert (elsewhere / "results" / "table1.md").is_file()
@@ -82,6 +83,7 @@ def help_of(program, command, folder):
     ).stdout
 
 
+@pytest.mark.long
 def test_a_configuration_of_ones_own_is_given_by_path_and_starts_from_one_that_ships(program, elsewhere):
     text = "from siamese_jax import load_config\n\ndef get_config():\n    return load_config('smoke')\n"
     (elsewhere / "mine.py").write_text(text)

@@ -36,6 +36,7 @@ def step(settings, variables, segments):
     return program, state, jax.device_get(result)
 
 
+@pytest.mark.long
 def test_two_devices_do_what_one_does(variables, segments):
     # All triplets, each within the margin: which one is semi-hard, or counts at all, can turn on the last bit.
     settings = config(mining="all", margin=10.0)
