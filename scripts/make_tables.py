@@ -25,11 +25,11 @@ ORIGINS = {
         "Livingstone, S. R., & Russo, F. A. (2018). The Ryerson Audio-Visual Database of Emotional Speech and Song "
         "(RAVDESS): A dynamic, multimodal set of facial and vocal expressions in North American English. PLoS ONE "
         "13(5): e0196391. https://doi.org/10.1371/journal.pone.0196391",
-        "CC BY-NC-SA 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/), and so is this table, which is "
-        "computed from it: not for commercial use, and what is made from it is shared alike. The code's Apache "
-        "licence does not cover it.",
+        "CC BY-NC-SA 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/). The same licence holds for this table, "
+        "which is computed from the corpus: no commercial use, and works made from it keep the licence. The Apache "
+        "licence of the code does not cover it.",
         "A 16 kHz, 16-bit mono copy of the audio-only speech (the originals have 48 kHz). The features of such a "
-        "copy differ a little from those of the originals: across clips, the mean of MFCC 1 correlates at 0.89.",
+        "copy differ a little from the features of the originals. Across clips, the mean of MFCC 1 correlates at 0.89.",
     ),
     "emodb": (
         "EMO-DB, Berlin Database of Emotional Speech",
@@ -75,13 +75,14 @@ def card(name: str, table: FeatureTable, path: Path) -> str:
         "| --- | --- |",
         *(f"| {emotion} | {counts[emotion]} |" for emotion in EMOTIONS if counts[emotion]),
         "",
-        f"**Duplicates** (clips of identical samples; never one in training and one in test). "
+        "**Duplicates** (clips with the same samples; training and test never share them). "
         f"{'; '.join(duplicate_names(table)) or 'None.'}",
         "",
-        f"**Made** by `make tables SIAMESE_JAX_DATA=FOLDER`, which runs `python -m launch.extract --corpus={name} "
-        f"--root=FOLDER/audio/{name} --output={path.name}` for this table; {table.made['program']}, features version "
-        f"{table.made['extractor']}, {packages}. {table.made['left_out_count']} clips left out. Another machine or "
-        "version may round the last digits otherwise.",
+        "**Made** in a checkout by `make tables SIAMESE_JAX_DATA=FOLDER`. The command `siamese-jax extract "
+        f"--corpus={name} --root=FOLDER/audio/{name} --output={path.name}` computes the same features. Versions: "
+        f"{table.made['program']}, features version {table.made['extractor']}, {packages}. "
+        f"{table.made['left_out_count']} clips left out. Another machine or version may round the last digits "
+        "differently.",
         "",
         "| checksum | sha256 |",
         "| --- | --- |",
