@@ -1,1 +1,1 @@
-"""Experiments: one file each, its docstring holding the command and what to expect."""
+"""Configurations, one file each. The docstring of a file has its command and its content."""

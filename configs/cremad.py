@@ -3,8 +3,8 @@
     siamese-jax extract --corpus=cremad --root=CREMA-D/AudioWAV --output=cremad.npz
     siamese-jax reproduce --config=cremad --workdir=results/cremad --config.data.source=cremad.npz
 
-RAVDESS is the table that ships; extract your own (`--corpus=ravdess`) and give it as `--config.data.target` for
-the same resampling on both sides.
+The target is the shipped table of RAVDESS. For the same resampling of both corpora extract RAVDESS too
+(`--corpus=ravdess`) and give its table as `--config.data.target`.
 """
 
 from ml_collections import ConfigDict

@@ -1,4 +1,4 @@
-"""The cross-training in small, for tests and a first look at your own audio: numbers that mean little.
+"""The cross-training in a small size, for tests and a first run on your own audio. Its numbers mean little.
 
 siamese-jax facenet --config=facenet_smoke --workdir=results/facenet_smoke --audio=mine=clips.csv
 """
@@ -9,7 +9,7 @@ from siamese_jax import load_config
 
 
 def get_config() -> ConfigDict:
-    """A sixteenth of the width, 32 x 32 images, two epochs, three folds, the comparison alone."""
+    """A sixteenth of the width, 32 x 32 images, two epochs, three folds, only the comparison."""
     config = load_config("facenet")
     for name in ("ravdess", "emodb"):
         config.corpora[name].folds = 3

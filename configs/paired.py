@@ -2,12 +2,10 @@
 
     siamese-jax reproduce --config=paired --workdir=results/paired
 
-EMO-DB to RAVDESS; nothing frozen, every number of speakers, 100 source trainings. `differences.md` holds the answer.
-For the paper's first column give the authors' tables as configs/enterface05.py says, with the two flags
+EMO-DB to RAVDESS, no frozen layers, every number of speakers, 100 source trainings. `differences.md` has the answer.
+For the paper's first column give the paths of the authors' tables as in configs/enterface05.py, and add two flags:
 
     --config.data.source_corpus=enterface05 --config.data.target_corpus=ravdess
-
-beside their paths.
 """
 
 from ml_collections import ConfigDict

@@ -1,4 +1,4 @@
-"""Table 1 and Figure 2 of Feng & Chaspari 2020 on the tables that ship: EMO-DB to RAVDESS, in the default scope.
+"""Table 1 and Figure 2 of Feng & Chaspari 2020 on the shipped tables: EMO-DB to RAVDESS, with the default scaling.
 
     siamese-jax reproduce --workdir=results/reproduce
 
@@ -9,19 +9,19 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """Every knob, see `siamese_jax.protocols.config.Experiment`."""
+    """Every setting, see `siamese_jax.protocols.config.Experiment`."""
     config = ConfigDict()
 
     config.data = ConfigDict()
     config.data.source = "emodb"  # a shipped table's name, or a table's path
-    config.data.source_corpus = ""  # of another program's table: the corpus whose clip names it uses
-    config.data.source_companion = ""  # of another program's table: a CSV with emotion and speaker of its clips
+    config.data.source_corpus = ""  # for a table of another program: the corpus of its clip names
+    config.data.source_companion = ""  # for a table of another program: a CSV with emotion and speaker of its clips
     config.data.target = "ravdess"  # section 3
     config.data.target_corpus = ""
     config.data.target_companion = ""
     config.data.emotions = ("anger", "happiness", "sadness", "fear")  # the classes, in order (section 3)
-    config.data.scalings = ("corpus",)  # scopes of the standardisation; the paper does not name its own
-    config.data.scale_floor = 1e-3  # least standard deviation, as a share of the corpus's own
+    config.data.scalings = ("corpus",)  # clips that the standardisation uses; the paper does not name them
+    config.data.scale_floor = 1e-3  # least standard deviation, as a share of the corpus' standard deviation
 
     config.network = ConfigDict()
     config.network.encoder_widths = (64, 32, 16)  # units of each layer (section 4.1)
@@ -36,10 +36,10 @@ def get_config() -> ConfigDict:
     config.training.second_learning_rate = 5e-4  # of the second update
     config.training.clip_norm = 1.0  # global norm of the ratio loss's gradient
     config.training.pair_weighting = "balanced"  # same and different pairs weigh the same
-    config.training.pairs_within = "any"  # or "speaker": pairs of one speaker's clips alone
+    config.training.pairs_within = "any"  # or "speaker": only pairs of one speaker's clips
 
     config.protocol = ConfigDict()
-    config.protocol.losses = ("none", "ratio", "cross_entropy_twice")  # the second update (equation 3), and its control
+    config.protocol.losses = ("none", "ratio", "cross_entropy_twice")  # the second update (equation 3) and its control
     config.protocol.frozen = (0, 1, 2)  # encoder layers (section 4.1)
     config.protocol.n_speakers = (2, 4, 6, 8, 10, 12, 14, 16, 18, 20)  # target speakers drawn (section 4.1)
     config.protocol.steps = (0, 10, 20, 50, 100, 200)  # evaluation steps of the fine-tuning
@@ -47,12 +47,12 @@ def get_config() -> ConfigDict:
     config.protocol.n_seeds = 10  # source trainings; draw i starts from seed i mod n_seeds
     config.protocol.n_in_domain_seeds = 10  # in-domain trainings, each over all folds
     config.protocol.pooling = "mean_log"  # of similarities over a class's references
-    config.protocol.pad_speakers = 4  # draws are padded to a multiple of it, so that fewer shapes compile
+    config.protocol.pad_speakers = 4  # draws are padded to a multiple of this, so that fewer shapes compile
     config.protocol.baselines = ("logistic_regression", "svm")  # classifiers on the same draws
     config.protocol.seed = 0  # of all random numbers
 
     config.report = ConfigDict()
-    config.report.fixed_frozen = 0  # the cell reported beside the best one
+    config.report.fixed_frozen = 0  # the cell that is reported with the best cell
     config.report.fixed_n_speakers = 4
     config.report.fixed_steps = 50
     config.report.level = 0.95  # of the intervals

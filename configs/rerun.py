@@ -2,10 +2,10 @@
 
     siamese-jax rerun --config=rerun --workdir=results/rerun --draws=10000
 
-`n_draws` is the size of a block; run again with more draws and only the new blocks are computed. 3 and 5 speakers
-beside 2, 4 and 6 test the paper's trade-off: `--config.protocol.n_speakers="(2,3,4,5,6,8)"`. The other protocols
-repeat a training instead of a draw, `--protocol=out_of_domain` or `--protocol=in_domain`; smaller blocks
-(`--config.protocol.n_draws=50`) suit them.
+`config.protocol.n_draws` is the size of a block. A second run with more draws computes only the new blocks. To test the
+paper's trade-off add 3 and 5 speakers: `--config.protocol.n_speakers="(2,3,4,5,6,8)"`. The other protocols,
+`--protocol=out_of_domain` and `--protocol=in_domain`, repeat a training instead of a draw. Give them smaller blocks
+(`--config.protocol.n_draws=50`).
 """
 
 from ml_collections import ConfigDict
