@@ -1,4 +1,4 @@
-"""The common part of every launcher: flags of paths, configurations and processes, the run, and its exit code."""
+"""The common part of all launchers: flags for paths, configurations and processes, the run, and its exit code."""
 
 import contextlib
 import os
@@ -16,9 +16,9 @@ from siamese_jax.runtime import config_files, distributed, interrupt
 from siamese_jax.runtime.devices import use_all_cores
 
 FAILED = 2
-"""Exit code for an input that cannot be used, or a disk that fails; the message says what to do."""
+"""Exit code for an input that cannot be used, or a disk that fails; the message names the remedy."""
 
-# Flags that are defined here belong to the launcher that asks for them, in its --help.
+# --help shows the flags that are defined here as flags of the launcher.
 flags.disclaim_key_flags()
 
 
@@ -32,15 +32,15 @@ class _PathParser(flags.ArgumentParser):
 
 
 def define_path(name: str, default: str | None, text: str, required: bool = False) -> flags.FlagHolder:
-    """Defines a flag that holds a path; `~` is expanded, which a shell leaves as it is behind `=`."""
+    """Defines a flag that holds a path. Expands `~`, which a shell does not expand after `=`."""
     return flags.DEFINE(_PathParser(), name, default, text, required=required)
 
 
 def define_config(default: str, text: str) -> flags.FlagHolder:
     """Defines --config, a configuration by name or path, and --config.KEY for each of its values."""
-    text += f" One of {', '.join(config_files.names())}, or a file; --config.KEY=VALUE changes a value."
+    text += f" One of {', '.join(config_files.names())}, or a path; --config.KEY=VALUE changes a value."
     with exit_codes():
-        # Flags of a configuration look at the command line when they are defined.
+        # Flags of a configuration read the command line when they are defined.
         _check_overrides(_with_config_files(sys.argv[1:]), default)
     return config_flags.DEFINE_config_file("config", str(config_files.find(default)), text)
 
@@ -49,26 +49,26 @@ def define_hosts() -> None:
     """Defines the flags of a run on several processes, for a launcher that takes part in one."""
     flags.DEFINE_enum(
         "distributed", "off", ["off", "auto"],
-        "auto: one of several processes, started by Slurm, Open MPI, Kubernetes or on a TPU pod.",
+        "auto: take address and numbers of the processes from Slurm, Open MPI, Kubernetes or a TPU pod.",
     )  # fmt: skip
-    flags.DEFINE_string("coordinator", None, "Of several processes: address of process 0, as host:port.")
-    flags.DEFINE_integer("num_processes", None, "Of several processes: their number.", lower_bound=1)
-    flags.DEFINE_integer("process_id", None, "Of several processes: this one's number, from 0.", lower_bound=0)
+    flags.DEFINE_string("coordinator", None, "For several processes: the address of process 0, as host:port.")
+    flags.DEFINE_integer("num_processes", None, "For several processes: their number.", lower_bound=1)
+    flags.DEFINE_integer("process_id", None, "For several processes: this process's number, from 0.", lower_bound=0)
 
 
 def join_hosts() -> None:
-    """Makes this process one of several as the flags of `define_hosts` say. Raises InputError as `distributed.join`."""
+    """Joins the other processes of the run by the flags of `define_hosts`. Raises InputError as `distributed.join`."""
     given = flags.FLAGS
     if given.distributed == "auto":
         distributed.join(None, given.num_processes, given.process_id)
     elif (given.coordinator, given.num_processes, given.process_id) != (None, None, None):
         if given.coordinator is None:
-            raise InputError("num_processes and process_id need coordinator=host:port too, or distributed=auto")
+            raise InputError("--num_processes and --process_id need --coordinator=host:port too, or --distributed=auto")
         distributed.join(given.coordinator, given.num_processes, given.process_id)
 
 
 def share() -> distributed.Share:
-    """This process's share by the flags, where no process needs to reach another; as `distributed.share`."""
+    """Returns this process's share by the flags, for processes that do not communicate; as `distributed.share`."""
     return distributed.share(flags.FLAGS.distributed == "auto", flags.FLAGS.num_processes, flags.FLAGS.process_id)
 
 
@@ -76,21 +76,21 @@ def run(main: Callable[..., int | None], folders: bool = False, joins: bool = Fa
     """Parses the flags of a launcher, calls its `main`, and exits with the returned code or as `exit_codes` says.
 
     Args:
-      folders: whether the arguments beside the flags are paths, passed to `main`; otherwise they are refused.
+      folders: whether the arguments that are no flags are paths for `main`; otherwise they are refused.
       joins: whether the process joins the others of its run first, see `join_hosts`.
       one_pass: see `use_all_cores`.
     """
 
     def guarded(argv: list[str]) -> int | None:
         if len(argv) > 1 and not folders:
-            raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+            raise app.UsageError(f"unexpected arguments: {argv[1:]}; flags start with --, see --help")
         use_all_cores(one_pass)
         with exit_codes():
             if joins:
                 join_hosts()
             return main([_expanded(folder) for folder in argv[1:]]) if folders else main()
 
-    # What absl's --help prints, also under the console command.
+    # absl's --help prints this docstring, also for the console command.
     sys.modules["__main__"].__doc__ = main.__globals__["__doc__"]
     with exit_codes():
         arguments = _with_config_files(sys.argv[1:])
@@ -98,7 +98,7 @@ def run(main: Callable[..., int | None], folders: bool = False, joins: bool = Fa
 
 
 def _with_config_files(arguments: list[str]) -> list[str]:
-    """The arguments with the file of --config in the place of its name."""
+    """Returns the arguments with the path of the --config file instead of its name."""
     changed = list(arguments)
     for i, argument in enumerate(arguments):
         flag, equals, name = argument.partition("=")
@@ -111,7 +111,7 @@ def _with_config_files(arguments: list[str]) -> list[str]:
 
 
 def _check_overrides(arguments: list[str], default: str) -> None:
-    """Raises InputError for --config.KEY=VALUE with a key that the configuration lacks; names the key to give."""
+    """Raises InputError for --config.KEY=VALUE with an unknown key; the message names the key to give."""
     files = [argument.partition("=")[2] for argument in arguments if argument.startswith("--config=")]
     config = config_files.load(files[-1] if files else default)
     for argument in arguments:
@@ -136,8 +136,8 @@ def _check_overrides(arguments: list[str], default: str) -> None:
 def exit_codes() -> Iterator[None]:
     """Exits with `FAILED` on an error that the user can fix, and with 143 or 130 when stopped by SIGTERM or SIGINT.
 
-    In a run of several processes also with `distributed.LOST`, where another one was lost or failed. Anything else is a
-    defect of the program, and keeps its traceback.
+    In a run of several processes also exits with `distributed.LOST` when another process was lost or failed. Any other
+    error is a defect of the program and keeps its traceback.
     """
     code, why = 1, "a defect: see its traceback"
     try:
@@ -156,7 +156,7 @@ def exit_codes() -> Iterator[None]:
         code = stopped.exit_code
     except BaseException:
         if distributed.count() > 1:
-            # Nothing comes after `distributed.leave` there.
+            # `distributed.leave` ends the process in such a run.
             traceback.print_exc()
         raise
     finally:

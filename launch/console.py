@@ -1,4 +1,4 @@
-"""The program `siamese-jax COMMAND ...`: its commands are the launchers in this folder."""
+"""The program `siamese-jax COMMAND ...`. Its commands are the launchers in this folder."""
 
 import ast
 import runpy

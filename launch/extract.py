@@ -3,12 +3,11 @@
 siamese-jax extract --corpus=ravdess --root=DIR --output=TABLE.npz
 siamese-jax extract --manifest=FILE.csv --output=TABLE.npz
 
-Several processes share the clips, on hosts that see the same files: --num_processes=N --process_id=I, or
---distributed=auto under a scheduler. Process 0 waits for the others and writes the table.
+Several processes can divide the clips, on hosts that see the same files. Give --num_processes=N --process_id=I, or
+--distributed=auto under Slurm or Open MPI. Process 0 waits for the others and writes the table.
 
-A run that was stopped resumes when it is started again with the same output. Exit status: 0 with a table (clips left
-out are named in the log and in the table), 2 without a table, 143 or 130 after SIGTERM or SIGINT, 3 when another
-process timed out.
+The same command resumes a stopped run. Exit status: 0 with a table, 2 without a table, 143 or 130 after SIGTERM or
+SIGINT, 3 when another process timed out. The log and the table name the clips that were left out.
 """
 
 from absl import app, flags
@@ -21,11 +20,11 @@ from siamese_jax.runtime.devices import available_cores
 from . import common
 
 CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "A corpus that the package knows.")
-ROOT = common.define_path("root", None, "The corpus' folder; with --manifest, the folder that its files are in.")
+ROOT = common.define_path("root", None, "The folder of the corpus, or of the files of --manifest.")
 MANIFEST = common.define_path("manifest", None, "A CSV with file, emotion, speaker.")
 OUTPUT = common.define_path("output", None, "The table to write (.npz).", required=True)
-ALIASES = flags.DEFINE_bool("common_aliases", False, "Accept other words for the emotions, such as happy or angry.")
-OPTIONS = flags.DEFINE_multi_string("option", [], "Switches of the corpus' scan function, such as unsegmented.")
+ALIASES = flags.DEFINE_bool("common_aliases", False, "Accept other words for emotions, such as happy or angry.")
+OPTIONS = flags.DEFINE_multi_string("option", [], "Options of the corpus' scan, such as unsegmented (eNTERFACE'05).")
 STRICT = flags.DEFINE_bool("strict", False, "Stop at the first clip that cannot be used.")
 WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)
 common.define_hosts()

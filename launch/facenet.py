@@ -1,9 +1,10 @@
-"""Runs FaceNet for speech: pre-training, fine-tuning and the cross-training matrix, beside the systems on 64 features.
+"""Runs FaceNet for speech: pre-training and fine-tuning across corpora and views, and the baselines on 64 features.
 
 siamese-jax facenet --workdir=results/facenet --audio=ravdess=FOLDER --audio=emodb=FOLDER
 siamese-jax facenet --workdir=results/mine --audio=mine=clips.csv
 
-A folder is for a corpus that the package knows by that name; anything else is a CSV with file, emotion, speaker.
+NAME=FOLDER takes the folder of a corpus that the package knows by this name. NAME=FILE.csv takes a CSV with file,
+emotion, speaker.
 """
 
 from absl import flags
@@ -15,9 +16,9 @@ from . import common
 
 CONFIG = common.define_config("facenet", "The cross-training.")
 WORKDIR = common.define_path("workdir", "results/facenet", "Where results go; a stopped run resumes there.")
-AUDIO = flags.DEFINE_multi_string("audio", [], "A corpus, NAME=FOLDER or NAME=MANIFEST.csv; the named ones take part.")
+AUDIO = flags.DEFINE_multi_string("audio", [], "A corpus to use, NAME=FOLDER or NAME=MANIFEST.csv; repeat the flag.")
 CACHE = common.define_path(
-    "cache", "results/audio_cache", "Decoded samples and features; shared by runs, made again when removed."
+    "cache", "results/audio_cache", "Folder of decoded samples and features; runs share it and make it again."
 )
 
 

@@ -1,8 +1,8 @@
-"""Draws a contact sheet of the two views that FaceNet sees: the waveform diagram and the log-mel spectrogram.
+"""Draws a contact sheet of the two inputs of FaceNet: the waveform diagram and the log-mel spectrogram.
 
-siamese-jax images --output=sheet.png                                  synthesised sounds
-siamese-jax images --output=sheet.png --manifest=clips.csv             a CSV of clips
-siamese-jax images --output=sheet.png --corpus=emodb --root=~/emodb    a corpus
+siamese-jax images --output=sheet.png                                  # synthesised sounds
+siamese-jax images --output=sheet.png --manifest=clips.csv             # a CSV of clips
+siamese-jax images --output=sheet.png --corpus=emodb --root=~/emodb    # a corpus
 """
 
 from absl import app, flags, logging
@@ -15,25 +15,25 @@ from siamese_jax.report.cross_training.contact_sheet import choose_samples, cont
 
 from . import common
 
-_OUTPUT = common.define_path("output", None, "the picture to write (.png, .pdf, .svg)", required=True)
-_MANIFEST = common.define_path("manifest", None, "CSV of clips")
-_CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "corpus to scan below --root")
-_ROOT = common.define_path("root", None, "folder of --corpus, or that the files of --manifest are relative to")
-_CLIPS = flags.DEFINE_integer("clips", 8, "clips to draw, spread evenly", lower_bound=1)
-_COLUMNS = flags.DEFINE_integer("columns", 8, "segments side by side", lower_bound=1)
-_RATE = flags.DEFINE_integer("rate", 16000, "sampling rate, Hz")
-_SIZE = flags.DEFINE_integer("size", 160, "pixels a side")
-_SECONDS = flags.DEFINE_float("seconds", 1.0, "length of a segment")
-_HOP = flags.DEFINE_float("hop", 0.5, "seconds from segment to segment")
-_SHORTEST = flags.DEFINE_float("shortest", 0.25, "seconds below which a clip is left out")
-_QUIET = flags.DEFINE_float("quiet_db", 25.0, "segments this far below their clip's loudest one are left out")
-_PEAK = flags.DEFINE_float("peak", 1.0, "amplitude at the waveform's top row")
-_WINDOW = flags.DEFINE_float("window", 0.025, "seconds of the spectrogram's window")
-_FFT = flags.DEFINE_integer("fft", 2048, "points of the transform")
-_LOW = flags.DEFINE_float("low_hz", 0.0, "lower end of the mel bands")
-_HIGH = flags.DEFINE_float("high_hz", 8000.0, "upper end of the mel bands")
-_FLOOR = flags.DEFINE_float("floor_db", -100.0, "black, dB relative to a full-scale sine")
-_CEILING = flags.DEFINE_float("ceiling_db", -10.0, "white, dB relative to a full-scale sine")
+_OUTPUT = common.define_path("output", None, "The picture to write (.png, .pdf, .svg).", required=True)
+_MANIFEST = common.define_path("manifest", None, "A CSV with file, emotion, speaker.")
+_CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "A corpus that the package knows.")
+_ROOT = common.define_path("root", None, "The folder of the corpus, or of the files of --manifest.")
+_CLIPS = flags.DEFINE_integer("clips", 8, "Clips to draw, spread evenly.", lower_bound=1)
+_COLUMNS = flags.DEFINE_integer("columns", 8, "Segments side by side.", lower_bound=1)
+_RATE = flags.DEFINE_integer("rate", 16000, "Sampling rate, Hz.")
+_SIZE = flags.DEFINE_integer("size", 160, "Pixels on each side of an image.")
+_SECONDS = flags.DEFINE_float("seconds", 1.0, "Length of a segment, seconds.")
+_HOP = flags.DEFINE_float("hop", 0.5, "Seconds from segment to segment.")
+_SHORTEST = flags.DEFINE_float("shortest", 0.25, "Seconds below which a clip is left out.")
+_QUIET = flags.DEFINE_float("quiet_db", 25.0, "Segments this far below the loudest one of their clip are left out, dB.")
+_PEAK = flags.DEFINE_float("peak", 1.0, "Amplitude at the top row of the waveform.")
+_WINDOW = flags.DEFINE_float("window", 0.025, "Length of the spectrogram's window, seconds.")
+_FFT = flags.DEFINE_integer("fft", 2048, "Points of the Fourier transform.")
+_LOW = flags.DEFINE_float("low_hz", 0.0, "Lower end of the mel bands.")
+_HIGH = flags.DEFINE_float("high_hz", 8000.0, "Upper end of the mel bands.")
+_FLOOR = flags.DEFINE_float("floor_db", -100.0, "Level of black, dB relative to a full-scale sine.")
+_CEILING = flags.DEFINE_float("ceiling_db", -10.0, "Level of white, dB relative to a full-scale sine.")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Checks a corpus or a CSV manifest: clips by speaker and emotion, and every problem that would stop a run.
+"""Checks a corpus or a CSV manifest: counts clips by speaker and emotion, lists every problem that would stop a run.
 
 siamese-jax manifest --corpus=ravdess --root=DIR --output=ravdess.csv
 siamese-jax manifest --manifest=FILE.csv
@@ -17,14 +17,14 @@ from siamese_jax.corpora.manifest import COMMON_ALIASES, EMOTIONS, PAPER_EMOTION
 from . import common
 
 CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "A corpus that the package knows.")
-ROOT = common.define_path("root", None, "The corpus' folder; with --manifest, the folder that its files are in.")
+ROOT = common.define_path("root", None, "The folder of the corpus, or of the files of --manifest.")
 MANIFEST = common.define_path("manifest", None, "A CSV with file, emotion, speaker.")
 OUTPUT = common.define_path("output", None, "Where to write the manifest as CSV.")
-EMOTION_LIST = flags.DEFINE_multi_enum("emotion", list(PAPER_EMOTIONS), EMOTIONS, "Emotions that must occur.")
-ALIASES = flags.DEFINE_bool("common_aliases", False, "Accept other words for the emotions, such as happy or angry.")
-OPTIONS = flags.DEFINE_multi_string("option", [], "Switches of the corpus' scan function, such as unsegmented.")
+EMOTION_LIST = flags.DEFINE_multi_enum("emotion", list(PAPER_EMOTIONS), EMOTIONS, "Emotions that must be present.")
+ALIASES = flags.DEFINE_bool("common_aliases", False, "Accept other words for emotions, such as happy or angry.")
+OPTIONS = flags.DEFINE_multi_string("option", [], "Options of the corpus' scan, such as unsegmented (eNTERFACE'05).")
 WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Threads that decode.", lower_bound=1)
-SHOWN = flags.DEFINE_integer("shown", 20, "Findings of one kind that are spelt out.", lower_bound=1)
+SHOWN = flags.DEFINE_integer("shown", 20, "Findings of one kind that are listed in full.", lower_bound=1)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Writes a report on one work directory, or on several side by side: an HTML page, the same as Markdown, figures.
+"""Writes a report on one or more work directories: an HTML page, a Markdown file of the same content, figures.
 
 siamese-jax report results/reproduce --output=report.html
 
@@ -11,7 +11,7 @@ from siamese_jax.report import page
 
 from . import common
 
-OUTPUT = common.define_path("output", "report.html", "The page to write; .md and _figures/ go beside it.")
+OUTPUT = common.define_path("output", "report.html", "The page to write, NAME.html; also NAME.md and NAME_figures/.")
 
 
 def main(workdirs: list[str]) -> None:

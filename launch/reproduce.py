@@ -1,9 +1,9 @@
-"""Runs an experiment: Table 1 and Figure 2 of Feng & Chaspari 2020, on the tables that ship or on yours.
+"""Runs an experiment: Table 1 and Figure 2 of Feng & Chaspari 2020, on the shipped tables or on other tables.
 
 siamese-jax reproduce --workdir=results/reproduce
 
-Exit status: 0 with results, 2 with a message when an input cannot be used, 143 or 130 after SIGTERM or SIGINT (the same
-command resumes). On several processes also 3, when another process was lost.
+The same command resumes a stopped run. Exit status: 0 with results, 2 with a message when an input cannot be used, 143
+or 130 after SIGTERM or SIGINT, 3 when another process of the run was lost.
 """
 
 from siamese_jax.experiments import reproduce

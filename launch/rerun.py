@@ -1,4 +1,4 @@
-"""Runs a protocol at any number of draws, with its statistics; adds to the blocks that are finished.
+"""Runs a protocol with any number of draws and computes its statistics; a later run with more draws adds blocks.
 
 siamese-jax rerun --workdir=results/rerun --draws=10000
 siamese-jax rerun --workdir=results/rerun_oodt --protocol=out_of_domain --draws=1000 --config.protocol.n_draws=100
@@ -13,20 +13,20 @@ from siamese_jax.runtime import distributed
 
 from . import common
 
-CONFIG = common.define_config("rerun", "The experiment; its n_draws is the size of a block.")
-WORKDIR = common.define_path("workdir", "results/rerun", "Folder of the finished blocks and of the new ones.")
+CONFIG = common.define_config("rerun", "The experiment; config.protocol.n_draws is the size of a block.")
+WORKDIR = common.define_path("workdir", "results/rerun", "Where blocks and results go; a stopped run resumes there.")
 PROTOCOL = flags.DEFINE_enum(
     "protocol", "fine_tuning", ["fine_tuning", *retrain.PROTOCOLS],
-    "Repeated: fine-tuning on draws of labelled clips, or a training, from another seed each time.",
+    "fine_tuning repeats fine-tuning on draws of labelled clips; the others repeat a training, each from another seed.",
 )  # fmt: skip
 DRAWS = flags.DEFINE_integer(
-    "draws", 10_000, "Draws (or trainings) in all, finished ones included; rounded up to whole blocks."
+    "draws", 10_000, "Total number of draws (or trainings), finished ones included; rounded up to whole blocks."
 )
 BASELINE_DRAWS = flags.DEFINE_integer(
-    "baseline_draws", 1000, "Of these, how many the configuration's classifiers are run on too, from the first on."
+    "baseline_draws", 1000, "Number of draws, from the first on, that config.protocol.baselines run on too."
 )
 CROSSED = flags.DEFINE_bool(
-    "crossed", False, "Run every draw of the config from every seed, for the shares of variance."
+    "crossed", False, "Run every draw of the configuration from every seed, for the variance components."
 )
 common.define_hosts()
 

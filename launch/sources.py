@@ -11,11 +11,11 @@ from siamese_jax.experiments import source_effect
 
 from . import common
 
-HEAD = flags.DEFINE_string("head", "abs_difference", "The head to compare under.")
-SCALING = flags.DEFINE_string("scaling", "corpus", "The scaling scope to compare under.")
-LOSS = flags.DEFINE_string("loss", "none", "The second update of the fine-tuning.")
-STEPS = flags.DEFINE_integer("steps", 50, "The number of fine-tuning steps to compare at.")
-LEVEL = flags.DEFINE_float("level", 0.95, "Of the intervals; divided among the contrasts (Bonferroni).")
+HEAD = flags.DEFINE_string("head", "abs_difference", "The head of the network to compare.")
+SCALING = flags.DEFINE_string("scaling", "corpus", "The scaling (config.data.scalings) to compare.")
+LOSS = flags.DEFINE_string("loss", "none", "The second update of the fine-tuning (config.protocol.losses).")
+STEPS = flags.DEFINE_integer("steps", 50, "The number of fine-tuning steps (config.protocol.steps).")
+LEVEL = flags.DEFINE_float("level", 0.95, "Level of the intervals; Bonferroni corrects it for the contrasts.")
 
 
 def main(workdirs: list[str]) -> None:
