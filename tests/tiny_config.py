@@ -1,4 +1,4 @@
-"""The smallest config that learns the tones of `tones.py`."""
+"""The smallest config that learns the tones of `synthetic_audio.py`."""
 
 import dataclasses
 from typing import Any

@@ -87,7 +87,7 @@ def _block(plan: Plan, protocol: str, head: str, scope: str, on_done: OnDone) ->
 
 
 def _rows(plan: Plan, protocol: str, head: str, scope: str, trainings: xr.Dataset) -> list[Row]:
-    """Rows of one setting, as `launch.reproduce` writes them."""
+    """Rows of one setting, as a reproduction has them."""
     n = trainings.sizes["seed"]
     whole = dataclasses.replace(plan, experiment=plan.experiment.replace(n_seeds=n, n_in_domain_seeds=n))
     ood, idt = (trainings, None) if protocol == "out_of_domain" else (None, trainings)

@@ -52,7 +52,7 @@ class Counted:
 
 @dataclasses.dataclass(frozen=True)
 class Loaded(Folder):
-    """A work directory of launch.reproduce, with its summary: see `rows.Row` and `summary.optimism`."""
+    """A work directory of `reproduce`, with its summary: see `records.Row` and `summary.optimism`."""
 
     rows: list[Row]
     optimism: list[dict[str, Any]]

@@ -23,7 +23,7 @@ BARS = (("over_draws", "#0072B2", "o", 0.14), ("over_speakers_and_seeds", "#D55E
 
 @dataclasses.dataclass(frozen=True)
 class Rerun(Folder):
-    """A work directory of launch.rerun, with a record a setting: see `claims`, `retrain` and `crossed`."""
+    """A work directory of a rerun, with a record a setting: see `claims`, `retrain` and `crossed`."""
 
     records: list[dict[str, Any]]
 
