@@ -111,7 +111,7 @@ def browser(tmp_path_factory):
         driver.wait(timeout=30)
 
 
-@pytest.fixture(params=["report", "comparison", "crosstraining"])
+@pytest.fixture(params=["report", "comparison", pytest.param("crosstraining", marks=pytest.mark.long)])
 def path(request):
     return request.getfixturevalue(request.param)[0]
 

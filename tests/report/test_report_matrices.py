@@ -9,6 +9,8 @@ from siamese_jax.errors import InputError
 from siamese_jax.report import page
 from siamese_jax.report.loading import cross_training
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def copy(crosstraining_workdir, tmp_path):

@@ -14,6 +14,8 @@ from siamese_jax.report.loading import kinds
 from siamese_jax.report.paper import claims
 from siamese_jax.report.sections import reruns
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def folders(table_folder):

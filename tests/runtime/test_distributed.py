@@ -114,6 +114,7 @@ def test_without_process_0_the_others_end_and_the_run_resumes(tmp_path, whole):
     resumes(tmp_path, 2, whole)
 
 
+@pytest.mark.long
 def test_a_process_that_hangs_ends_the_others_within_the_time_out_and_the_run_resumes(tmp_path, whole):
     first, second = started(tmp_path, SIAMESE_JAX_LOST_SECONDS="3")
     second.send_signal(signal.SIGSTOP)
