@@ -155,7 +155,7 @@ def read_rows(
             clips.append(clip)
         problems += row_problems
     if not clips and not problems:
-        raise InputError(f"{path}: no rows below the header; expected one row a clip")
+        raise InputError(f"{path}: no rows below the header; expected one row for each clip")
     return Manifest(path.parent if root is None else user_path(root), tuple(clips)), tuple(problems)
 
 

@@ -47,7 +47,7 @@ def plan_batches(
         groups.setdefault(name, {}).setdefault(speaker, {}).setdefault(clip, []).append(row)
     if len(groups) < per_batch:
         names = f"{len(groups)} ({', '.join(groups)})"
-        remedy = "take fewer a batch, or clips of more emotions"
+        remedy = "lower classes_per_batch, or give clips of more emotions"
         raise InputError(f"batches of {per_batch} classes: the segments have {names}; {remedy}")
     for name, by_speaker in groups.items():
         _check_class(name, by_speaker, per_class)
@@ -63,13 +63,13 @@ def _check_class(name: str, by_speaker: dict[str, dict[str, list[int]]], per_cla
     segments = sum(map(len, clips))
     remedy = "leave the class out, or add clips of it"
     if segments < per_class:
-        counts = f"{segments} segment(s), {per_class} a batch are expected"
-        raise InputError(f"class {name}: {counts}; take fewer, or {remedy}")
+        counts = f"{segments} segment(s), but a batch needs {per_class}"
+        raise InputError(f"class {name}: {counts}; lower segments_per_class, {remedy}")
     if len(clips) < 2:
-        raise InputError(f"class {name}: all segments are of one clip, two or more are expected; {remedy}")
+        raise InputError(f"class {name}: all segments are of one clip, expected two clips or more; {remedy}")
     if len(by_speaker) < 2:
         (speaker,) = by_speaker
-        raise InputError(f"class {name}: one speaker ({speaker}), two or more are expected; {remedy} by other speakers")
+        raise InputError(f"class {name}: one speaker ({speaker}), expected two or more; {remedy} by other speakers")
 
 
 def draw_batch(key: jax.Array, plan: BatchPlan) -> np.ndarray:

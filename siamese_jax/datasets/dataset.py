@@ -56,7 +56,7 @@ def from_table(full_table: FeatureTable, emotions: tuple[str, ...], where: str) 
     for emotion in emotions:
         if not counts[emotion]:
             emotion_counts = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
-            remedy = "Change config.data.emotions or the table"
+            remedy = "Change config.data.emotions, or give another table"
             raise InputError(f"{where}: no clip of {emotion!r}; it holds {emotion_counts}. {remedy}")
     rows = np.flatnonzero(np.isin(full_table.emotion, emotions))
     speakers, speaker = np.unique(full_table.speaker[rows], return_inverse=True)
@@ -84,13 +84,14 @@ def check_protocol(dataset: Dataset, emotions: tuple[str, ...], most_drawn: int,
         lacking = [speaker for speaker, row in zip(dataset.speakers, has_SxC) if not row.all()]
         raise InputError(
             f"{where}: {complete} of {len(dataset.speakers)} speakers have a clip of every emotion; drawing "
-            f"{most_drawn} needs at least {most_drawn + 1}, one being left to test on. Lower config.protocol.n_speakers"
+            f"{most_drawn} needs at least {most_drawn + 1}, one of them for the test. Lower config.protocol.n_speakers"
             + (f" or add clips for {', '.join(lacking[:5])}" if lacking else "")
         )
     for emotion, n_speakers in zip(emotions, has_SxC.sum(axis=0)):
         if n_speakers < 2:
             raise InputError(
-                f"{where}: {emotion!r} has clips of {n_speakers} speaker only; leaving one speaker out needs at least 2"
+                f"{where}: {emotion!r} has clips of {n_speakers} speaker only; leaving one speaker out needs at least "
+                "2. Add clips of other speakers, or leave the emotion out of config.data.emotions"
             )
 
 

@@ -51,7 +51,8 @@ def read_external(
         raise InputError(f"{path}: not finite: {some(bad)}; leave such clips out or compute them again")
     if doubled := repeated(rows["id"]):
         raise InputError(
-            f"{path}: doubled rows: {some(doubled)}; one row a clip is expected (SMILExtract names clips by -instname)"
+            f"{path}: doubled rows: {some(doubled)}; expected one row for each clip (the option -instname of "
+            "SMILExtract names clips)"
         )
     labels, source = _label_rows(path, rows, corpus, companion)
     return FeatureTable(
@@ -134,7 +135,7 @@ def _choose_columns(path: Path, names: Sequence[str]) -> list[int]:
     """Returns the columns to take: of the INTERSPEECH 2009 set the 64 means and standard deviations, in openSMILE's
     order; of any other set, all. Raises InputError for no columns, or most but not all of the 64."""
     if not names:
-        raise InputError(f"{path}: no feature columns")
+        raise InputError(f"{path}: no feature columns; expected columns of numbers after the labels")
     missing = [name for name in FEATURE_NAMES if name not in names]
     if missing and len(missing) < len(FEATURE_NAMES) // 2:
         raise InputError(
@@ -197,7 +198,7 @@ def _label_rows(
     """Returns clip, emotion, speaker, corpus and sex by row, and their origin: the companion, else the table's own
     columns, else the clip ids. Only with ids are rows dropped: those of another known corpus."""
     if rows.empty:
-        raise InputError(f"{path}: no rows below the header; expected one row a clip")
+        raise InputError(f"{path}: no rows below the header; expected one row for each clip")
     if companion is not None:
         return _from_companion(path, rows, corpus, user_path(companion)), "companion"
     if {"emotion", "speaker"} <= set(rows):
@@ -205,7 +206,8 @@ def _label_rows(
     if corpus is None:
         raise InputError(
             f"{path}: holds clip ids (first: {rows['id'].iloc[0]}) but no emotion and speaker; name the corpus "
-            f"({', '.join(adapters.NAME_PARSERS)}) or give a companion CSV with clip, emotion, speaker"
+            f"({', '.join(adapters.NAME_PARSERS)}; config.data.source_corpus or target_corpus), or give a companion "
+            "CSV with clip, emotion, speaker (config.data.source_companion or target_companion)"
         )
     return _from_ids(path, rows["id"], corpus), "clip id"
 
@@ -220,11 +222,14 @@ def _from_ids(path: Path, ids: pd.Series, corpus: str) -> pd.DataFrame:
     ]
     if unknown:
         raise InputError(
-            f"{path}: ids that are no clip names of {corpus} or any other known corpus: {some(unknown)}; "
-            "correct them or give a companion CSV with clip, emotion, speaker"
+            f"{path}: ids that are no clip names of {corpus} or any other known corpus: {some(unknown)}; correct them, "
+            "or give a companion CSV with clip, emotion, speaker (config.data.source_companion or target_companion)"
         )
     if not labels:
-        raise InputError(f"{path}: no clip ids of {corpus} (first: {ids.iloc[0]}); name the right corpus")
+        raise InputError(
+            f"{path}: no clip ids of {corpus} (first: {ids.iloc[0]}); name the right corpus "
+            "(config.data.source_corpus or target_corpus)"
+        )
     frame = pd.DataFrame(list(labels.values()), index=list(labels))
     return frame.rename(columns={"name": "clip"}).assign(corpus=corpus)
 
@@ -233,7 +238,7 @@ def _from_companion(path: Path, rows: pd.DataFrame, corpus: str | None, companio
     entries = _read_cells(companion).rename(columns=str.lower)
     require_columns(companion, list(entries), ("emotion", "speaker"), ("clip", "file", "corpus", "sex"))
     if entries.empty:
-        raise InputError(f"{companion}: no rows below the header; expected one row a clip")
+        raise InputError(f"{companion}: no rows below the header; expected one row for each clip")
     field = next((name for name in ("clip", "file", "name") if name in entries), None)
     if field is None:
         raise InputError(f"{companion}, row 1: no column clip or file; add one with the ids of {path.name}")
@@ -247,7 +252,7 @@ def _from_companion(path: Path, rows: pd.DataFrame, corpus: str | None, companio
         numbers = next((numbers_of[key] for key in _spellings(name) if key in numbers_of), set())
         if len(numbers) > 1:
             listed = ", ".join(map(str, sorted(numbers)))
-            raise InputError(f"{companion}, rows {listed}: all fit clip {name!r}; give each clip one row")
+            raise InputError(f"{companion}, rows {listed}: all match clip {name!r}; give each clip one row")
         matched += numbers
         missing += [] if numbers else [name]
     if missing:

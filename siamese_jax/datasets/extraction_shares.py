@@ -85,8 +85,8 @@ class ShareLock:
                     del heard[share]
                 elif time.monotonic() - heard[share] > patience:
                     raise LostError(
-                        f"{self._output}: {share} is not at work and has not finished its clips; start it again, and "
-                        "this one; finished clips are kept, also for another number of processes"
+                        f"{self._output}: {share} is not at work and has not finished its clips; start it and this "
+                        "process again. Finished clips are kept, also for another number of processes"
                     )
             interrupt.check()
             time.sleep(interrupt.POLL_SECONDS if heard else 0)

@@ -81,7 +81,7 @@ def _check_count(n_folds: int, least: int, available: int, of_what: str) -> None
     if n_folds < least:
         raise InputError(f"{n_folds} folds: expected {least} or more")
     if available < n_folds:
-        raise InputError(f"{n_folds} folds need a {of_what} each, and there are {available}; take fewer folds")
+        raise InputError(f"{n_folds} folds need a {of_what} each, but there are {available}; lower the number of folds")
 
 
 def _speaker_fold(group: np.ndarray, duplicate: np.ndarray, n_folds: int, i: int) -> Fold:
@@ -105,7 +105,7 @@ def check_folds(
     tested = np.concatenate([fold.test for fold in folds])
     for c, emotion in enumerate(emotions):
         if not (label[tested] == c).any():
-            remedy = "add clips of it, or leave the emotion out of config.data.emotions"
+            remedy = "add clips of it, or leave the emotion out of config.emotions"
             raise InputError(f"{where}: no clip of {emotion!r} is tested in any fold; {remedy}")
         for i, fold in enumerate(folds):
             rows = fold.train[label[fold.train] == c]
@@ -113,8 +113,8 @@ def check_folds(
             if len(rows) < 2 or people < 2:
                 raise InputError(
                     f"{where}, fold {i} of {len(folds)}: {len(rows)} training clip(s) of {emotion!r} by {people} "
-                    "speaker(s); two clips and two speakers or more are expected, or the network learns a voice. Take "
-                    "other folds, add clips, or leave the emotion out of config.data.emotions"
+                    "speaker(s); expected two clips and two speakers or more, since the network would learn a voice. "
+                    "Change the number of folds, add clips, or leave the emotion out of config.emotions"
                 )
 
 

@@ -46,8 +46,9 @@ def check_scope(source: Dataset, target: Dataset, scope: str) -> None:
     for dataset in (source, target):
         if scope == "source" and dataset.already_scaled:
             raise InputError(
-                f"scaling scope 'source' needs unscaled features, and the table of {dataset.name} came standardised "
-                "over its corpus; use 'corpus', 'speaker' or 'support', or extract the features from the audio"
+                "config.data.scalings holds 'source', which needs unscaled features, but the table of "
+                f"{dataset.name} came standardised over its corpus; give 'corpus', 'speaker' or 'support', or extract "
+                "the features from the audio"
             )
 
 

@@ -36,11 +36,13 @@ def run(experiment: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
     for name in ("frozen", "n_speakers"):
         levels = getattr(protocol, name)
         if len(levels) < 2:
-            raise InputError(
-                f"config.protocol.{name} is {levels}; a crossed run needs at least two levels of each factor"
-            )
+            raise InputError(f"config.protocol.{name} is {levels}; a crossed run needs at least two values")
     if min(protocol.n_draws, protocol.n_seeds) < 2 or "train" in experiment.data.scalings:
-        raise InputError("a crossed run needs at least two draws and two seeds, and a scaling scope other than 'train'")
+        raise InputError(
+            f"config.protocol.n_draws is {protocol.n_draws}, config.protocol.n_seeds {protocol.n_seeds}, "
+            f"config.data.scalings {experiment.data.scalings}; a crossed run needs at least two draws and two seeds, "
+            "and not 'train'"
+        )
     with open_run(experiment, workdir, KIND) as run:
         plan = run.plan()
         for head in experiment.network.heads:

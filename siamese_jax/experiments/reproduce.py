@@ -60,14 +60,14 @@ def scores(experiment: Experiment, workdir: str | Path, head: str, scope: str) -
     Raises InputError if the folder holds another experiment, or lacks a stage of this setting.
     """
     if not (user_path(workdir) / "config.json").exists():
-        raise InputError(f"{workdir}: holds no config.json, so no results; run the experiment into it first")
+        raise InputError(f"{workdir}: holds no config.json, so it has no results; run the experiment there first")
     source, target = load(experiment)
     work = WorkDir(workdir, experiment, digests(source, target), "reproduce", reading=True)
 
     def stored(n_speakers: int) -> xr.Dataset:
         name = fine_tuning_name(head, scope, n_speakers)
         if not work.has(name):
-            raise InputError(f"{work.path}: holds no arrays/{name}.nc; run the experiment first, or again")
+            raise InputError(f"{work.path}: holds no arrays/{name}.nc; run the experiment there to its end")
         return work.arrays(name, xr.Dataset)
 
     plan = Plan.make(experiment, source, target)

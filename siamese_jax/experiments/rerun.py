@@ -38,8 +38,8 @@ def run(experiment: Experiment, workdir: str | Path, n_draws: int, n_baseline_dr
     scopes, size = experiment.data.scalings, experiment.protocol.n_draws
     if n_draws < 1 or n_baseline_draws < 0 or "train" in scopes:
         raise InputError(
-            f"{n_draws} draws, {n_baseline_draws} of them for the classifiers, with scaling by {', '.join(scopes)}; "
-            "expected 1 or more, 0 or more, and not 'train'"
+            f"{n_draws} draws, {n_baseline_draws} of them for the baselines, config.data.scalings {', '.join(scopes)}; "
+            "expected 1 or more draws, 0 or more for the baselines, and not 'train'"
         )
     n_blocks, n_baseline_blocks = -(-n_draws // size), -(-n_baseline_draws // size)
     settings = []

@@ -38,9 +38,12 @@ def run(experiment: Experiment, workdir: str | Path, protocol: str, n_trainings:
     """
     if protocol not in PROTOCOLS or n_trainings < 1:
         names = " or ".join(map(repr, PROTOCOLS))
-        raise InputError(f"{n_trainings} trainings of {protocol!r}; expected 1 or more of {names}")
+        raise InputError(f"{n_trainings} trainings of {protocol!r}; expected 1 or more trainings of {names}")
     if protocol == "out_of_domain" and "train" in experiment.data.scalings:
-        raise InputError("config.data.scalings holds 'train', which has no source to train on; leave it out")
+        raise InputError(
+            "config.data.scalings holds 'train', which scales in-domain training only and has no source to train on; "
+            "leave it out"
+        )
     size = experiment.protocol.n_draws
     records: list[dict[str, Any]] = []
     rows: list[Row] = []

@@ -42,12 +42,16 @@ def read(workdir: str | Path, head: str, scope: str, loss: str, steps: int) -> S
     files = sorted((workdir / "arrays" / head / scope).glob("fine_tuning_*.nc"))
     if not file.exists() or not files:
         raise InputError(
-            f"{workdir}: no fine-tuning with head {head} and scaling by {scope}; run siamese-jax reproduce there"
+            f"{workdir}: no fine-tuning with head {head} and scaling by {scope}; give another --head or --scaling, or "
+            "run siamese-jax reproduce there"
         )
     config = json.loads(file.read_text(encoding="utf-8"))
     losses, evaluated = config["protocol"]["losses"], config["protocol"]["steps"]
     if loss not in losses or steps not in evaluated:
-        raise InputError(f"{workdir}: has losses {losses} read at {evaluated} steps, not {loss!r} at {steps}")
+        raise InputError(
+            f"{workdir}: has losses {losses} at {evaluated} steps, not {loss!r} at {steps}; give another --loss "
+            "or --steps"
+        )
     scores = []
     speakers: tuple[str, ...] = ()
     for stage in files:
@@ -79,13 +83,13 @@ def compare(experiments: list[SpeakerScores], level: float) -> dict[str, Any]:
     Raises InputError for fewer than two experiments, other levels, or fewer than three speakers in common.
     """
     if len(experiments) < 2:
-        raise InputError("comparing sources needs at least two work directories")
+        raise InputError(f"{len(experiments)} work directories; give at least two to compare their sources")
     first, *rest = experiments
     for other in rest:
         if (other.frozen, other.n_speakers) != (first.frozen, first.n_speakers):
             raise InputError(
-                f"{other.name} froze {other.frozen} layers on {other.n_speakers} speakers, "
-                f"{first.name} {first.frozen} on {first.n_speakers}; run both with the same levels"
+                f"{other.name} has {other.frozen} frozen layers and {other.n_speakers} speakers, {first.name} has "
+                f"{first.frozen} and {first.n_speakers}; run both with the same config.protocol.frozen and n_speakers"
             )
     names = [[name.rpartition("_")[2] for name in scores.speakers] for scores in experiments]
     common = sorted(set.intersection(*map(set, names)))
@@ -93,7 +97,7 @@ def compare(experiments: list[SpeakerScores], level: float) -> dict[str, Any]:
     tested = np.isfinite(by_cell).all(axis=(0, 1, 2))
     n_tested = int(tested.sum())
     if n_tested < 3:
-        raise InputError(f"{n_tested} speakers were tested in every experiment; expected at least 3")
+        raise InputError(f"{n_tested} speakers were tested in every experiment; give experiments that share at least 3")
     by_source, by_frozen = (by_cell[..., tested].mean(axis=axes) for axes in ((1, 2), (0, 2)))
     sources = [scores.name for scores in experiments]
     n_pairs = len(list(itertools.combinations(experiments, 2)))

@@ -26,7 +26,7 @@ def find(config: str | os.PathLike[str]) -> Path:
         return SHIPPED / f"{config}.py"
     path = user_path(config)
     if not path.is_file():
-        raise InputError(f"configuration {str(config)!r}: no such file, and no name of {', '.join(names())}")
+        raise InputError(f"configuration {str(config)!r}: no such file; give a path, or one of {', '.join(names())}")
     return path.absolute()
 
 

@@ -70,7 +70,7 @@ def share(detect: bool, processes: int | None, process: int | None) -> Share:
         return WHOLE
     if processes is None or process is None or not 0 <= process < processes:
         numbers = f"num_processes {processes}, process_id {process}"
-        raise InputError(f"{numbers}: expected the number of processes and this one's, from 0")
+        raise InputError(f"{numbers}: expected the number of processes and the number of this process, from 0")
     return Share(process, processes)
 
 
@@ -102,7 +102,7 @@ def cluster_advice() -> str:
         return f"This is a Slurm job, but {', '.join(missing)} is not set: start the processes by srun, which sets it"
     return (
         f"Neither Slurm's variables ({', '.join(SLURM)}) nor Open MPI's ({', '.join(OPEN_MPI)}) are set: start the "
-        "processes by srun or mpirun, or give each of them coordinator, num_processes and process_id"
+        "processes by srun or mpirun, or give each process --coordinator, --num_processes and --process_id"
     )
 
 
@@ -120,7 +120,8 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
     elif processes is None or process is None or not 0 <= process < processes or ":" not in coordinator:
         raise InputError(
             f"coordinator {coordinator}, num_processes {processes}, process_id {process}: expected host:port, the same "
-            "on all processes, their number, and this one's number from 0; give all three, or leave all to be detected"
+            "on all processes, their number, and the number of this process from 0; give all three, or "
+            "--distributed=auto"
         )
     _state = "joining"
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM from `interrupt`
@@ -139,7 +140,7 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
             raise InputError(f"no cluster was found ({first_line(error)}). {cluster_advice()}") from error
         raise InputError(
             f"process {process} of {processes}: could not join at {coordinator} ({first_line(error)}). Start all with "
-            "the same coordinator, whose port must be free, and the same number, each with its own process_id"
+            "the same coordinator, whose port must be free, the same num_processes, and each with its own process_id"
         ) from error
     _state = "joined"
     # The first collective connects the processes, and gloo waits at most 30 s for that: it must not come later.
@@ -156,11 +157,11 @@ def _absent(coordinator: str | None, processes: int | None) -> str:
     except (OSError, ValueError) as error:
         return (
             f"process 0 could not be reached at {coordinator} within {JOIN_SECONDS} s ({error}). Check that it was "
-            "started, that this address is its own as seen from here, and that nothing blocks the port"
+            "started, that this address leads to it from here, and that nothing blocks the port"
         )
     return (
         f"not all {processes} processes came to {coordinator} within {JOIN_SECONDS} s. Start all of them, with the "
-        "same coordinator and number, each with its own process_id; the log of a missing process says why"
+        "same coordinator and num_processes, each with its own process_id; the log of a missing process says why"
     )
 
 
@@ -224,8 +225,8 @@ def _gather(data: bytes, size: int) -> np.ndarray:
 
 def _lost(reason: str) -> LostError:
     return LostError(
-        f"process {index()} of {count()}: {reason}. This run cannot continue without it; finished results are kept: "
-        "the same command, on any number of processes, resumes from them"
+        f"process {index()} of {count()}: {reason}. This run cannot continue without it. Finished results are kept, "
+        "and the same command, on any number of processes, resumes from them"
     )
 
 
@@ -264,7 +265,7 @@ def require_same(name: str, value: str) -> None:
     for process, other in enumerate(values):
         if other != values[0]:
             differing = f"{other} on process {process}, {values[0]} on process 0"
-            raise InputError(f"{name}: {differing}; start all processes alike")
+            raise InputError(f"{name}: {differing}; start all processes with the same command, versions and devices")
 
 
 def gather(part_K: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ def writable(path: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(
             f"{path}: cannot be written ({error.strerror or error}); make room, fix the folder's permissions, or give "
-            "another place, then run again: results written before are kept"
+            "another folder, then run again. Results written before are kept"
         ) from error
 
 

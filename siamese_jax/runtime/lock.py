@@ -65,7 +65,7 @@ class Lock:
         if self._open is None or not self._is(self._open):
             raise InputError(
                 f"{self._name}: was removed, replaced or unmounted while this run was using it; nothing more is "
-                "written. Bring it back and run again: finished results in it are not computed again"
+                "written. Restore it and run again; finished results in it are not computed again"
             )
 
     def release(self) -> None:

@@ -115,8 +115,8 @@ class Call:
             fits = [(leaf.shape[1:], leaf.dtype) for leaf in leaves] == [(s.shape[1:], s.dtype) for s in stored]
             if not fits or rows.max() >= len(done):
                 raise InputError(
-                    f"{self._checkpoint.folder}: holds trials of another shape than this program's; remove this "
-                    "folder to compute them again"
+                    f"{self._checkpoint.folder}: holds trials of another shape than this program computes; remove "
+                    "this folder to compute them again"
                 )
             done[rows] = True
             for leaf, values in zip(leaves, stored):

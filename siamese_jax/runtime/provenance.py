@@ -20,7 +20,7 @@ def check_version(place: Path, version: Any) -> None:
     """Raises InputError where the `version` that made a work directory lays out its files differently."""
     if str(version).split(".")[:2] != VERSION.split(".")[:2]:
         raise InputError(
-            f"{place}: made by siamese_jax {version}, and this is {VERSION}, which keeps other files there; give a new "
+            f"{place}: made by siamese_jax {version}, but this is {VERSION}, which uses other files; give a new "
             "folder and run the experiment again, or use the version that made it"
         )
 

@@ -74,7 +74,7 @@ def test_classes_are_drawn_alike_whatever_their_size():
 
 @pytest.mark.parametrize(
     ("change", "sizes", "message"),
-    [({"segments": 1, "clips": 1, "speakers": 3}, (2, 4), r"class c0: 3 segment\(s\), 4 a batch"),
+    [({"segments": 1, "clips": 1, "speakers": 3}, (2, 4), r"class c0: 3 segment\(s\), but a batch needs 4"),
      ({"speakers": 1}, (2, 4), r"class c0: one speaker \(s0\)"),
      ({"speakers": 1, "clips": 1, "segments": 9}, (2, 4), "class c0: all segments are of one clip"),
      ({"classes": 2}, (3, 4), r"batches of 3 classes: the segments have 2 \(c0, c1\)"), ({}, (1, 4), "2 x 2 or more"),

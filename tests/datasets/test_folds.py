@@ -102,7 +102,7 @@ def test_random_folds_are_stratified_and_keep_duplicates_together(n_folds, seed,
         (lambda: speaker_folds(["a", "b", "c"], [""] * 3, np.arange(3), 2), "2 folds: expected 3 or more"),
         (
             lambda: speaker_folds(["a", "b", "b"], [""] * 3, np.arange(3), 3),
-            "3 folds need a speaker each, and there are 2",
+            "3 folds need a speaker each, but there are 2",
         ),
         (lambda: random_folds(np.zeros(4, int), np.arange(4), 1, 0), "1 folds: expected 2 or more"),
         (lambda: random_folds(np.zeros(4, int), np.zeros(4, int), 2, 0), "different clip of class 0 each"),

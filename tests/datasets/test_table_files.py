@@ -294,7 +294,7 @@ def test_companion_must_name_every_clip_once(tmp_path: Path) -> None:
         read_table(table_path, companion=companion)
     rows = [["one", "anger", "1"], ["a/two", "anger", "1"], ["b/two", "fear", "1"]]
     write_csv(companion, ["clip", "emotion", "speaker"], rows)
-    with pytest.raises(InputError, match=r"lab\.csv, rows 3, 4: all fit clip 'two'"):
+    with pytest.raises(InputError, match=r"lab\.csv, rows 3, 4: all match clip 'two'"):
         read_table(table_path, companion=companion)
     write_csv(companion, ["clip", "emotion", "speaker"], [["one", "anger", ""], ["two", "fear", "1"]])
     with pytest.raises(InputError, match=r"lab\.csv, row 2, speaker: is empty"):
@@ -303,7 +303,9 @@ def test_companion_must_name_every_clip_once(tmp_path: Path) -> None:
 
 def test_ids_alone_need_a_corpus_or_a_companion(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", ["id", "a"], [[RAVDESS_IDS[0], 1]])
-    with pytest.raises(InputError, match=r"name the corpus \(ravdess, cremad,.*or give a companion CSV"):
+    with pytest.raises(
+        InputError, match=r"name the corpus \(ravdess, cremad,.*config\.data\.source_corpus.*give a companion CSV"
+    ):
         read_table(path)
     with pytest.raises(InputError, match="unknown corpus 'ravdes'"):
         read_table(path, corpus="ravdes")

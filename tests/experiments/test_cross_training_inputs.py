@@ -118,7 +118,7 @@ def test_too_few_segments_for_a_batch_are_refused(tmp_path, good):
 
 def test_too_few_speakers_for_the_folds_are_refused(tmp_path):
     path = write_corpus(tmp_path, FIRST, range(2), takes=4)
-    refused("config.corpora.first.folds: 3 folds need a speaker each, and there are 2", {FIRST: path}, tmp_path)
+    refused("config.corpora.first.folds: 3 folds need a speaker each, but there are 2", {FIRST: path}, tmp_path)
 
 
 def test_a_folder_that_is_no_known_corpus_and_a_missing_manifest_are_refused(tmp_path):

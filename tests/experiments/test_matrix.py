@@ -45,7 +45,7 @@ def test_who_shares_a_corpus():
 
 @pytest.mark.parametrize("name", ["none to c/waveform", "a/waveform", "a/pictures to b/waveform", ""])
 def test_unknown_cells_are_refused_with_an_example(name):
-    with pytest.raises(InputError, match=r"config\.cells holds .*expected 'comparison', 'matrix' or one such as"):
+    with pytest.raises(InputError, match=r"config\.cells holds .*expected 'comparison', 'matrix' or a cell such as"):
         chosen((name,), ["a", "b"], VIEWS)
 
 

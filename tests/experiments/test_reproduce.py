@@ -282,7 +282,7 @@ def test_sources_are_compared_over_the_speakers_they_share(folder):
     assert found["source_variance_minus_frozen_variance"]["estimate"] > 0
     with pytest.raises(InputError, match="at least two"):
         source_effect.compare([one], 0.95)
-    with pytest.raises(InputError, match="same levels"):
+    with pytest.raises(InputError, match=r"the same config\.protocol\.frozen"):
         source_effect.compare([one, dataclasses.replace(other, frozen=(0, 2))], 0.95)
     with pytest.raises(InputError, match="not 'ratio' at 7"):
         source_effect.read(folder, "abs_difference", "corpus", "ratio", 7)

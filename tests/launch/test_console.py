@@ -66,7 +66,7 @@ def test_the_version_is_that_of_the_package(capsys, monkeypatch):
 def test_an_unknown_configuration_exits_with_two_and_lists_the_names():
     done = siamese_jax("reproduce", "--config=pared")
     assert done.returncode == 2
-    assert "configuration 'pared': no such file, and no name of cremad, enterface05" in done.stderr
+    assert "configuration 'pared': no such file; give a path, or one of cremad, enterface05" in done.stderr
 
 
 def test_a_configuration_is_found_by_name_before_files_and_by_path(tmp_path, monkeypatch):

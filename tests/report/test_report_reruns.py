@@ -79,7 +79,7 @@ def test_a_damaged_or_unfinished_rerun_is_named(folders, tmp_path):
     config = json.loads((folders[0] / "config.json").read_text())
     shutil.copytree(folders[0], tmp_path / "other")
     (tmp_path / "other" / "config.json").write_text(json.dumps({**config, "kind": "something else"}))
-    with pytest.raises(InputError, match="'something else'; a report is made of facenet, reproduce, rerun"):
+    with pytest.raises(InputError, match="'something else'; expected one of facenet, reproduce, rerun"):
         kinds.load_all([tmp_path / "other"])
     with pytest.raises(InputError, match="expected one of rerun"):
         reruns.load(tmp_path / "other", "other")

@@ -92,7 +92,7 @@ def test_a_share_is_given_or_detected(monkeypatch):
 @pytest.mark.parametrize("given", [(None, 1), (2, None), (2, 2)])
 def test_a_share_that_does_not_fit_is_refused(given):
     with pytest.raises(
-        InputError, match=r"num_processes \w+, process_id \w+: expected the number of processes and this one's"
+        InputError, match=r"num_processes \w+, process_id \w+: expected the number of processes and the number of"
     ):
         distributed.share(False, *given)
 

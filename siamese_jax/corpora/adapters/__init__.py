@@ -39,14 +39,17 @@ def scan(name: str, root: str | Path, **options: bool) -> Manifest:
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
-        raise InputError(f"corpus {name}: {error}; see siamese_jax.corpora.adapters.{name} for its options") from error
+        raise InputError(
+            f"corpus {name}: {error}; see scan in siamese_jax.corpora.adapters.{name} for its options"
+        ) from error
 
 
 def name_parser(corpus: str) -> Callable[[str], Label | None]:
     """Returns the reader of a corpus' clip ids. Raises InputError where it is unknown, or its ids tell no emotion."""
     if corpus not in NAME_PARSERS:
         raise InputError(
-            _unknown(corpus, NAME_PARSERS) + "; for other tables, give a companion CSV with clip, emotion, speaker"
+            _unknown(corpus, NAME_PARSERS) + "; for other tables, give a companion CSV with clip, emotion, speaker "
+            "(config.data.source_companion or target_companion)"
         )
     return NAME_PARSERS[corpus]
 

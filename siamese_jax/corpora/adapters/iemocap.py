@@ -65,7 +65,7 @@ def _sessions(folder: Path) -> list[Path]:
     if not sessions:
         raise InputError(f"{folder}: no folder Session1 here or one level below; expected {LAYOUT.expected}")
     if len(parents) > 1:
-        raise InputError(f"{folder}: two copies of IEMOCAP: {parents[0]} and {parents[1]}; give one of them")
+        raise InputError(f"{folder}: two copies of IEMOCAP: {parents[0]} and {parents[1]}; give the folder of one")
     return sessions
 
 

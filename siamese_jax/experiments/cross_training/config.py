@@ -158,7 +158,7 @@ def _check(config: CrossTraining) -> None:
         if not set(values) <= set(names) or len(set(values)) < len(values) or (key == "views" and not values):
             raise InputError(f"config.{key} is {values}; expected some of {', '.join(names)}, each once")
     if len(config.emotions) == 1:
-        raise InputError(f"config.emotions is {config.emotions}; expected two or more, or none for all that there are")
+        raise InputError(f"config.emotions is {config.emotions}; expected two or more, or () for all emotions")
     if config.neighbours < 1:
         raise InputError(f"config.neighbours is {config.neighbours}; expected 1 or more")
     if not 0 < config.level < 1:
@@ -191,7 +191,7 @@ def _check_corpus(name: str, settings: CorpusSettings) -> None:
             f"({', '.join(adapters.CORPORA)}); give a CSV manifest (file, emotion, speaker), a name ending in .csv"
         )
     if settings.is_manifest and settings.options:
-        raise InputError(f"config.corpora.{name}.options are for folders; a manifest has none")
+        raise InputError(f"config.corpora.{name}.options are for folders; a manifest has none, so give ()")
 
 
 def relabelling(name: str, settings: CorpusSettings) -> dict[str, str]:

@@ -96,15 +96,14 @@ def common_emotions(corpora: Mapping[str, Manifest], wanted: Sequence[str]) -> t
             if not count[emotion]:
                 present = ", ".join(f"{word} ({n})" for word, n in sorted(count.items()))
                 raise InputError(
-                    f"corpus {name}: no clip of {emotion!r}; it holds {present}. Say which emotions are compared "
-                    f"(config.emotions), or which of its emotions is to be read as {emotion} "
-                    f"(config.corpora.{name}.relabel=\"('WORD={emotion}',)\")"
+                    f"corpus {name}: no clip of {emotion!r}; it holds {present}. Change config.emotions, or "
+                    f"rename an emotion of the corpus (config.corpora.{name}.relabel=\"('WORD={emotion}',)\")"
                 )
             speakers = {clip.speaker for clip in corpora[name] if clip.emotion == emotion}
             if count[emotion] < 2 or len(speakers) < 2:
                 raise InputError(
-                    f"corpus {name}: {count[emotion]} clip(s) of {emotion!r} by {len(speakers)} speaker(s); two clips "
-                    "and two speakers or more are expected. Add clips, or leave the emotion out of config.emotions"
+                    f"corpus {name}: {count[emotion]} clip(s) of {emotion!r} by {len(speakers)} speaker(s); expected "
+                    "two clips and two speakers or more. Add clips, or leave the emotion out of config.emotions"
                 )
     return emotions
 
@@ -178,8 +177,8 @@ def _check_disjoint(corpora: Sequence[Corpus]) -> None:
             name, other = first_use.setdefault(corpus.source.samples.hashes[row], (corpus.name, clip))
             if name != corpus.name:
                 raise InputError(
-                    f"corpora {name} and {corpus.name} hold the same recording ({other}, {clip}); pre-training on one "
-                    "would see the other's test clips. Give each recording in one corpus"
+                    f"corpora {name} and {corpus.name} hold the same recording ({other}, {clip}), so pre-training on "
+                    "one would use test clips of the other. Keep each recording in one corpus only"
                 )
 
 

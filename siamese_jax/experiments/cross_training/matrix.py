@@ -83,12 +83,13 @@ def chosen(names: Sequence[str], corpora: Sequence[str], views: Sequence[str]) -
         words = " ".join(name.split())
         if words not in groups:
             raise InputError(
-                f"config.cells holds {name!r}; expected {COMPARISON!r}, {MATRIX!r} or one such as {str(known[-1])!r}, "
-                f"of the corpora {', '.join(corpora)} and the views {', '.join(views)}"
+                f"config.cells holds {name!r}; expected {COMPARISON!r}, {MATRIX!r} or a cell such as "
+                f"{str(known[-1])!r}, of the corpora {', '.join(corpora)} and the views {', '.join(views)}"
             )
         cells += groups[words]
     if not cells:
         raise InputError(
-            f"config.cells is {tuple(names)}: no cell to run; expected {COMPARISON!r}, {MATRIX!r} or cells"
+            f"config.cells is {tuple(names)}: no cell to run; expected {COMPARISON!r}, {MATRIX!r} or names of cells, "
+            f"such as {str(known[-1])!r}"
         )
     return list(dict.fromkeys(cells))

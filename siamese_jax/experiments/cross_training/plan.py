@@ -98,7 +98,7 @@ class Plan:
             if self.settings.neighbours > len(segments):
                 raise InputError(
                     f"config.neighbours is {self.settings.neighbours}, but {words} on corpus {name}, {which}, has "
-                    f"{len(segments)} segments; take fewer"
+                    f"{len(segments)} segments; lower it"
                 )
 
 

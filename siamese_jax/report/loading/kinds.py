@@ -20,7 +20,7 @@ READERS: dict[str, Callable[[str | Path, str], Folder | Matrix]] = {  # by the k
 def load_all(paths: Sequence[str | Path]) -> list[Folder | Matrix]:
     """Reads work directories. Raises InputError for no folder, a repeated one, or one that cannot be used."""
     if not paths:
-        raise InputError("no work directory: give at least one folder that a launcher has filled")
+        raise InputError("no work directory: give at least one folder with results of a run")
     resolved = [user_path(path).resolve() for path in paths]
     for i, path in enumerate(resolved):
         if path in resolved[:i]:
@@ -31,7 +31,7 @@ def load_all(paths: Sequence[str | Path]) -> list[Folder | Matrix]:
 def _load(path: str | Path, label: str) -> Folder | Matrix:
     kind = workdir.kind_of(path)
     if kind not in READERS:
-        raise InputError(f"{path}: holds a run of the kind {kind!r}; a report is made of {', '.join(READERS)}")
+        raise InputError(f"{path}: holds a run of the kind {kind!r}; expected one of {', '.join(READERS)}")
     return READERS[kind](path, label)
 
 

@@ -138,7 +138,7 @@ def load(path: str | Path, label: str) -> Loaded:
     path = Path(path)
     kind = workdir.kind_of(path)
     if kind != KIND:
-        raise InputError(f"{path}: holds a run of the kind {kind!r}; give a folder of launch.{KIND}")
+        raise InputError(f"{path}: holds a run of the kind {kind!r}; give a folder of siamese-jax {KIND}")
     shared = workdir.fields(path, label)
     return Loaded(**shared, rows=rows_of(path), optimism=read_json(path / "optimism.json", list))
 

@@ -65,16 +65,16 @@ def open_arrays(path: Path, name: str, opener: Callable[..., xr.Dataset]) -> xr.
     try:
         return opener(file, engine="h5netcdf")
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{file}: cannot be read ({error}); remove this file and run again") from error
+        raise InputError(f"{file}: cannot be read ({error}); remove this file and run the experiment again") from error
 
 
 def kind_of(path: str | Path) -> str:
     """The kind of run that filled a folder. Raises InputError if it is no work directory."""
     path = Path(path)
     if not path.is_dir():
-        raise InputError(f"{path}: no such folder; give one that a launcher has filled")
+        raise InputError(f"{path}: no such folder; give the work directory of a run")
     if not (path / "config.json").exists():
-        raise InputError(f"{path}: holds no config.json, so it is no work directory; give one that holds results")
+        raise InputError(f"{path}: holds no config.json, so it is no work directory; give a folder with results")
     return str(read_json(path / "config.json", dict).get("kind", "reproduce"))  # early versions name no kind
 
 
@@ -108,9 +108,11 @@ def read_json(file: Path, expected: type) -> Any:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{file}: not readable as JSON ({error}); remove it and run again") from error
+        raise InputError(f"{file}: not readable as JSON ({error}); remove it and run the experiment again") from error
     if not isinstance(content, expected):
-        raise InputError(f"{file}: holds a {type(content).__name__}, expected a {expected.__name__}; run again")
+        raise InputError(
+            f"{file}: holds a {type(content).__name__}, expected a {expected.__name__}; run the experiment again"
+        )
     return content
 
 
@@ -120,7 +122,9 @@ def read_records(file: Path, kind: type) -> list[Any]:
     for i, row in enumerate(rows):
         if not isinstance(row, dict) or set(row) != names:
             differing = sorted(names ^ set(row)) if isinstance(row, dict) else [type(row).__name__]
-            raise InputError(f"{file}: row {i} does not fit this version ({', '.join(differing)}); run again")
+            raise InputError(
+                f"{file}: row {i} does not fit this version ({', '.join(differing)}); run the experiment again"
+            )
     return [kind(**row) for row in rows]
 
 
@@ -136,7 +140,7 @@ def _experiment(path: Path, raw: dict[str, Any]) -> Experiment:
     if unknown:
         raise InputError(
             f"{path / 'config.json'}: holds {', '.join(unknown)}, unknown to siamese_jax {VERSION}; "
-            "report it with the version that made it, or run the experiment again"
+            "use the version that made it, or run the experiment again"
         )
     try:
         return config.resolve(ConfigDict(settings))

@@ -88,17 +88,17 @@ class TrainConfig(Learning):
         })  # fmt: skip
         if self.segments.rate != self.images.rate:
             rates = f"segments at {self.segments.rate} Hz, images of {self.images.rate} Hz"
-            raise InputError(f"TrainConfig: {rates}; give one rate")
+            raise InputError(f"TrainConfig: {rates}; give segments.rate and images.rate the same value")
         if (channels := self.network.channels) != 1:
-            raise InputError(f"TrainConfig.network.channels = {channels}: the views are images of one channel")
+            raise InputError(f"TrainConfig.network.channels = {channels}: expected 1, since the views have one channel")
         if self.images.size < self.network.smallest:
             raise InputError(
                 f"TrainConfig: images of {self.images.size} pixels a side, this network needs {self.network.smallest}; "
-                'take larger images, or FaceNetConfig.padding = "same"'
+                'raise images.size, or give network.padding "same"'
             )
         for name, batch in (("classes_per_batch x segments_per_class", self.batch), ("embed_batch", self.embed_batch)):
             if batch % self.devices:
                 raise InputError(
                     f"TrainConfig: {name} = {batch} cannot be spread evenly over {self.devices} devices; "
-                    "take a multiple, or fewer devices"
+                    "give a multiple, or fewer devices"
                 )

@@ -124,8 +124,8 @@ def local_devices(count: int) -> list[jax.Device]:
     devices = jax.local_devices()
     if count > len(devices):
         raise InputError(
-            f"TrainConfig.devices = {count}: this machine has {len(devices)} ({devices[0].platform}); take fewer, or "
-            "on CPU set jax_num_cpu_devices before the first computation"
+            f"TrainConfig.devices = {count}: this machine has {len(devices)} ({devices[0].platform}); lower it, or on "
+            "CPU set jax_num_cpu_devices before the first computation"
         )
     return devices[:count]
 
