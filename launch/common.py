@@ -128,8 +128,8 @@ def _check_overrides(arguments: list[str], default: str) -> None:
             place = new_place(name)
             if place and isinstance(group, ConfigDict) and place.partition(".")[0] in group:
                 raise InputError(f"--config.{match[1]}: configurations are nested; give --config.{prefix}{place}")
-            known = ", ".join(group) if isinstance(group, ConfigDict) else "no keys"
-            raise InputError(f"--config.{match[1]}: no key {name!r} there; expected one of {known}")
+            known = f"one of {', '.join(group)}" if isinstance(group, ConfigDict) else "no key below a value"
+            raise InputError(f"--config.{match[1]}: no key {name!r} there; expected {known}")
 
 
 @contextlib.contextmanager

@@ -94,4 +94,4 @@ def _check(
         if not np.isfinite(emb).all():
             raise InputError(f"{name} hold NaN or infinite values: the training diverged; lower its learning rate")
     if decision == "neighbours" and not 1 <= neighbours <= len(train_MxE):
-        raise InputError(f"{neighbours} neighbours among {len(train_MxE)} training segments; expected 1 to as many")
+        raise InputError(f"{neighbours} neighbours among {len(train_MxE)} training segments; expected 1 to all of them")

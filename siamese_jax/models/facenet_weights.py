@@ -148,8 +148,8 @@ def _check(public: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]], 
     unexpected = sorted(public.keys() - expected.keys())
     if unexpected:
         raise InputError(
-            f"weights have {len(unexpected)} arrays that the network has no place for, the first {unexpected[0]}: "
-            f"they are of a deeper network than depth {config.depth}, or of another one"
+            f"weights have {len(unexpected)} arrays that the network lacks, the first {unexpected[0]}: they are of a "
+            f"deeper network than depth {config.depth}, or of another network"
         )
     for name, shape in expected.items():
         value = public[name]

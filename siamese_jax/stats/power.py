@@ -186,4 +186,4 @@ def _check_spread(name: str, differences: jax.Array, values: jax.Array, paired: 
 def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
         if count < 1:
-            raise InputError(f"{name}: too small to be an experiment")
+            raise InputError(f"{name}: too small for an experiment; give a larger number")

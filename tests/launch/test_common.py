@@ -59,7 +59,7 @@ def test_a_good_end_is_silent(caplog):
         ("--config.n_draws=3", "configurations are nested; give --config.protocol.n_draws"),
         ("--config.alternatives=()", "give --config.protocol.baselines"),
         ("--config.protocol.n_drws=3", "no key 'n_drws' there; expected one of baselines, frozen"),
-        ("--config.protocol.frozen.x=3", "no key 'x' there; expected one of no keys"),
+        ("--config.protocol.frozen.x=3", "no key 'x' there; expected no key below a value"),
     ],
 )
 def test_an_override_of_a_missing_key_names_its_new_place_or_the_keys(argument, message, caplog):

@@ -133,8 +133,8 @@ def _epoch(
         on_progress(1)
     steps = tuple(dict(zip(CURVES, (*map(float, result), rate))) for result, rate in results)
     if not all(math.isfinite(value) for row in steps for value in row.values()):
-        advice = "lower TrainConfig.learning_rate"
-        raise InputError(f"epoch {progress.epoch + 1}: the loss or its gradient is not finite any more; {advice}")
+        advice = "lower learning_rate in the configuration of this training"
+        raise InputError(f"epoch {progress.epoch + 1}: the loss or its gradient is not finite; {advice}")
     return state, dataclasses.replace(progress, steps=progress.steps + steps)
 
 
