@@ -71,7 +71,7 @@ def _settings(folder, **changes):
     from configs import smoke
     from siamese_jax.protocols import config
 
-    return config.resolve(smoke.get_config()).replace(**SMALL, **tables(folder), **changes)
+    return config.resolve(smoke.get_config()).replace(**{**SMALL, **tables(folder), **changes})
 
 
 def tables(folder):
