@@ -98,7 +98,7 @@ def test_a_few_kills_change_no_bit(given, kind, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("kind", "kills"), [("stages", 12), ("reproduce", 22), ("rerun", 22), ("extract", 16), ("facenet", 12)]
+    ("kind", "kills"), [("stages", 8), ("reproduce", 12), ("rerun", 12), ("extract", 10), ("facenet", 8)]
 )
 def test_many_kills_change_no_bit(given, kind, kills, tmp_path):
     hits, rounds = survive(given, kind, tmp_path, seed=2, kills=kills)
