@@ -112,12 +112,12 @@ def _with_config_files(arguments: list[str]) -> list[str]:
 
 def _check_overrides(arguments: list[str], default: str) -> None:
     """Raises InputError for --config.KEY=VALUE with an unknown key; the message names the key to give."""
+    overrides = [match for argument in arguments if (match := re.match(r"--?config\.([\w.]+)", argument))]
+    if not overrides:
+        return
     files = [argument.partition("=")[2] for argument in arguments if argument.startswith("--config=")]
     config = config_files.load(files[-1] if files else default)
-    for argument in arguments:
-        match = re.match(r"--?config\.([\w.]+)", argument)
-        if match is None:
-            continue
+    for match in overrides:
         group = config
         *parents, last = match[1].split(".")
         for i, name in enumerate([*parents, last]):

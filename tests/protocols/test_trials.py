@@ -114,7 +114,7 @@ def test_a_stopped_call_resumes_with_the_trials_that_are_missing(lost):
     program = fine_tuning(LOSSES, 2)
     arguments = (start(7), few_shot_trials(7), corpus(), PROBE, np.int32(1))
     whole = program(*arguments)
-    # The third chunk is under way when the signal comes.
+    # The third chunk is in flight when the signal comes.
     kept, counted = InMemory(stop_after=2), []
     with interrupt.watch(), pytest.raises(interrupt.Stopped, match="SIGTERM"):
         program(*arguments, kept=kept)
