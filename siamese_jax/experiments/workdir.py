@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from absl import logging
 
 from siamese_jax.errors import InputError
 from siamese_jax.runtime import distributed, partial_results
+from siamese_jax.runtime.config_dict import flat
 from siamese_jax.runtime.files import UNFINISHED, atomic_path, remove_unfinished, user_path, writable, write_json
 from siamese_jax.runtime.lock import Lock
 from siamese_jax.runtime.provenance import VERSION, check_version, provenance
@@ -162,23 +163,14 @@ def _check(path: Path, config: dict[str, Any], may_change: Sequence[str]) -> Non
     except ValueError as error:
         raise InputError(f"{file}: not readable as JSON ({error}); give another folder") from error
     check_version(path, stored.get("version"))
-    before, now = _flat(stored, may_change), _flat(config, may_change)
+    before, now = ({k: v for k, v in c.items() if k not in may_change} for c in (stored, config))
+    before, now = flat(before), flat(now)
     differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
     if differing:
         examples = "; ".join(f"{key}: {before.get(key)!r} there, {now.get(key)!r} now" for key in differing[:4])
         raise InputError(
             f"{path}: holds the results of another configuration ({examples}). Give another folder, or remove it"
         )
-
-
-def _flat(config: dict[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
-    """The values of nested groups by dotted names, as on the command line."""
-    values: dict[str, Any] = {}
-    for key, value in config.items():
-        if key not in without:
-            nested = _flat(value) if isinstance(value, dict) else None
-            values |= {key: value} if nested is None else {f"{key}.{name}": v for name, v in nested.items()}
-    return values
 
 
 def _read(file: Path) -> bytes:

@@ -16,6 +16,7 @@ from siamese_jax.losses.pair_masks import PAIRS_WITHIN
 from siamese_jax.losses.siamese import PAIR_WEIGHTINGS
 from siamese_jax.models.siamese import HEADS
 from siamese_jax.models.similarity import POOLINGS
+from siamese_jax.runtime import config_dict
 from siamese_jax.runtime.config_dict import record
 from siamese_jax.training.siamese import SECOND_UPDATES
 
@@ -149,8 +150,8 @@ class Experiment:
 
 
 def flat(experiment: Experiment) -> dict[str, Any]:
-    """The values of an experiment by the names that they have on the command line, as in "protocol.n_draws"."""
-    return {f"{group}.{name}": getattr(getattr(experiment, group), name) for name, group in GROUP_OF.items()}
+    """The values of an experiment by dotted names, see `config_dict.flat`."""
+    return config_dict.flat(dataclasses.asdict(experiment))
 
 
 GROUP_OF = {

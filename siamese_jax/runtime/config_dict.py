@@ -28,6 +28,14 @@ def record(kind: type[Record], given: Mapping[str, Any], where: str, example: st
     return kind(**{key: _typed(f"{where}.{key}", given[key], types[key], example) for key in types})
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested groups by dotted names, as on the command line: "protocol.n_draws"."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
 def _typed(where: str, value: Any, expected: Any, example: str) -> Any:
     origin, inside = typing.get_origin(expected), typing.get_args(expected)
     if (dataclasses.is_dataclass(expected) or origin is dict) and not isinstance(value, Mapping):

@@ -4,13 +4,13 @@ import functools
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from siamese_jax.report.cross_training import figures, tables
 from siamese_jax.report.loading.cross_training import Matrix, load
 from siamese_jax.report.render import markdown
 from siamese_jax.report.render.document import Alert, Block, Code, Document, Fold, Heading, Paragraph, Section, Table
 from siamese_jax.report.sections import provenance
+from siamese_jax.runtime.config_dict import flat
 
 
 def write(path: Path) -> None:
@@ -66,16 +66,10 @@ def _provenance(runs: Sequence[Matrix], command: list[str]) -> Iterator[Block]:
         yield Table("How these results were made.", ("", ""), [*provenance.facts(run.provenance), *digests])
         yield Paragraph("To run it again (a stopped run resumes):")
         yield Code(provenance.rerun(run.provenance.get("command", [])))
-        values = list(_flat(run.config))
+        values = [
+            (name, str(tuple(value) if isinstance(value, list) else value)) for name, value in flat(run.config).items()
+        ]
         yield Fold(f"Configuration of {run.label}", [Table("Every setting.", ("setting", "value"), values)])
     if command:
         yield Heading("This page")
         yield Code(shlex.join(command))
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, inside in value.items():
-        if isinstance(inside, dict):
-            yield from _flat(inside, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", str(tuple(inside) if isinstance(inside, list) else inside)
