@@ -11,13 +11,14 @@ BIN := $(VENV)/bin
 COMMA := ,
 STAMP := $(VENV)/.installed-$(subst $(COMMA),-,$(EXTRAS))
 
-.PHONY: reproduce smoke install test test-long notebooks newest-python lint types tables clean help
+.PHONY: reproduce smoke install test test-long sweeps notebooks newest-python lint types tables clean help
 
 help:
 	@echo "make reproduce   install into $(VENV), run the paper's protocol on the shipped tables, print Table 1, draw Figure 2"
 	@echo "make test        install into $(VENV) with the test extras, run the tests"
 	@echo "make smoke       the main job in its smallest configuration"
 	@echo "make test-long   the tests that take minutes, and only these"
+	@echo "make sweeps      mutated recordings, tables, configurations and work directories (minutes)"
 	@echo "make notebooks   run every notebook from its first cell to its last"
 	@echo "make newest-python   the smoke run and a quick part of the tests on the newest Python found, with the newest packages"
 	@echo "make lint types  ruff, mypy"
@@ -49,7 +50,10 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-long: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "long and not notebook"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "long and not notebook and not sweep"
+
+sweeps: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) -m sweep
 
 notebooks: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist load -m notebook tests/test_notebooks.py
