@@ -1,5 +1,9 @@
 """Segment sources: samples of the right clips, subsets, duplicates, bad clips named, decoded once."""
 
+import json
+import os
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -85,6 +89,80 @@ def test_a_damaged_cache_is_made_again(corpus, tmp_path, caplog):
     source = load(manifest, SEGMENTS, cache, False, Count())
     assert "the clips are decoded again" in caplog.text
     np.testing.assert_array_equal(source.segments(np.array([0]))[0] * 32768, sounds[0][:4000])
+
+
+def noisy_copy(path):
+    """Replaces a clip by a louder one; name, size and times stay."""
+    status = path.stat()
+    sound, rate = soundfile.read(path, dtype="int16")
+    soundfile.write(path, sound // 2, rate, subtype="PCM_16")
+    assert path.stat().st_size == status.st_size
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_noisy_copy_with_the_same_names_sizes_and_times_is_decoded_again(corpus, tmp_path):
+    manifest, sounds = corpus
+    cache = tmp_path / "cache"
+    clean = load(manifest, SEGMENTS, cache, False, Count())
+    noisy_copy(tmp_path / "1.wav")
+    done = Count()
+    noisy = load(manifest, SEGMENTS, cache, False, done)
+    assert sum(done) == 5
+    assert noisy.fingerprint() != clean.fingerprint()
+    np.testing.assert_array_equal(noisy.segments(np.array([2]))[0] * 32768, sounds[1][:4000] // 2)
+
+
+def test_a_corpus_that_moved_is_found_in_the_cache(corpus, tmp_path):
+    manifest, _ = corpus
+    cache = tmp_path / "cache"
+    load(manifest, SEGMENTS, cache, False, Count())
+    (tmp_path / "moved").mkdir()
+    for clip in manifest:
+        shutil.copy(manifest.path(clip), tmp_path / "moved")
+    done = Count()
+    moved = load(Manifest(tmp_path / "moved", manifest.clips), SEGMENTS, cache, False, done)
+    assert not done
+    assert [file for file, _ in moved.left_out] == ["2.wav", "4.wav"]
+
+
+def test_a_flipped_bit_in_the_cached_samples_or_their_list_is_noticed(corpus, tmp_path, caplog):
+    manifest, _ = corpus
+    cache = tmp_path / "cache"
+    clean = load(manifest, SEGMENTS, cache, False, Count()).fingerprint()
+    (samples,), (listing,) = cache.glob("*.npy"), cache.glob("*.json")
+    for file, change in (
+        (samples, lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]),
+        (listing, lambda content: content.replace(b"4800", b"4799", 1)),
+        (listing, lambda content: json.dumps({**json.loads(content), "bad": []}).encode()),
+        (listing, lambda _: b"[" * 100_000),
+        (listing, lambda _: b"null"),
+    ):
+        file.write_bytes(change(file.read_bytes()))
+        done = Count()
+        assert load(manifest, SEGMENTS, cache, False, done).fingerprint() == clean
+        assert sum(done) == 5
+        assert "the clips are decoded again" in caplog.text
+        caplog.clear()
+
+
+def test_the_cache_of_another_corpus_under_this_ones_name_is_noticed(corpus, tmp_path):
+    manifest, _ = corpus
+    first, second = Manifest(tmp_path, manifest.clips[:1]), Manifest(tmp_path, manifest.clips[1:2])
+    for part in (first, second):
+        load(part, SEGMENTS, tmp_path / part.clips[0].name, False, Count())
+    for suffix in ("npy", "json"):
+        (source,), (target,) = ((tmp_path / name).glob(f"*.{suffix}") for name in ("0", "1"))
+        shutil.copy(source, target)
+    done = Count()
+    load(second, SEGMENTS, tmp_path / "1", False, done)
+    assert sum(done) == 1
+
+
+def test_a_corpus_of_undecodable_clips_is_cached_and_refused(corpus, tmp_path):
+    manifest = Manifest(tmp_path, corpus[0].clips[2:3])
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"none of 1 clips can be used\. 2\.wav: unreadable"):
+            load(manifest, SEGMENTS, tmp_path / "cache", False, Count())
 
 
 def test_subsets_keep_rows_of_the_manifest():

@@ -1,11 +1,15 @@
 """The features of a corpus are kept clip by clip while a cross-training extracts them."""
 
+import dataclasses
+import os
+
 import kill_targets
 import numpy as np
 import pytest
+from tables_for_tests import make_table
 
 from siamese_jax.corpora.manifest import Clip, Manifest
-from siamese_jax.datasets import extraction, extraction_cache
+from siamese_jax.datasets import extraction, extraction_cache, table_files
 from siamese_jax.experiments.cross_training import corpora
 from siamese_jax.runtime import interrupt
 
@@ -41,3 +45,49 @@ def test_a_stopped_extraction_resumes_and_leaves_one_table_behind(tmp_path, monk
         file.write(bytes(2))
     corpora._features("mine", manifest, tmp_path / "cache")
     assert len(decoded) == 11
+
+
+def test_a_noisy_copy_with_the_same_names_sizes_and_times_is_another_corpus(tmp_path):
+    file = tmp_path / "a.wav"
+    file.write_bytes(b"clean")
+    manifest = Manifest(tmp_path, (Clip("a.wav", "a", "fear", "c_1", "c"),))
+    clean, status = corpora.digest(manifest), file.stat()
+    file.write_bytes(b"noisy")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert corpora.digest(manifest) != clean
+
+
+@pytest.mark.parametrize(
+    "change", [{"name": "b"}, {"emotion": "anger"}, {"speaker": "c_2"}, {"sex": "female"}, {"end": 1.0}]
+)
+def test_a_corpus_with_another_label_is_another_corpus(tmp_path, change):
+    (tmp_path / "a.wav").write_bytes(b"sound")
+    clip = Clip("a.wav", "a", "fear", "c_1", "c", "male")
+    plain, changed = (Manifest(tmp_path, (c,)) for c in (clip, dataclasses.replace(clip, **change)))
+    assert corpora.digest(plain) != corpora.digest(changed)
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "another corpus"])
+def test_a_damaged_cache_of_features_is_made_again(tmp_path, monkeypatch, caplog, damage):
+    table = make_table("c", n_speakers=2)
+    clips = zip(table.clip, table.emotion, table.speaker, strict=True)
+    manifest = Manifest(tmp_path, tuple(Clip(f"{n}.wav", str(n), str(e), str(s), "c") for n, e, s in clips))
+    made = []
+
+    def extract(_, file, options):
+        made.append(file)
+        table_files.write_table(file, table)
+        return table
+
+    monkeypatch.setattr(extraction, "extract", extract)
+    corpora._features("c", manifest, tmp_path)
+    assert len(corpora._features("c", manifest, tmp_path)) == len(table)
+    assert len(made) == 1
+    content = made[0].read_bytes()
+    if damage == "another corpus":
+        table_files.write_table(made[0], dataclasses.replace(table, clip=np.array([f"x{n}" for n in table.clip])))
+    else:
+        made[0].write_bytes(content[: len(content) // 2] if damage == "cut" else b"garbage")
+    corpora._features("c", manifest, tmp_path)
+    assert len(made) == 2
+    assert "computed again" in caplog.text

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import Manifest, read_manifest
 from siamese_jax.datasets import dataset as datasets
 from siamese_jax.datasets import extraction, table_files
+from siamese_jax.datasets.audio_cache import content_digests
 from siamese_jax.datasets.dataset import Dataset
 from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.datasets.folds import Fold, check_folds, random_folds, speaker_folds
@@ -75,13 +77,10 @@ def _manifest(name: str, settings: CorpusSettings) -> Manifest:
 
 
 def digest(manifest: Manifest) -> str:
-    """SHA-256 of a corpus: every clip's file, size, emotion and speaker."""
-    lines = [f"{c.file}\t{_size(manifest.path(c))}\t{c.emotion}\t{c.speaker}\t{c.start}\t{c.end}" for c in manifest]
+    """SHA-256 of a corpus: the content of every clip's file, and its labels."""
+    clips = zip(manifest, content_digests(manifest), strict=True)
+    lines = [json.dumps([content, *dataclasses.astuple(clip)]) for clip, content in clips]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
-
-
-def _size(file: Path) -> int:
-    return file.stat().st_size if file.exists() else -1  # the decoder reports missing files
 
 
 def common_emotions(corpora: Mapping[str, Manifest], wanted: Sequence[str]) -> tuple[str, ...]:
@@ -183,11 +182,23 @@ def _check_disjoint(corpora: Sequence[Corpus]) -> None:
 
 
 def _features(name: str, manifest: Manifest, cache: Path) -> FeatureTable:
-    """The 64 features of every clip, whatever its emotion; computed once for each state of a corpus."""
+    """The 64 features of every clip, whatever its emotion; computed once for each content of a corpus."""
     file = cache / f"features-{name}-{is09.VERSION}-{digest(manifest)[:16]}.npz"
     if file.exists():
-        return table_files.read_table(file)
+        try:
+            return _of_manifest(table_files.read_table(file), manifest)
+        except InputError as error:
+            logging.warning("%s; the features are computed again", error)
     return extraction.extract(manifest, file, extraction.Options(available_cores(), strict=False))
+
+
+def _of_manifest(table: FeatureTable, manifest: Manifest) -> FeatureTable:
+    """The table, if its clips are the manifest's. Raises InputError otherwise."""
+    columns = (table.corpus, table.clip, table.emotion, table.speaker)
+    known = {(clip.corpus, clip.name, clip.emotion, clip.speaker) for clip in manifest}
+    if not set(zip(*(column.tolist() for column in columns))) <= known:
+        raise InputError("a cached table holds other clips than its corpus")
+    return table
 
 
 def _seconds_per_clip(manifest: Manifest, rows: np.ndarray) -> float:
