@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from siamese_jax.corpora.audio import RATE, audio_hash, decode
-from siamese_jax.corpora.manifest import EMOTIONS, Clip, Manifest, RowProblem, unknown_label
+from siamese_jax.corpora.manifest import EMOTIONS, Clip, Manifest, unknown_label
+from siamese_jax.corpora.row_fields import RowProblem, grouped
+from siamese_jax.corpora.spelling import similar_speakers
 from siamese_jax.errors import ClipError
 from siamese_jax.runtime.progress import bars
 from siamese_jax.runtime.threads import in_order
@@ -19,8 +21,8 @@ class Finding:
     """A problem of a manifest.
 
     `severity` is "error" or "warning"; `kind` is of `siamese_jax.corpora.audio.KINDS`, or "row", "unknown label",
-    "absent class", "one class", "duplicates"; `where` is the file, row, speaker or class; `message` tells the
-    expectation and the remedy.
+    "absent class", "one class", "duplicates", "spelling"; `where` is the file, row, speaker or class; `message` tells
+    the expectation and the remedy.
     """
 
     severity: str
@@ -34,13 +36,15 @@ class Report:
     """The result of a manifest's check.
 
     `counts` [S, E] int are the usable clips of the S speakers and the E emotions that occur, or were required;
-    `n_clips` is the number of clips of the manifest, `seconds` the length of the usable clips; `findings` has errors
-    first; `left_out` holds (file, reason) of the files that the manifest leaves out.
+    `unlabelled` is the number of usable clips without an emotion; `n_clips` is the number of clips, bad rows included,
+    `seconds` the length of the usable clips; `findings` has errors first; `left_out` holds (file, reason) of the files
+    that the manifest leaves out.
     """
 
     emotions: tuple[str, ...]
     speakers: tuple[str, ...]
     counts: np.ndarray
+    unlabelled: int
     n_clips: int
     seconds: float
     findings: tuple[Finding, ...]
@@ -70,17 +74,29 @@ def check_manifest(
     """
     decoded = list(_decode_all(manifest, workers))
     usable = [clip for clip, result in zip(manifest.clips, decoded) if result.error is None]
-    emotions = tuple(dict.fromkeys((*required, *sorted({clip.emotion for clip in manifest}))))
+    emotions = tuple(dict.fromkeys((*required, *sorted({clip.emotion for clip in manifest} - {""}))))
     speakers = tuple(sorted({clip.speaker for clip in manifest}))
     count = Counter((clip.speaker, clip.emotion) for clip in usable)
     counts = np.asarray([[count[speaker, emotion] for emotion in emotions] for speaker in speakers], dtype=np.int64)
-    findings = [Finding("error", "row", f"row {p.row}, {p.field}", p.message) for p in problems]
+    counts = counts.reshape(len(speakers), len(emotions))
+    findings = list(_row_findings(problems))
     findings += _clip_findings(manifest, decoded)
     findings += _class_findings(speakers, emotions, counts, required)
     findings += _duplicate_findings(manifest, decoded)
+    if warning := similar_speakers(clip.speaker for clip in manifest):
+        findings.append(Finding("warning", "spelling", "speaker", warning))
     findings.sort(key=lambda finding: finding.severity)
     seconds = sum(result.samples for result in decoded) / RATE
-    return Report(emotions, speakers, counts, len(manifest), seconds, tuple(findings), manifest.left_out)
+    n_clips = len(manifest) + len({problem.row for problem in problems})
+    unlabelled = sum(not clip.emotion for clip in usable)
+    return Report(emotions, speakers, counts, unlabelled, n_clips, seconds, tuple(findings), manifest.left_out)
+
+
+def _row_findings(problems: Sequence[RowProblem]) -> Iterator[Finding]:
+    """Yields a finding for each kind of problem, with the number of its rows."""
+    for kind, label in (("unknown label", True), ("row", False)):
+        for group in grouped(problem for problem in problems if bool(problem.subject) == label):
+            yield Finding("error", kind, group.where, group.message)
 
 
 def _decode_all(manifest: Manifest, workers: int) -> Iterator[_Decoded]:
@@ -105,7 +121,7 @@ def _clip_findings(manifest: Manifest, decoded: Sequence[_Decoded]) -> Iterator[
         if result.error is not None:
             kind, _, message = result.error.reason.partition(": ")
             yield Finding("error", kind, clip.file, message)
-        if clip.emotion not in EMOTIONS:
+        if clip.emotion and clip.emotion not in EMOTIONS:
             yield Finding("error", "unknown label", clip.file, unknown_label(clip.emotion))
 
 
@@ -141,8 +157,10 @@ def _duplicate_findings(manifest: Manifest, decoded: Sequence[_Decoded]) -> Iter
 def format_report(report: Report, shown: int) -> str:
     """Returns the table of clips by speaker and emotion, the files left out and the findings, `shown` of each kind."""
     lines = [*_table(report), ""]
-    usable = int(report.counts.sum())
-    lines.append(f"{usable} of {report.n_clips} clips usable, {report.seconds:.0f} s, {len(report.speakers)} speakers")
+    usable, rows = int(report.counts.sum()) + report.unlabelled, "rows" if _has_bad_rows(report) else "clips"
+    lines.append(f"{usable} of {report.n_clips} {rows} usable, {report.seconds:.0f} s, {len(report.speakers)} speakers")
+    if report.unlabelled:
+        lines.append(f"{report.unlabelled} of these are unlabelled: usable for prediction, left out of the protocols")
     left_out: dict[str, list[str]] = defaultdict(list)
     for file, reason in report.left_out:
         # Behind a colon is a fact of this file alone: the file that it is a copy of.
@@ -158,6 +176,10 @@ def format_report(report: Report, shown: int) -> str:
     n_errors = len(report.errors)
     lines.append(f"{n_errors} errors, {len(report.findings) - n_errors} warnings")
     return "\n".join(lines) + "\n"
+
+
+def _has_bad_rows(report: Report) -> bool:
+    return any(finding.kind in ("row", "unknown label") for finding in report.findings)
 
 
 def _listed(title: str, items: list[str], shown: int) -> list[str]:

@@ -4,22 +4,26 @@
     anna/001.wav,anger,anna
     bert/001.wav,fear,bert
 
-`file` is relative to the CSV's own folder, or absolute. Optional columns: `corpus`, `sex` (female, male, f, m or
-nothing), `start` and `end` (seconds) of a segment, and `name`, the clip's id, by default its file without the suffix.
-Other columns are ignored.
+`file` is relative to the CSV's own folder, or absolute. A clip without an emotion is unlabelled: it can be predicted,
+and takes no part in the protocols. Optional columns: `corpus`, `sex` (female, male, f, m or nothing), `start` and `end`
+(seconds) of a segment, and `name`, the clip's id, by default its file without the suffix. Other columns are ignored.
 """
 
 import csv
 import dataclasses
 import difflib
-import math
+import logging
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from siamese_jax.corpora.csv_files import read_csv, repeated, some
+from siamese_jax.corpora.row_fields import RowProblem, file_problem, grouped, seconds
+from siamese_jax.corpora.spelling import nfc, similar_speakers, stored_path
 from siamese_jax.errors import InputError
 from siamese_jax.runtime.files import atomic_path, user_path
+
+log = logging.getLogger(__name__)
 
 EMOTIONS = (
     "anger", "happiness", "sadness", "fear", "disgust", "surprise", "neutral", "calm", "boredom",
@@ -53,7 +57,8 @@ class Clip:
     """A clip of a corpus.
 
     `file` is relative to the manifest's root, with "/" as separator; `name` is unique within the corpus; `emotion` is a
-    noun of `EMOTIONS`; `speaker` is prefixed by the corpus ("ravdess_07"); `sex` is "female", "male", or "" if unknown.
+    noun of `EMOTIONS`, or "" for an unlabelled clip; `speaker` is prefixed by the corpus ("ravdess_07"); `sex` is
+    "female", "male", or "" if unknown.
     `start` and `end` bound the segment in seconds; None means the file's beginning and end.
     """
 
@@ -90,35 +95,35 @@ class Manifest:
         return iter(self.clips)
 
     def path(self, clip: Clip) -> Path:
-        """Returns the path of the clip's sound file."""
-        return self.root / clip.file
+        """Returns the path of the clip's sound file, in the Unicode form that the disk has."""
+        return stored_path(self.root, clip.file)
 
     def state(self, clip: Clip) -> str | None:
         """Returns path, segment, size and time of change of the clip's file, for a cache's key; None if missing."""
         path = self.path(clip)
         try:
             status = path.stat()
-        except OSError:
+        except (OSError, ValueError):
             return None
         return f"{path.absolute()}|{clip.start}-{clip.end}|{status.st_size}|{status.st_mtime_ns}"
+
+    def labelled(self) -> "Manifest":
+        """Returns the manifest of the clips with an emotion; logs the number of the others, which join `left_out`."""
+        unlabelled = [clip for clip in self.clips if not clip.emotion]
+        if not unlabelled:
+            return self
+        log.warning("%s: %d of %d clips are unlabelled and left out", self.root, len(unlabelled), len(self))
+        return self.only({clip.emotion for clip in self.clips} - {""})
 
     def only(self, emotions: Collection[str]) -> "Manifest":
         """Returns the manifest of the clips with one of `emotions`; the others join `left_out`."""
         keep = tuple(clip for clip in self.clips if clip.emotion in emotions)
-        drop = tuple((c.file, f"emotion not asked for: {c.emotion}") for c in self.clips if c.emotion not in emotions)
+        drop = tuple(
+            (c.file, f"emotion not asked for: {c.emotion}" if c.emotion else "unlabelled")
+            for c in self.clips
+            if c.emotion not in emotions
+        )
         return dataclasses.replace(self, clips=keep, left_out=self.left_out + drop)
-
-
-@dataclasses.dataclass(frozen=True)
-class RowProblem:
-    """A bad field of a CSV manifest. `row` counts lines from 1, the header."""
-
-    row: int
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"row {self.row}, {self.field}: {self.message}"
 
 
 def read_manifest(
@@ -128,11 +133,18 @@ def read_manifest(
 
     The stem of `path` names the corpus if there is no such column; speakers get the corpus as a prefix. `file` is
     relative to `root`, by default the CSV's folder. `aliases` are other words for the emotion nouns, such as
-    `COMMON_ALIASES`. Raises InputError, naming the file, the first few rows and fields, and the expected values.
+    `COMMON_ALIASES`, in any letter case. Speakers whose ids differ by case, form or leading zeros are logged.
+    Raises InputError, naming the file, the first few rows and fields, and the expected values.
     """
     manifest, problems = read_rows(path, root, aliases)
     if problems:
-        raise InputError(f"{path}: {len(problems)} bad fields: {some([str(p) for p in problems])}")
+        bad, usable = len({problem.row for problem in problems}), len(manifest)
+        raise InputError(
+            f"{path}: {len(problems)} bad fields: {some([str(group) for group in grouped(problems)])}; "
+            f"{usable} of {usable + bad} rows usable"
+        )
+    if warning := similar_speakers(clip.speaker for clip in manifest):
+        log.warning("%s: %s", path, warning)
     return manifest
 
 
@@ -174,9 +186,27 @@ def write_manifest(path: str | Path, manifest: Manifest) -> None:
 
 def unknown_label(label: str, allowed: Collection[str] = EMOTIONS) -> str:
     """Returns the message for an emotion label that is not `allowed`: the allowed labels and the nearest."""
-    nearest = COMMON_ALIASES.get(label.lower()) or next(iter(difflib.get_close_matches(label.lower(), allowed, 1)), "")
-    hint = f"; did you mean {nearest!r}?" if nearest in allowed else ""
+    nearest = _nearest(label, allowed)
+    hint = f"; did you mean {nearest!r}?" if nearest else ""
     return f"unknown label {label!r}, expected one of {', '.join(allowed)}{hint}"
+
+
+def _nearest(label: str, allowed: Collection[str]) -> str:
+    """Returns the allowed label that was probably meant, or ""."""
+    nearest = COMMON_ALIASES.get(label.lower()) or next(iter(difflib.get_close_matches(label.lower(), allowed, 1)), "")
+    return nearest if nearest in allowed else ""
+
+
+def label_problem(row: int, label: str) -> RowProblem:
+    """Returns the problem of a row whose emotion is no noun of `EMOTIONS`."""
+    nearest = _nearest(label, EMOTIONS)
+    shared = f"did you mean {nearest}?" if nearest else f"expected one of {', '.join(EMOTIONS)}, or nothing"
+    known = label.lower() in COMMON_ALIASES or label.lower() in EMOTIONS
+    return RowProblem(
+        row, "emotion",
+        unknown_label(label) + (" --aliases maps it" if known else ""),
+        subject=label, shared=shared + (" --aliases maps these" if known else ""),
+    )  # fmt: skip
 
 
 def none_usable(manifest: Manifest, left_out: Sequence[tuple[str, str]]) -> str:
@@ -188,24 +218,35 @@ def none_usable(manifest: Manifest, left_out: Sequence[tuple[str, str]]) -> str:
 def _clip(
     row: Mapping[str, str], number: int, stem: str, aliases: Mapping[str, str]
 ) -> tuple[Clip | None, list[RowProblem]]:
-    """Returns the clip of a row, or None, and the problems of the row."""
-    problems = [RowProblem(number, field, "is empty; fill it in") for field in _REQUIRED if not row[field]]
-    emotion = aliases.get(row["emotion"], row["emotion"])
-    if row["emotion"] and emotion not in EMOTIONS:
-        problems.append(RowProblem(number, "emotion", unknown_label(emotion)))
+    """Returns the clip of a row, or None, and the problems of the row. All texts are composed (NFC)."""
+    problems = [RowProblem(number, field, "is empty; fill it in") for field in ("file", "speaker") if not row[field]]
+    emotion = _renamed(row["emotion"], aliases)
+    if emotion and emotion not in EMOTIONS:
+        problems.append(label_problem(number, emotion))
     sex = SEXES.get(row.get("sex", "").lower())
     if sex is None:
         problems.append(RowProblem(number, "sex", f"{row['sex']!r}, expected female, male or nothing"))
     start, end = (_seconds(row, field, number, problems) for field in ("start", "end"))
     if end is not None and end <= (start or 0.0):
         problems.append(RowProblem(number, "end", f"{end:g} s does not lie after the start, {start or 0.0:g} s"))
+    given = nfc(row["file"]).replace("\\", "/")
+    if given and (problem := file_problem(given)):
+        problems.append(RowProblem(number, "file", problem))
     if problems:
         return None, problems
-    file = PurePosixPath(row["file"].replace("\\", "/")).as_posix()
+    file = PurePosixPath(given).as_posix()
     segment = "" if start is None and end is None else f"#{row.get('start', '')}-{row.get('end', '')}"
-    corpus = row.get("corpus") or stem
-    name = row.get("name") or PurePosixPath(file).with_suffix("").as_posix() + segment
-    return Clip(file, name, emotion, with_corpus(row["speaker"], corpus), corpus, sex or "", start, end), []
+    corpus = nfc(row.get("corpus") or stem)
+    name = nfc(row.get("name") or "") or PurePosixPath(file).with_suffix("").as_posix() + segment
+    return Clip(file, name, emotion, with_corpus(nfc(row["speaker"]), corpus), corpus, sex or "", start, end), []
+
+
+def _renamed(label: str, aliases: Mapping[str, str]) -> str:
+    """Returns the label by `aliases`; where there are any, letter case does not matter."""
+    label = nfc(label)
+    if label in aliases or not aliases:
+        return aliases.get(label, label)
+    return {**{noun: noun for noun in EMOTIONS}, **aliases}.get(label.lower(), label)
 
 
 def _doubled(clip: Clip, number: int, rows_seen: dict[tuple[object, ...], int]) -> list[RowProblem]:
@@ -226,13 +267,8 @@ def with_corpus(speaker: str, corpus: str) -> str:
 
 def _seconds(row: Mapping[str, str], field: str, number: int, problems: list[RowProblem]) -> float | None:
     text = row.get(field, "")
-    if not text:
-        return None
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0.0):
-        problems.append(RowProblem(number, field, f"{text!r}, expected seconds, 0 or more"))
+        return seconds(text)
+    except ValueError as error:
+        problems.append(RowProblem(number, field, f"{text!r}, {error}"))
         return None
-    return value

@@ -1,22 +1,27 @@
 """A feature table as an experiment uses it: classes, speakers and duplicates as numbers, checked by name."""
 
 import dataclasses
+import logging
 from collections import Counter
 
 import numpy as np
 
+from siamese_jax.corpora.spelling import similar_speakers
 from siamese_jax.datasets import shipped, table_files
 from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """The clips of one corpus, `name` ("emodb").
 
-    `full_table` holds clips of all emotions, which scaling by corpus and by speaker uses. `rows` [N] int are its rows
-    with the experiment's emotions; of each, `label` [N] int is an index into the emotions, `speaker` [N] int an index
-    into `speakers` (S names, sorted), and `duplicate` [N] int is shared by clips with the same samples.
+    `full_table` holds clips of all emotions, which scaling by corpus and by speaker uses, without unlabelled clips.
+    `rows` [N] int are its rows with the experiment's emotions; of each, `label` [N] int is an index into the emotions,
+    `speaker` [N] int an index into `speakers` (S names, sorted), and `duplicate` [N] int is shared by clips with the
+    same samples.
     """
 
     name: str
@@ -47,11 +52,21 @@ def load(table: str, corpus: str, companion: str, emotions: tuple[str, ...]) -> 
     Raises InputError where the table cannot be read, or an emotion has no clip in it.
     """
     path = shipped.shipped(table) if table in shipped.SHIPPED else table
-    return from_table(table_files.read_table(path, corpus or None, companion or None), emotions, str(path))
+    full_table = table_files.read_table(path, corpus or None, companion or None)
+    if warning := similar_speakers(full_table.speaker.tolist()):
+        log.warning("%s: %s", path, warning)
+    return from_table(full_table, emotions, str(path))
 
 
 def from_table(full_table: FeatureTable, emotions: tuple[str, ...], where: str) -> Dataset:
-    """Returns the dataset of a table, named `where` in messages. Raises InputError where an emotion has no clip."""
+    """Returns the dataset of a table, named `where` in messages. Raises InputError where an emotion has no clip.
+
+    Unlabelled clips (an empty emotion) are left out, and their number is logged.
+    """
+    labelled = full_table.emotion != ""
+    if not labelled.all():
+        log.warning("%s: %d of %d clips are unlabelled and left out", where, (~labelled).sum(), len(labelled))
+        full_table = full_table.select(labelled)
     counts = Counter(full_table.emotion.tolist())
     for emotion in emotions:
         if not counts[emotion]:

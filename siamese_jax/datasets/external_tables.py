@@ -93,9 +93,9 @@ def _npz_rows(path: Path, arrays: dict[str, np.ndarray]) -> tuple[str, pd.DataFr
         if not name:
             raise InputError(f"{path}: no array {expected} (found: {', '.join(arrays)}); add it")
     features, ids = (arrays[name] for name in names)
-    if features.ndim != 2 or ids.shape != features.shape[:1] or not np.issubdtype(features.dtype, np.number):
+    if features.ndim != 2 or ids.shape != features.shape[:1] or features.dtype.kind not in "fiu":
         raise InputError(
-            f"{path}: features {features.shape} {features.dtype} and names {ids.shape}; expected numbers [N, F], [N]"
+            f"{path}: features {features.shape} {features.dtype} and names {ids.shape}; expected real [N, F], [N]"
         )
     unnamed = [f"feature_{column:03d}" for column in range(features.shape[1])]
     columns = [str(name) for name in arrays.get("feature_names", unnamed)]
@@ -265,7 +265,7 @@ def _checked_labels(path: Path, rows: pd.DataFrame, id_column: str, corpus: str)
     labels = []
     for number, row in zip(rows.index, rows.to_dict("records")):
         sex = row.get("sex", "")
-        if row["emotion"] not in EMOTIONS:
+        if row["emotion"] and row["emotion"] not in EMOTIONS:
             raise InputError(f"{path}, row {number}, emotion: {unknown_label(row['emotion'])}")
         if not row["speaker"]:
             raise InputError(f"{path}, row {number}, speaker: is empty; fill it in")

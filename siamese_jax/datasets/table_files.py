@@ -4,6 +4,7 @@ Our npz holds the fields of `feature_table.FeatureTable` under their own names: 
 `made` as JSON text. Nothing in it is pickled, so a table from a stranger cannot run code.
 """
 
+import dataclasses
 import json
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from siamese_jax.corpora.csv_files import repeated, some
+from siamese_jax.corpora.spelling import nfc
 from siamese_jax.datasets.external_tables import read_external
 from siamese_jax.datasets.feature_table import COLUMNS, FeatureTable
 from siamese_jax.errors import InputError
@@ -71,15 +73,27 @@ def read_table(path: str | Path, corpus: str | None = None, companion: str | Pat
         table = _own_table(path, arrays, corpus)
     else:
         table = read_external(path, arrays, corpus, companion)
+    table = _composed(table)
     check_table(table, str(path))
     return table
+
+
+def _composed(table: FeatureTable) -> FeatureTable:
+    """Returns the table with its texts in composed form (NFC), without blanks around them."""
+    texts = {name: np.asarray(getattr(table, name)) for name in COLUMNS}
+    clean: dict[str, Any] = {
+        name: np.asarray([nfc(text).strip() for text in column.tolist()], np.str_)
+        for name, column in texts.items()
+        if column.dtype.kind == "U" and column.ndim == 1
+    }
+    return dataclasses.replace(table, **clean)
 
 
 def check_table(table: FeatureTable, where: str) -> None:
     """Raises InputError, naming `where`, row and column, if the table breaks a rule of `FeatureTable`."""
     features = np.asarray(table.features)
-    if features.ndim != 2 or not len(features) or not np.issubdtype(features.dtype, np.number):
-        raise InputError(f"{where}: features have shape {features.shape}, expected numbers [N, F] with N > 0")
+    if features.ndim != 2 or not len(features) or features.dtype.kind not in "fiu":
+        raise InputError(f"{where}: features have shape {features.shape}, expected real numbers [N, F] with N > 0")
     for name in COLUMNS:
         if np.shape(getattr(table, name)) != (len(features),):
             raise InputError(f"{where}: {name} has shape {np.shape(getattr(table, name))}, expected ({len(features)},)")

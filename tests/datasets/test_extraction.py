@@ -67,6 +67,14 @@ def with_clips(manifest, *files):
     return dataclasses.replace(manifest, clips=(*more, *manifest.clips))
 
 
+def test_a_clip_without_an_emotion_has_a_row(manifest, table):
+    unlabelled = dataclasses.replace(manifest.clips[0], emotion="")
+    clips = dataclasses.replace(manifest, clips=(unlabelled, *manifest.clips[1:]))
+    found = extraction.compute_table(clips, OPTIONS)
+    assert found.emotion.tolist() == ["", *table.emotion[1:].tolist()]
+    np.testing.assert_array_equal(found.features, table.features)
+
+
 def test_table_holds_the_features_in_the_manifests_order(manifest, table):
     assert table.feature_names == is09.FEATURE_NAMES
     assert table.features.dtype == np.float32

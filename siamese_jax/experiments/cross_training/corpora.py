@@ -73,7 +73,7 @@ def _manifest(name: str, settings: CorpusSettings) -> Manifest:
     else:
         manifest = adapters.scan(name, settings.audio, **dict.fromkeys(settings.options, True))
     clips = tuple(dataclasses.replace(c, emotion=words.get(c.emotion, c.emotion)) for c in manifest)
-    return dataclasses.replace(manifest, clips=clips)
+    return dataclasses.replace(manifest, clips=clips).labelled()
 
 
 def digest(manifest: Manifest) -> str:
