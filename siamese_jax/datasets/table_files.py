@@ -6,7 +6,6 @@ Our npz holds the fields of `feature_table.FeatureTable` under their own names: 
 
 import dataclasses
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from siamese_jax.corpora.csv_files import repeated, some
 from siamese_jax.corpora.spelling import nfc
 from siamese_jax.datasets.external_tables import read_external
 from siamese_jax.datasets.feature_table import COLUMNS, FeatureTable
-from siamese_jax.errors import InputError
+from siamese_jax.datasets.npz_files import as_texts, check_texts, read_arrays
+from siamese_jax.errors import InputError, first_line
 from siamese_jax.runtime.files import atomic_path, user_path
 
 _FIELDS = ("features", "feature_names", *COLUMNS, "made")
@@ -68,13 +68,12 @@ def read_table(path: str | Path, corpus: str | None = None, companion: str | Pat
         raise InputError(f"{path}: no such file; expected a feature table, .npz or .csv")
     with path.open("rb") as file:
         is_zip = file.read(2) == b"PK"
-    arrays = _load_npz(path) if is_zip else None
+    arrays = read_arrays(path) if is_zip else None
     if arrays is not None and "made" in arrays:
         table = _own_table(path, arrays, corpus)
     else:
-        table = read_external(path, arrays, corpus, companion)
-    table = _composed(table)
-    check_table(table, str(path))
+        table = _composed(read_external(path, arrays, corpus, companion))
+        check_table(table, str(path))
     return table
 
 
@@ -92,11 +91,16 @@ def _composed(table: FeatureTable) -> FeatureTable:
 def check_table(table: FeatureTable, where: str) -> None:
     """Raises InputError, naming `where`, row and column, if the table breaks a rule of `FeatureTable`."""
     features = np.asarray(table.features)
-    if features.ndim != 2 or not len(features) or features.dtype.kind not in "fiu":
-        raise InputError(f"{where}: features have shape {features.shape}, expected real numbers [N, F] with N > 0")
+    if features.ndim != 2 or not features.size or features.dtype.kind not in "iuf":
+        raise InputError(
+            f"{where}: features have shape {features.shape} and are {features.dtype}; expected real numbers [N, F] "
+            "with N and F > 0"
+        )
     for name in COLUMNS:
         if np.shape(getattr(table, name)) != (len(features),):
             raise InputError(f"{where}: {name} has shape {np.shape(getattr(table, name))}, expected ({len(features)},)")
+        check_texts(f"{where}: {name}", np.asarray(getattr(table, name), np.str_))
+    check_texts(f"{where}: feature_names", np.asarray(table.feature_names, np.str_))
     n_names, n_columns = len(table.feature_names), features.shape[1]
     if n_names != n_columns:
         raise InputError(f"{where}: {n_names} feature names for {n_columns} columns; expected as many")
@@ -124,30 +128,34 @@ def duplicates(table: FeatureTable) -> np.ndarray:
     return np.asarray([group_of.setdefault(key, len(group_of)) for key in keys], dtype=np.int64)
 
 
-def _load_npz(path: Path) -> dict[str, np.ndarray]:
-    """Returns all arrays of an npz, none unpickled. Raises InputError for a file cut short, or Python objects."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read as npz ({error}); write it again, without Python objects") from error
-
-
 def _own_table(path: Path, arrays: dict[str, np.ndarray], corpus: str | None) -> FeatureTable:
     missing = [name for name in _FIELDS if name not in arrays]
     if missing:
         raise InputError(f"{path}: no array {', '.join(missing)}; expected {', '.join(_FIELDS)}; extract it again")
-    try:
-        made = json.loads(str(arrays["made"]))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: `made` is no JSON ({error}); extract the table again") from error
-    names = tuple(str(name) for name in arrays["feature_names"])
-    table = FeatureTable(arrays["features"], names, made=made, **{name: arrays[name] for name in COLUMNS})
+    texts = {name: as_texts(f"{path}: {name}", arrays[name]) for name in _FIELDS if name != "features"}
+    if texts["feature_names"].ndim != 1:
+        raise InputError(f"{path}: feature_names have shape {texts['feature_names'].shape}, expected one axis")
+    names, made = tuple(texts["feature_names"].tolist()), _made(path, texts["made"])
+    table = _composed(FeatureTable(arrays["features"], names, made=made, **{name: texts[name] for name in COLUMNS}))
+    check_table(table, str(path))
+    table = dataclasses.replace(table, features=table.features.astype(np.float32, copy=False))
     if corpus is None:
         return table
-    check_table(table, str(path))
     rows = table.corpus == corpus
     if not rows.any():
         corpora = ", ".join(sorted(set(table.corpus.tolist())))
         raise InputError(f"{path}: no rows of corpus {corpus!r}; the table holds {corpora}")
     return table.select(rows)
+
+
+def _made(path: Path, text: np.ndarray) -> dict[str, Any]:
+    """Returns the JSON object of `made`. Raises InputError where it is none, or its `scaled` is no text."""
+    try:
+        if text.shape:
+            raise ValueError(f"an array {text.shape}")
+        made = json.loads(str(text))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: `made` is no JSON ({first_line(error)}); extract the table again") from error
+    if not isinstance(made, dict) or not isinstance(made.get("scaled", ""), str):
+        raise InputError(f"{path}: `made` is no JSON object with a text `scaled`; extract the table again")
+    return made
