@@ -9,6 +9,7 @@ emotion, speaker.
 
 from absl import flags
 
+from siamese_jax.errors import InputError
 from siamese_jax.experiments.cross_training import config, run
 from siamese_jax.report.cross_training import page as report
 
@@ -23,8 +24,12 @@ CACHE = common.define_path(
 
 
 def main() -> None:
-    chosen = config.resolve(config.with_audio(CONFIG.value, AUDIO.value))
-    run.run(chosen, WORKDIR.value, CACHE.value, report.write)
+    target = flags.FLAGS["config.target"].present if "config.target" in flags.FLAGS else 0
+    try:
+        chosen = config.resolve(config.with_audio(CONFIG.value, AUDIO.value, keep_target=target > 0))
+        run.run(chosen, WORKDIR.value, CACHE.value, report.write)
+    except InputError as error:
+        raise InputError(config.with_flags(str(error), CONFIG.value.corpora.keys())) from error
     print(report.short(WORKDIR.value))
     print(f"Results, figures and every fold: {WORKDIR.value}")
 

@@ -80,8 +80,15 @@ def random_folds(label: np.ndarray, duplicate: np.ndarray, n_folds: int, seed: i
 def _check_count(n_folds: int, least: int, available: int, of_what: str) -> None:
     if n_folds < least:
         raise InputError(f"{n_folds} folds: expected {least} or more")
+    if available < least:
+        raise InputError(
+            f"{n_folds} folds need a {of_what} each, but there are {available}, and {least} folds are the fewest; add "
+            f"recordings until there are {least}, or leave the corpus out"
+        )
     if available < n_folds:
-        raise InputError(f"{n_folds} folds need a {of_what} each, but there are {available}; lower the number of folds")
+        raise InputError(
+            f"{n_folds} folds need a {of_what} each, but there are {available}; take {least} to {available} folds"
+        )
 
 
 def _speaker_fold(group: np.ndarray, duplicate: np.ndarray, n_folds: int, i: int) -> Fold:

@@ -8,8 +8,12 @@ A public checkpoint becomes an npz with, in an environment that has torch:
 Files named *.safetensors are read and written too where the package `safetensors` is installed.
 """
 
+import hashlib
+import lzma
 import re
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,13 +22,28 @@ import flax.traverse_util
 import jax
 import numpy as np
 
-from siamese_jax.errors import InputError
+from siamese_jax.errors import InputError, first_line
 from siamese_jax.models.facenet import FaceNetConfig, Variables, init
 from siamese_jax.runtime.files import atomic_path, user_path
 
 _LEAF = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 # Not of the embedding network: the classifier of faces, and PyTorch's step counters.
 _SKIPPED = re.compile(r"^logits\.|\.num_batches_tracked$")
+
+
+_UNREADABLE = (
+    ValueError, OSError, EOFError, KeyError, RuntimeError, SyntaxError, MemoryError, zipfile.BadZipFile, zlib.error,
+    lzma.LZMAError, tokenize.TokenError,
+)  # fmt: skip
+"""Exceptions of NumPy and zipfile for a damaged or encrypted npz."""
+
+
+def digest(variables: Variables) -> str:
+    """Returns a digest of the values, in the order of the leaves."""
+    found = hashlib.blake2b(digest_size=16)
+    for leaf in jax.tree.leaves(dict(variables)):
+        found.update(np.asarray(leaf, np.float32).tobytes())
+    return found.hexdigest()
 
 
 def export_weights(variables: Variables) -> dict[str, np.ndarray]:
@@ -79,16 +98,35 @@ def load_weights(path: str | Path, config: FaceNetConfig) -> dict[str, Any]:
         raise InputError(f"{path}: no such file; expected FaceNet weights as .npz or .safetensors")
     if path.suffix == ".npz":
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: not an npz of plain arrays ({error}); write it with numpy.savez") from error
+            arrays = _read_npz(path, config)
+        except _UNREADABLE as error:
+            reason = first_line(error)[:200]
+            raise InputError(f"{path}: not an npz of plain arrays ({reason}); write it with numpy.savez") from error
     else:
-        arrays = _safetensors(path).load_file(path)
+        load_file = _safetensors(path).load_file
+        from safetensors import SafetensorError
+
+        try:
+            arrays = load_file(path)
+        except (ValueError, OSError, SafetensorError) as error:
+            raise InputError(f"{path}: not a safetensors file ({first_line(error)[:200]}); write it again") from error
     try:
         return import_weights(arrays, config)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _read_npz(path: Path, config: FaceNetConfig) -> dict[str, np.ndarray]:
+    """The arrays of an npz, without those that are skipped. Raises ValueError for a size that no weights have."""
+    shapes = jax.eval_shape(lambda key: init(key, config), jax.random.key(0))
+    # As float64, with headers; a public checkpoint may be of a larger network, which is refused by name later.
+    largest = 16 * sum(leaf.size for leaf in jax.tree.leaves(shapes)) + (1 << 28)
+    with zipfile.ZipFile(path) as archive:
+        declared = sum(member.file_size for member in archive.infolist())
+    if declared > largest:
+        raise ValueError(f"{declared} bytes are declared, where weights have {largest} at most")
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files if not _SKIPPED.search(name)}
 
 
 def _safetensors(path: Path) -> Any:

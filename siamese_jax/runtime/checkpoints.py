@@ -22,6 +22,11 @@ from siamese_jax.runtime.provenance import VERSION
 
 log = logging.getLogger(__name__)
 
+
+class DamagedError(InputError):
+    """A checkpoint is damaged or cut short: only its content is lost."""
+
+
 FORMAT = 1  # raise it when older checkpoints can no longer be read
 
 
@@ -92,7 +97,7 @@ def load_arrays(folder: str | Path, identity: Mapping[str, Any]) -> tuple[dict[s
     except InputError:
         raise
     except Exception as error:  # a damaged file can make orbax raise anything
-        raise InputError(
+        raise DamagedError(
             f"{folder}: damaged or cut short ({first_line(error)[:200]}); remove this folder and run again: only its "
             "content is computed again"
         ) from error

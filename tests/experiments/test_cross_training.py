@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from tiny_config import CONFIG
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.cross_training import run
 from siamese_jax.experiments.cross_training.plan import PARTS
+from siamese_jax.models import facenet_weights
 from siamese_jax.report import page
 from siamese_jax.report.cross_training import page as cross_training_page
 from siamese_jax.training.facenet.step import Programs
@@ -233,6 +235,27 @@ def test_a_run_that_died_at_a_training_s_end_trains_no_step_of_it_again(places, 
     assert row["images_per_second"] > 0
     assert "not timed" in (tmp_path / "run" / "facenet.md").read_text()
     assert not list((tmp_path / "run" / "training").iterdir())
+
+
+@pytest.mark.parametrize("damage", ["lost", "cut", "another network's"])
+def test_a_pretraining_whose_weights_are_unusable_is_made_again(
+    places, tmp_path, finished, monkeypatch, cache, caplog, damage
+):
+    shutil.copytree(finished, tmp_path / "run")
+    name = f"pretraining/{SECOND}-spectrogram/all.npz"
+    file, cell = tmp_path / "run" / "weights" / name, fold(finished, f"{SECOND}-spectrogram", f"{FIRST}-waveform", 2)
+    (tmp_path / "run" / "arrays" / "cells" / f"{SECOND}-spectrogram" / f"{FIRST}-waveform" / "fold_2.nc").unlink()
+    if damage == "lost":
+        file.unlink()
+    elif damage == "cut":
+        file.write_bytes(file.read_bytes()[:1000])
+    else:
+        shutil.copy(next((tmp_path / "run" / "weights" / "cells").rglob("*.npz")), file)
+    run.run(small(places, cells=CELLS), tmp_path / "run", cache, cross_training_page.write)
+    assert "The training runs again" in caplog.text
+    again = fold(tmp_path / "run", f"{SECOND}-spectrogram", f"{FIRST}-waveform", 2)
+    np.testing.assert_array_equal(again.scores.values, cell.scores.values)
+    assert facenet_weights.digest(facenet_weights.load_weights(file, CONFIG.network))
 
 
 def test_a_work_directory_of_other_material_is_refused(finished, places, tmp_path, cache):

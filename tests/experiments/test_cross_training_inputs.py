@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import soundfile
 from corpora_for_tests import FIRST, SECOND, small, write_corpus, write_csv
@@ -11,6 +14,7 @@ from ml_collections import ConfigDict
 from synthetic_audio import RATE, tone
 
 from configs import facenet
+from siamese_jax.datasets.folds import speaker_folds
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.cross_training import config, corpora, run
 
@@ -118,7 +122,11 @@ def test_too_few_segments_for_a_batch_are_refused(tmp_path, good):
 
 def test_too_few_speakers_for_the_folds_are_refused(tmp_path):
     path = write_corpus(tmp_path, FIRST, range(2), takes=4)
-    refused("config.corpora.first.folds: 3 folds need a speaker each, but there are 2", {FIRST: path}, tmp_path)
+    refused(
+        "config.corpora.first.folds: 3 folds need a speaker each, but there are 2, and 3 folds are the fewest; add",
+        {FIRST: path},
+        tmp_path,
+    )
 
 
 def test_a_folder_that_is_no_known_corpus_and_a_missing_manifest_are_refused(tmp_path):
@@ -192,3 +200,54 @@ def test_corpora_named_on_the_command_line_are_those_that_take_part():
 
 def test_a_manifest_without_a_header_or_rows_is_refused(tmp_path):
     refused("no rows below the header", {"mine": write_csv(tmp_path / "mine.csv", [])}, tmp_path)
+
+
+def test_fewer_folds_are_advised_only_down_to_the_fewest():
+    speakers, duplicate = [f"s{i}" for i in range(4)], np.arange(4)
+    with pytest.raises(InputError, match="5 folds need a speaker each, but there are 4; take 3 to 4 folds"):
+        speaker_folds(speakers, [""] * 4, duplicate, 5)
+    with pytest.raises(InputError, match="there are 2, and 3 folds are the fewest; add recordings until there are 3"):
+        speaker_folds(speakers[:2], [""] * 2, duplicate[:2], 3)
+
+
+@pytest.mark.parametrize("keep_target", [False, True])
+def test_a_target_that_no_corpus_has_is_refused(keep_target):
+    given = facenet.get_config()
+    given.target = "xx"
+    with pytest.raises(InputError, match=r"config.target is 'xx', but --audio gives mine, emodb; take one of these"):
+        config.with_audio(given, ["mine=clips.csv", "emodb=E"], keep_target)
+
+
+def test_a_target_given_without_its_recordings_is_refused_and_the_configured_one_replaced():
+    assert config.with_audio(facenet.get_config(), ["mine=clips.csv"]).target == "mine"
+    with pytest.raises(InputError, match=r"config\.target is 'ravdess', but --audio gives mine"):
+        config.with_audio(facenet.get_config(), ["mine=clips.csv"], keep_target=True)
+
+
+def test_messages_name_flags_that_can_be_given():
+    message = "config.corpora.rav.relabel and config.corpora.emodb.folds; config.corpora.rav.audio"
+    shown = config.with_flags(message, ["emodb", "ravdess"])
+    assert shown == "config.new_corpus.relabel and config.corpora.emodb.folds; config.corpora.rav.audio"
+
+
+def launched(*arguments):
+    return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=100)
+
+
+@pytest.mark.long
+def test_the_launcher_takes_the_flags_that_its_messages_advise(tmp_path):
+    path = write_corpus(tmp_path, "rav", range(1), word=lambda e: "wut" if e == "anger" else e)
+    launch = [f"--audio=rav={path}", f"--workdir={tmp_path / 'run'}", f"--cache={tmp_path / 'cache'}"]
+    advised = "config.new_corpus.relabel"
+    first = launched("launch.facenet", *launch)
+    assert first.returncode == 2
+    assert f"({advised}=\"('WORD=EMOTION',)\" renames labels)" in first.stderr
+    second = launched("launch.facenet", *launch, f"--{advised}=('wut=anger',)", "--config.target=xx")
+    assert second.returncode == 2
+    assert "config.target is 'xx', but --audio gives rav" in second.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_corpus_of_one_emotion_is_refused(tmp_path):
+    path = write_corpus(tmp_path, FIRST, range(6), emotions=EMOTIONS[:1])
+    refused("the corpora hold 1 emotion", {FIRST: path}, tmp_path, emotions=())

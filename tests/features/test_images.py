@@ -203,6 +203,24 @@ def test_demo_sounds_are_segments():
     assert all(np.abs(sample.samples).max() <= 1.5 for sample in samples)
 
 
+def test_a_manifest_whose_clips_are_all_too_short_or_silent_is_refused_with_their_reasons(tmp_path):
+    rows = ["file,emotion,speaker"]
+    for i in range(5):
+        sound = np.zeros(RATE) if i == 4 else 0.1 * np.sin(np.arange(RATE // 16))
+        soundfile.write(tmp_path / f"{i}.wav", sound, RATE, subtype="PCM_16")
+        rows.append(f"{i}.wav,anger,{i}")
+    (tmp_path / "clips.csv").write_text("\n".join(rows))
+    message = (
+        r"none of the 5 clips drawn of 5 has a segment to show: 0\.wav: 0\.062 s is too short.*2\.wav: .*; and 2 more"
+    )
+    with pytest.raises(InputError, match=message):
+        choose_samples(read_manifest(tmp_path / "clips.csv"), SEGMENTS, 9)
+    rows = [rows[0], *rows[-1:]]
+    (tmp_path / "clips.csv").write_text("\n".join(rows))
+    with pytest.raises(InputError, match=r"none of the 1 clips drawn of 1 has a segment to show: 4\.wav: silent"):
+        choose_samples(read_manifest(tmp_path / "clips.csv"), SEGMENTS, 9)
+
+
 def test_bad_contact_sheets_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"expected a name ending in one of \.png"):
         contact_sheet(tmp_path / "sheet.txt", [], CONFIG, 2, "")

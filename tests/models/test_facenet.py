@@ -336,3 +336,23 @@ def test_compile_options_are_for_the_cpu_alone():
     assert compile_options("gpu") == {}
     double = jax.jit(lambda x: 2 * x, compiler_options=compile_options("cpu"))
     assert float(double(3.0)) == 6
+
+
+def test_damaged_and_over_declared_weights_are_refused_by_name(small, tmp_path):
+    path = tmp_path / "w.npz"
+    facenet_weights.save_weights(path, small[0])
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        content = bytearray(whole)
+        for place in rng.integers(0, len(whole), 40):
+            content[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(bytes(content[: rng.integers(len(whole) // 2, len(whole) + 1)]))
+        with pytest.raises(InputError, match=r"w\.npz"):
+            facenet_weights.load_weights(path, SMALL)
+    content = bytearray(whole)
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 24 : entry + 28] = (2**32 - 2).to_bytes(4, "little")  # the size that the directory declares
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="bytes are declared, where weights have"):
+        facenet_weights.load_weights(path, SMALL)

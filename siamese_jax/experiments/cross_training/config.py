@@ -2,9 +2,10 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from absl import logging
 from ml_collections import ConfigDict
 
 from siamese_jax.corpora import adapters
@@ -26,6 +27,9 @@ EXAMPLE = "configs/facenet.py"
 PROJECTIONS = ("tsne", "pca")
 CORPUS_NAME = re.compile(r"[A-Za-z0-9_]+")
 """Valid names of corpora, which are parts of file names."""
+
+NEW_CORPUS_KEYS = ("folds", "options", "relabel")
+"""Keys of `CorpusSettings` that a corpus takes from `new_corpus` if only the command line names it."""
 
 SHARED = ("segments", "images", "network", "augment")
 """The groups that pre-training and fine-tuning share."""
@@ -119,11 +123,12 @@ class CrossTraining:
         )
 
 
-def with_audio(config: ConfigDict, places: Sequence[str]) -> ConfigDict:
+def with_audio(config: ConfigDict, places: Sequence[str], keep_target: bool = False) -> ConfigDict:
     """The configuration with corpora from the command line, "ravdess=FOLDER" or "mine=clips.csv", and no others.
 
-    The first of them is the target if the configured target is not among them. Raises InputError if a place is not of
-    this form, or a name is given twice.
+    The first of them is the target if the configured target is a corpus of the configuration and not among them.
+    Raises InputError if a place is not of this form, or a name is given twice; if the target is unknown; and with
+    `keep_target` if it is not among them.
     """
     changed = ConfigDict(config.to_dict(), convert_dict=True)
     if not places:
@@ -135,10 +140,28 @@ def with_audio(config: ConfigDict, places: Sequence[str]) -> ConfigDict:
             raise InputError(f"--audio={place}: expected NAME=FOLDER or NAME=MANIFEST.csv, each name once")
         settings = config.corpora.get(name, config.new_corpus)
         corpora[name] = {**settings.to_dict(), "audio": str(user_path(audio))}
-    changed.corpora = ConfigDict(corpora)
     if changed.target not in corpora:
+        if keep_target or changed.target not in config.corpora:
+            raise InputError(
+                f"config.target is {changed.target!r}, but --audio gives {', '.join(corpora)}; take one of these as "
+                "the target, or give the target's recordings too"
+            )
         changed.target = next(iter(corpora))
+        logging.info("the target is %s, the first corpus given", changed.target)
+    changed.corpora = ConfigDict(corpora)
     return changed
+
+
+def with_flags(message: str, listed: Collection[str]) -> str:
+    """A message about `config.corpora.NAME.KEY` with the keys that flags can set, if the configuration has `listed`.
+
+    A corpus that --audio alone names has no flags of its own: it takes the settings of `config.new_corpus`.
+    """
+
+    def flag(found: re.Match[str]) -> str:
+        return found[0] if found[1] in listed else f"config.new_corpus.{found[2]}"
+
+    return re.sub(rf"config\.corpora\.({CORPUS_NAME.pattern})\.({'|'.join(NEW_CORPUS_KEYS)})\b", flag, message)
 
 
 def resolve(config: ConfigDict) -> CrossTraining:
@@ -187,7 +210,7 @@ def _check_corpus(name: str, settings: CorpusSettings) -> None:
     relabelling(name, settings)
     if settings.audio and not settings.is_manifest and name not in adapters.CORPORA:
         raise InputError(
-            f"config.corpora.{name}.audio is {settings.audio!r}: {name} is no corpus that the package knows "
+            f"corpus {name}, audio {settings.audio!r}: {name} is no corpus that the package knows "
             f"({', '.join(adapters.CORPORA)}); give a CSV manifest (file, emotion, speaker), a name ending in .csv"
         )
     if settings.is_manifest and settings.options:

@@ -69,7 +69,11 @@ def manifests(config: CrossTraining) -> dict[str, Manifest]:
 def _manifest(name: str, settings: CorpusSettings) -> Manifest:
     words = relabelling(name, settings)
     if settings.is_manifest:
-        manifest = read_manifest(settings.audio, aliases=words)
+        try:
+            manifest = read_manifest(settings.audio, aliases=words)
+        except InputError as error:
+            advice = f"config.corpora.{name}.relabel=\"('WORD=EMOTION',)\" renames labels"
+            raise InputError(f"corpus {name}: {error} ({advice})") from error
     else:
         manifest = adapters.scan(name, settings.audio, **dict.fromkeys(settings.options, True))
     clips = tuple(dataclasses.replace(c, emotion=words.get(c.emotion, c.emotion)) for c in manifest)
@@ -90,6 +94,8 @@ def common_emotions(corpora: Mapping[str, Manifest], wanted: Sequence[str]) -> t
     """
     counts = {name: Counter(clip.emotion for clip in manifest) for name, manifest in corpora.items()}
     emotions = tuple(wanted) or tuple(dict.fromkeys(emotion for count in counts.values() for emotion in sorted(count)))
+    if len(emotions) < 2:
+        raise InputError(f"the corpora hold {len(emotions)} emotion(s); expected two or more. Add clips of others")
     for name, count in counts.items():
         for emotion in emotions:
             if not count[emotion]:

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from absl import logging
 
+from siamese_jax.errors import InputError
 from siamese_jax.experiments.cross_training import baselines, corpora, results
 from siamese_jax.experiments.cross_training.config import CrossTraining
 from siamese_jax.experiments.cross_training.corpora import Corpus
@@ -115,11 +116,28 @@ def _pretrained(plan: Plan, work: WorkDir, progress: Bars, cell: Cell, fold: int
         key = plan.key(f"pre-training on {material}", number)
         trained, cost = _train(plan, work, progress, config, title, material, part, start, key)
         facenet_weights.save_weights(file, trained.variables)
-        return _curves(trained).assign_attrs(cost)
+        return _curves(trained).assign_attrs(cost, weights=facenet_weights.digest(trained.variables))
 
-    work.arrays(name, make)
+    written = work.arrays(name, make).attrs.get("weights")
+    try:
+        variables = _weights(file, config, written)
+    except InputError as error:
+        logging.warning("%s. The training runs again", error)
+        make()
+        variables = _weights(file, config, written)
     _forget_checkpoints(work, title)
-    return facenet_weights.load_weights(file, config.network)
+    return variables
+
+
+def _weights(file: Path, config: TrainConfig, written: str | None) -> facenet.Variables:
+    """The variables of a pre-training. Raises InputError if the file is damaged, or not of the digest `written`."""
+    variables = facenet_weights.load_weights(file, config.network)
+    if facenet_weights.digest(variables) != written:
+        raise InputError(
+            f"{file}: not the weights that this work directory's arrays were made with; put that file back, or give "
+            "another work directory"
+        )
+    return variables
 
 
 def _train(

@@ -53,7 +53,10 @@ def demo_samples(config: SegmentConfig) -> list[Sample]:
 
 
 def manifest_samples(manifest: Manifest, config: SegmentConfig, clips: int) -> tuple[list[Sample], list[ClipError]]:
-    """The first segments of `clips` clips spread evenly over the manifest, at most two a clip, and the errors."""
+    """The first segments of `clips` clips spread evenly over the manifest, at most two a clip, and the errors.
+
+    Raises InputError, with the clips' reasons, if none of them has a segment.
+    """
     if not manifest.clips:
         raise InputError(f"{manifest.root}: the manifest holds no clips; nothing to draw")
     rows = np.unique(np.linspace(0, len(manifest.clips) - 1, clips).round().astype(int))
@@ -64,12 +67,19 @@ def manifest_samples(manifest: Manifest, config: SegmentConfig, clips: int) -> t
             sound = decode(Path(manifest.root) / clip.file, clip.start, clip.end, config.rate).samples
             segments = cut(sound, config, clip.file)
         except ClipError as error:
-            errors.append(error)
+            errors.append(ClipError(clip.file, error.reason))
             continue
         for i, segment in enumerate(segments[:2]):
             start = i * config.hop_seconds
             place = f"{clip.name}, {start:g}-{start + config.seconds:g} s"
             samples.append(Sample(segment, f"{clip.emotion}, {clip.speaker}\n{place}"))
+    if not samples:
+        more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
+        reasons = "; ".join(map(str, errors[:3])) + more
+        raise InputError(
+            f"{manifest.root}: none of the {len(rows)} clips drawn of {len(manifest)} has a segment to show: {reasons}"
+            ". Give longer or other clips, or draw more of them"
+        )
     return samples, errors
 
 

@@ -1,7 +1,6 @@
 """The progress of a training, and the checkpoints that it resumes from."""
 
 import dataclasses
-import hashlib
 import logging
 import shutil
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import numpy as np
 
 from siamese_jax.datasets.segments import SegmentSource
 from siamese_jax.errors import InputError
+from siamese_jax.models import facenet_weights
 from siamese_jax.models.facenet import Variables
 from siamese_jax.runtime import checkpoints
 from siamese_jax.training.facenet.config import TrainConfig
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 KEPT = 2
 """Checkpoints kept: if the last is damaged, the one before still serves."""
 
-_PREFIX = "epoch_"
+_PREFIX, _DAMAGED = "epoch_", "damaged_"
 
 # These change how a training is computed: they may differ between runs, and rounding with them.
 _FREE = ("devices", "embed_batch", "network.convolution", "network.sums")
@@ -61,13 +61,10 @@ def identity(
     """All that a training depends on, as plain values by name."""
     values = flax.traverse_util.flatten_dict(dataclasses.asdict(config), sep=".")
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-    digest = hashlib.blake2b(digest_size=16)
-    for leaf in jax.tree.leaves(dict(variables0)):
-        digest.update(np.asarray(leaf, np.float32).tobytes())
     return {name: value for name, value in values.items() if name not in _FREE} | {
         "training segments": train.fingerprint(),
         "validation segments": validation.fingerprint() if validation is not None else "none",
-        "variables to start from": digest.hexdigest(),
+        "variables to start from": facenet_weights.digest(variables0),
         "key": np.asarray(jax.random.key_data(key)).tolist(),
     }
 
@@ -80,18 +77,24 @@ class Keeper:
         self._identity = identity
 
     def find(self, like: State) -> tuple[State, Variables, Progress] | None:
-        """The state, best variables and progress of the newest checkpoint, or None.
+        """The state, best variables and progress of the newest whole checkpoint, or None.
 
-        Raises: InputError if another training wrote it (the first settings that differ are named) or it is damaged; it
-          is left in place.
+        A damaged checkpoint is set aside, with a warning: its steps are computed again. Raises InputError if another
+        training wrote the checkpoint (the first settings that differ are named); it is left in place.
         """
-        folders = self._folders()
-        if not folders:
-            return None
-        arrays, notes = checkpoints.load(folders[-1], self._identity, {"state": like, "best": like.variables})
-        progress = Progress(tuple(notes["steps"]), tuple(notes["history"]), notes["best_epoch"])
-        log.info("resuming from %s", folders[-1])
-        return State(*arrays["state"]), arrays["best"], progress
+        for folder in reversed(self._folders()):
+            try:
+                arrays, notes = checkpoints.load(folder, self._identity, {"state": like, "best": like.variables})
+            except checkpoints.DamagedError as error:
+                aside = folder.with_name(f"{_DAMAGED}{folder.name}")
+                log.warning("%s. It is now %s; its steps are computed again", error, aside.name)
+                shutil.rmtree(aside, ignore_errors=True)
+                folder.rename(aside)
+                continue
+            progress = Progress(tuple(notes["steps"]), tuple(notes["history"]), notes["best_epoch"])
+            log.info("resuming from %s", folder)
+            return State(*arrays["state"]), arrays["best"], progress
+        return None
 
     def keep(self, state: State, best: Variables, progress: Progress) -> None:
         """Writes a checkpoint atomically, then removes all but the last `KEPT`."""

@@ -84,7 +84,7 @@ def train(
 
     Raises:
       InputError: variables and config, or train and validation, do not fit together; a class has a single speaker or
-        clip or too few segments; the checkpoint is of another training, or damaged; the loss is no longer finite.
+        clip or too few segments; the checkpoint is of another training; the loss is no longer finite.
       interrupt.Stopped: on a signal.
     """
     check_variables(config, variables0)
