@@ -32,6 +32,7 @@ from absl import app, flags
 from siamese_jax.corpora.audio import decode
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.datasets import extraction
+from siamese_jax.datasets.extractors import interspeech_2009
 from siamese_jax.experiments import workdir
 from siamese_jax.features import is09, is09_lld
 from siamese_jax.features.bucketing import CPU_BLOCK, Engine
@@ -124,14 +125,14 @@ def _librosa(signal_L: np.ndarray, with_pitch: bool) -> None:
 
 def _ways(manifest: Manifest) -> dict[str, tuple[float, Callable[[], Any]]]:
     """Each way to be timed: seconds of audio that one call works through, and the call."""
-    options = extraction.Options(workers=1, strict=True)
+    extractor, options = interspeech_2009(), extraction.Options(workers=1, strict=True)
     part = _first(manifest, _SLOW_CLIPS.value)
     files = [part.path(clip) for clip in part]
     samples = [decode(manifest.path(clip)).samples for clip in _first(manifest, 256)]
     floats = [(clip_L / 32768.0).astype(np.float32) for clip_L in samples[: len(files)]]
     whole, slow, held = _seconds(manifest), _seconds(part), sum(map(len, samples)) / is09.RATE
     ways: dict[str, tuple[float, Callable[[], Any]]] = {
-        "siamese_jax_files": (whole, lambda: extraction.compute_table(manifest, options)),
+        "siamese_jax_files": (whole, lambda: extraction.compute_table(manifest, extractor, options)),
         "siamese_jax_memory": (held, _from_memory(samples)),
         "decode": (held, lambda: [decode(manifest.path(clip)) for clip in _first(manifest, 256)]),
         "fft_bound": (held, _fft_bound(held)),
@@ -178,16 +179,16 @@ def _one_core(folder: Path) -> dict[str, Any]:
 
 def _all_cores(folder: Path) -> dict[str, Any]:
     manifest = _manifest(folder)
-    options = extraction.Options(available_cores(), strict=True)
-    call = functools.partial(extraction.compute_table, manifest, options)
+    extractor, options = interspeech_2009(), extraction.Options(available_cores(), strict=True)
+    call = functools.partial(extraction.compute_table, manifest, extractor, options)
     return {"all_cores": {**_measure({"x": (_seconds(manifest), call)})["x"], "cores": options.workers}}
 
 
 def _peak(folder: Path) -> dict[str, Any]:
     """Peak of memory of one extraction in this process, parts and table on disk included."""
     with tempfile.TemporaryDirectory() as scratch:
-        options = extraction.Options(available_cores(), strict=True)
-        took = _timed(lambda: extraction.extract(_manifest(folder), Path(scratch) / "table.npz", options))
+        extractor, options = interspeech_2009(), extraction.Options(available_cores(), strict=True)
+        took = _timed(lambda: extraction.extract(_manifest(folder), Path(scratch) / "table.npz", extractor, options))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"peak_mib": peak / 1024, "wall_seconds": took["wall"]}
 

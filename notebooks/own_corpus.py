@@ -132,7 +132,9 @@ print(format_report(report, shown=5))
 # 64 numbers a clip: means and standard deviations of the INTERSPEECH 2009 descriptors and their deltas.
 
 # %%
-table = siamese_jax.extract(manifest, folder / "mine.npz", Options(available_cores(), strict=False))
+table = siamese_jax.extract(
+    manifest, folder / "mine.npz", siamese_jax.interspeech_2009(), Options(available_cores(), strict=False)
+)
 print(f"{len(table)} clips, {len(table.feature_names)} features; left out: {table.made['left_out']}")
 
 # %%

@@ -14,6 +14,7 @@ from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import EMOTIONS
 from siamese_jax.datasets import shipped
 from siamese_jax.datasets.extraction import Options, extract
+from siamese_jax.datasets.extractors import interspeech_2009
 from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.datasets.table_files import duplicates
 from siamese_jax.runtime.devices import available_cores, use_all_cores
@@ -100,7 +101,7 @@ def main() -> None:
     for name in shipped.SHIPPED:
         path = shipped.shipped(name)
         manifest = adapters.scan(name, folder / "audio" / name)
-        table = extract(manifest, path, Options(workers=available_cores(), strict=True))
+        table = extract(manifest, path, interspeech_2009(), Options(workers=available_cores(), strict=True))
         write_text(path.with_suffix(".md"), card(name, table, path))
         print(f"{path}: {len(table)} clips, {path.stat().st_size} bytes")
 

@@ -22,6 +22,8 @@ _FACE = {
     "read_manifest": "corpora.manifest:read_manifest",
     "check_manifest": "corpora.check:check_manifest",
     "extract": "datasets.extraction:extract",
+    "interspeech_2009": "datasets.extractors:interspeech_2009",
+    "speech_encoder": "datasets.speech_encoder:extractor",
     "read_table": "datasets.table_files:read_table",
     "reproduce": "experiments.reproduce:run",
     "rerun": "experiments.rerun:run",

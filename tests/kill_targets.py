@@ -124,10 +124,12 @@ def _stages(folder, output):
 def _extract(folder, output):
     from siamese_jax.corpora.manifest import Clip, Manifest
     from siamese_jax.datasets import extraction
+    from siamese_jax.datasets.extractors import interspeech_2009
 
     Path(output).mkdir(exist_ok=True)
     clips = [Clip(path.name, path.stem, "fear", "c_1", "c") for path in sorted(Path(folder).glob("*.wav"))]
-    extraction.extract(Manifest(Path(folder), tuple(clips)), Path(output) / "table.npz", extraction.Options(2, True))
+    table = Path(output) / "table.npz"
+    extraction.extract(Manifest(Path(folder), tuple(clips)), table, interspeech_2009(), extraction.Options(2, True))
 
 
 def _facenet(folder, output):

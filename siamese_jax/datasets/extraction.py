@@ -1,4 +1,4 @@
-"""From a manifest to a feature table: each worker thread decodes a small group of clips and computes its features.
+"""From a manifest to a feature table: threads decode groups of clips, and compute batches of one bucket.
 
 Finished rows are kept in `.TABLE.npz.partial` beside the table (`extraction_cache`), so that an interrupted run
 resumes. A row depends on its clip alone, not on its neighbours, its place or the thread.
@@ -10,7 +10,7 @@ import importlib.metadata
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,10 @@ import numpy as np
 from siamese_jax.corpora.audio import Decoded, audio_hash, decode
 from siamese_jax.corpora.manifest import Manifest, none_usable
 from siamese_jax.datasets.extraction_cache import ExtractionCache, FeatureRow
+from siamese_jax.datasets.extractors import Extractor
 from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.datasets.table_files import npz_path, write_table
 from siamese_jax.errors import ClipError, InputError
-from siamese_jax.features import is09
-from siamese_jax.features.bucketing import Engine
 from siamese_jax.runtime import interrupt
 from siamese_jax.runtime.distributed import WHOLE, Share
 from siamese_jax.runtime.files import remove_unfinished_of, writable
@@ -39,6 +38,9 @@ PACKAGES = ("jax", "jaxlib", "numpy", "soundfile", "soxr")
 Result = tuple[int, FeatureRow | ClipError]
 """A clip's index in its manifest, and its row or its error."""
 
+Batch = tuple[int, list[tuple[int, Decoded]] | ClipError]
+"""A bucket and its clips, with their indices; or a bad clip's index and its error."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -48,7 +50,7 @@ class Options:
     strict: bool
 
 
-def extract(manifest: Manifest, output: str | Path, options: Options) -> FeatureTable:
+def extract(manifest: Manifest, output: str | Path, extractor: Extractor, options: Options) -> FeatureTable:
     """Computes the table of a manifest and writes it to `output`, in the manifest's order.
 
     Clips that an interrupted run with the same output has finished are not computed again. Unusable clips are logged,
@@ -57,12 +59,14 @@ def extract(manifest: Manifest, output: str | Path, options: Options) -> Feature
     Raises InputError where no clip is usable, another run is at work on this output, or it cannot be written;
     interrupt.Stopped after a signal; ClipError for an unusable clip if `options.strict`. Finished clips are kept.
     """
-    table = extract_share(manifest, output, options, WHOLE)
+    table = extract_share(manifest, output, extractor, options, WHOLE)
     assert table is not None  # the only process writes it
     return table
 
 
-def extract_share(manifest: Manifest, output: str | Path, options: Options, share: Share) -> FeatureTable | None:
+def extract_share(
+    manifest: Manifest, output: str | Path, extractor: Extractor, options: Options, share: Share
+) -> FeatureTable | None:
     """As `extract`, by several processes, on one or more hosts, that see the same files and need no connection.
 
     Each process computes its share of the clips. Process 0 waits for the others, writes the table and returns it; the
@@ -71,28 +75,30 @@ def extract_share(manifest: Manifest, output: str | Path, options: Options, shar
     """
     output = npz_path(output)
     folder = output.with_name(f".{output.name}.partial")
-    with writable(output), ExtractionCache(folder, str(output), share) as cache:
+    with writable(output), ExtractionCache(folder, str(output), extractor.version, share) as cache:
         if share.count > 1:
-            _compute(manifest, share.of(len(manifest)), options, cache)
+            _compute(manifest, share.of(len(manifest)), extractor, options, cache)
             cache.finish()
             if share.index:
                 return None
             cache.wait()
         remove_unfinished_of(output)
-        table = compute_table(manifest, options, cache)
+        table = compute_table(manifest, extractor, options, cache)
         write_table(output, table)
         cache.remove()
     return table
 
 
-def compute_table(manifest: Manifest, options: Options, cache: ExtractionCache | None = None) -> FeatureTable:
+def compute_table(
+    manifest: Manifest, extractor: Extractor, options: Options, cache: ExtractionCache | None = None
+) -> FeatureTable:
     """As `extract`, without writing a table; `cache` gives finished rows and keeps new ones."""
-    rows, bad = _compute(manifest, range(len(manifest)), options, cache)
-    return _assemble(manifest, rows, [(error.file, error.reason) for _, error in sorted(bad.items())])
+    rows, bad = _compute(manifest, range(len(manifest)), extractor, options, cache)
+    return _assemble(manifest, extractor, rows, [(error.file, error.reason) for _, error in sorted(bad.items())])
 
 
 def _compute(
-    manifest: Manifest, indices: Sequence[int], options: Options, cache: ExtractionCache | None
+    manifest: Manifest, indices: Sequence[int], extractor: Extractor, options: Options, cache: ExtractionCache | None
 ) -> tuple[dict[int, FeatureRow], dict[int, ClipError]]:
     """Returns the rows of the clips at `indices`, and the errors of unusable ones, by index."""
     rows = {index: row for index in indices if (row := cache and cache.get(manifest, manifest.clips[index]))}
@@ -103,7 +109,7 @@ def _compute(
     with bars() as progress:
         advance = progress.start("features", len(indices))
         advance(len(rows))
-        for index, result in _results(manifest, missing, options):
+        for index, result in _results(manifest, missing, extractor, options):
             if isinstance(result, ClipError):
                 bad[index] = result
                 log.warning("left out: %s", result)
@@ -118,44 +124,58 @@ def _compute(
     return rows, bad
 
 
-def _results(manifest: Manifest, indices: Sequence[int], options: Options) -> Iterator[Result]:
-    """Returns the results of the clips at `indices`, group by group; under `strict` raises for the first bad clip."""
+def _results(manifest: Manifest, indices: Sequence[int], extractor: Extractor, options: Options) -> Iterator[Result]:
+    """Yields results as batches fill, in no order; under `strict` raises for the first bad clip."""
     groups = (indices[start : start + GROUP] for start in range(0, len(indices), GROUP))
-    work = functools.partial(_group_rows, manifest, engine=Engine(), strict=options.strict)
-    # A few groups ahead keep the workers busy; no more, so that finished rows do not wait unsaved.
-    return itertools.chain.from_iterable(in_order(work, groups, options.workers, 2 * options.workers))
+    # A few groups and batches ahead keep the workers busy; no more, so that finished rows do not wait unsaved.
+    decoded = in_order(functools.partial(_decoded, manifest, options.strict), groups, options.workers, options.workers)
+    batches = _batches(itertools.chain.from_iterable(decoded), extractor)
+    work = functools.partial(_batch_rows, extractor)
+    return itertools.chain.from_iterable(in_order(work, batches, options.workers, 2 * options.workers))
 
 
-def _group_rows(manifest: Manifest, indices: Sequence[int], engine: Engine, strict: bool) -> list[Result]:
-    """Decodes a group and computes it, batch by batch as the buckets fill."""
-    results: list[Result] = []
-    waiting: dict[int, list[tuple[int, Decoded]]] = {}
-
-    def compute(frames: int) -> None:
-        clips = waiting.pop(frames)
-        features = engine.features([sound.samples for _, sound in clips], frames)
-        for (index, sound), row in zip(clips, features):
-            results.append((index, FeatureRow(row, audio_hash(sound.samples), sound.source_rate, sound.resampling)))
-
+def _decoded(manifest: Manifest, strict: bool, indices: Sequence[int]) -> list[tuple[int, Decoded | ClipError]]:
+    """Decodes a group of clips."""
+    results: list[tuple[int, Decoded | ClipError]] = []
     for index in indices:
         clip = manifest.clips[index]
         try:
-            sound = decode(manifest.path(clip), clip.start, clip.end)
+            results.append((index, decode(manifest.path(clip), clip.start, clip.end)))
         except ClipError as error:
             if strict:
                 raise
             results.append((index, ClipError(clip.file, error.reason)))
-            continue
-        frames = engine.bucket(len(sound.samples))
-        waiting.setdefault(frames, []).append((index, sound))
-        if len(waiting[frames]) == engine.clips(frames):
-            compute(frames)
-    for frames in list(waiting):
-        compute(frames)
     return results
 
 
-def _assemble(manifest: Manifest, rows: dict[int, FeatureRow], left_out: list[tuple[str, str]]) -> FeatureTable:
+def _batches(decoded: Iterable[tuple[int, Decoded | ClipError]], extractor: Extractor) -> Iterator[Batch]:
+    """Yields full batches of one bucket, then the rest; a bad clip is a batch of its own."""
+    waiting: dict[int, list[tuple[int, Decoded]]] = {}
+    for index, sound in decoded:
+        if isinstance(sound, ClipError):
+            yield index, sound
+            continue
+        size = extractor.bucket(len(sound.samples))
+        waiting.setdefault(size, []).append((index, sound))
+        if len(waiting[size]) == extractor.clips(size):
+            yield size, waiting.pop(size)
+    yield from waiting.items()
+
+
+def _batch_rows(extractor: Extractor, batch: Batch) -> list[Result]:
+    size, clips = batch
+    if isinstance(clips, ClipError):
+        return [(size, clips)]
+    features = extractor.features([sound.samples for _, sound in clips], size)
+    return [
+        (index, FeatureRow(row, audio_hash(sound.samples), sound.source_rate, sound.resampling))
+        for (index, sound), row in zip(clips, features)
+    ]
+
+
+def _assemble(
+    manifest: Manifest, extractor: Extractor, rows: dict[int, FeatureRow], left_out: list[tuple[str, str]]
+) -> FeatureTable:
     if not rows:
         raise InputError(none_usable(manifest, left_out))
     clips = [manifest.clips[index] for index in sorted(rows)]
@@ -164,20 +184,18 @@ def _assemble(manifest: Manifest, rows: dict[int, FeatureRow], left_out: list[tu
     labels |= {"clip": [clip.name for clip in clips], "audio_hash": [row.audio_hash for row in ordered]}
     return FeatureTable(
         features=np.stack([row.features for row in ordered]),
-        feature_names=is09.FEATURE_NAMES,
-        made=_made(ordered, left_out),
+        feature_names=extractor.feature_names,
+        made=_made(extractor, ordered, left_out),
         **{name: np.asarray(texts) for name, texts in labels.items()},
     )
 
 
-def _made(rows: Sequence[FeatureRow], left_out: list[tuple[str, str]]) -> dict[str, Any]:
+def _made(extractor: Extractor, rows: Sequence[FeatureRow], left_out: list[tuple[str, str]]) -> dict[str, Any]:
     """Returns how the table was made; equal for two runs on the same clips."""
     return {
         "program": f"siamese_jax {VERSION}",
-        "features": "INTERSPEECH 2009, mean and standard deviation",
-        "extractor": is09.VERSION,
+        **extractor.made,
         "scaled": "none",
-        "rate": is09.RATE,
         "source_rates": {str(rate): count for rate, count in sorted(Counter(r.source_rate for r in rows).items())},
         "resampling": dict(sorted(Counter(row.resampling for row in rows).items())),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},

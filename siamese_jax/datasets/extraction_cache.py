@@ -16,7 +16,6 @@ import numpy as np
 
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.datasets.extraction_shares import ShareLock
-from siamese_jax.features import is09
 from siamese_jax.runtime.distributed import WHOLE, Share
 from siamese_jax.runtime.files import atomic_path
 from siamese_jax.runtime.partial_results import SAVE_SECONDS
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FeatureRow:
-    """The features [64] float32 of a clip, the digest of its samples, and rate and resampling as in `audio.Decoded`."""
+    """The features [F] float32 of a clip, the digest of its samples, and rate and resampling as in `audio.Decoded`."""
 
     features: np.ndarray
     audio_hash: str
@@ -35,13 +34,15 @@ class FeatureRow:
 
 
 class ExtractionCache:
-    """The rows of `output` in `folder`; a context that saves new rows when it ends, also by an exception.
+    """The rows of `output` in `folder`, of an extractor's `version`; a context that saves new rows when it ends.
+
+    It saves after an exception too.
 
     Raises InputError where another run holds the folder, or another process with the same share.
     """
 
-    def __init__(self, folder: str | Path, output: str, share: Share = WHOLE):
-        self.folder, self._share = Path(folder), share
+    def __init__(self, folder: str | Path, output: str, version: str, share: Share = WHOLE):
+        self.folder, self._version, self._share = Path(folder), version, share
         self._lock = ShareLock(self.folder, output, share)
         self._failed = False
         self._rows: dict[str, FeatureRow] = {}
@@ -75,11 +76,11 @@ class ExtractionCache:
 
     def get(self, manifest: Manifest, clip: Clip) -> FeatureRow | None:
         """Returns the finished row of a clip, or None."""
-        return self._rows.get(_key(manifest, clip)) if self._rows else None
+        return self._rows.get(self._key(manifest, clip)) if self._rows else None
 
     def add(self, manifest: Manifest, clip: Clip, row: FeatureRow) -> None:
         """Keeps a finished row; it is on disk some seconds later at the latest."""
-        if key := _key(manifest, clip):
+        if key := self._key(manifest, clip):
             self._unsaved[key] = row
         if time.monotonic() - self._saved_at > SAVE_SECONDS:
             self.save()
@@ -124,8 +125,7 @@ class ExtractionCache:
             file.unlink(missing_ok=True)
         self._lock.remove()
 
-
-def _key(manifest: Manifest, clip: Clip) -> str:
-    """Returns the inputs that a row depends on, or "" if the file is missing."""
-    state = manifest.state(clip)
-    return f"{is09.VERSION}|{state}" if state else ""
+    def _key(self, manifest: Manifest, clip: Clip) -> str:
+        """Returns the inputs that a row depends on, or "" if the file is missing."""
+        state = manifest.state(clip)
+        return f"{self._version}|{state}" if state else ""

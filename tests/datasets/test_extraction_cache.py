@@ -10,12 +10,13 @@ import time
 
 import numpy as np
 import pytest
-from test_extraction import OPTIONS, ROOT, write_clips
+from test_extraction import IS09, OPTIONS, ROOT, write_clips
 
 from siamese_jax.corpora import audio
 from siamese_jax.datasets import extraction, extraction_cache
 from siamese_jax.datasets.table_files import read_table
 from siamese_jax.errors import InputError, LostError
+from siamese_jax.features import is09
 from siamese_jax.runtime import distributed
 from siamese_jax.runtime.distributed import Share
 from siamese_jax.runtime.lock import holder
@@ -28,7 +29,7 @@ def manifest(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(manifest):
-    return extraction.compute_table(manifest, OPTIONS)
+    return extraction.compute_table(manifest, IS09, OPTIONS)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def decoded(monkeypatch):
 
 
 def shared(manifest, output, index, count):
-    return extraction.extract_share(manifest, output, OPTIONS, Share(index, count))
+    return extraction.extract_share(manifest, output, IS09, OPTIONS, Share(index, count))
 
 
 def test_a_share_is_every_so_many(manifest):
@@ -88,7 +89,7 @@ def test_a_process_that_never_comes_is_named_and_any_number_resumes(manifest, ta
     decoded.clear()
     shared(manifest, output, 1, 3)
     assert sorted(decoded) == ["001", "007"]
-    extracted = extraction.extract(manifest, output, OPTIONS)
+    extracted = extraction.extract(manifest, output, IS09, OPTIONS)
     assert len(decoded) == 5
     np.testing.assert_array_equal(extracted.features, table.features)
     assert [file.name for file in tmp_path.iterdir()] == ["t.npz"]
@@ -97,12 +98,12 @@ def test_a_process_that_never_comes_is_named_and_any_number_resumes(manifest, ta
 @pytest.mark.parametrize("other", [Share(0, 1), Share(0, 3), Share(2, 3), Share(0, 2)])
 def test_another_run_is_refused_and_the_other_process_of_this_one_is_not(tmp_path, other):
     folder = tmp_path / ".t.npz.partial"
-    with extraction_cache.ExtractionCache(folder, "t.npz", Share(0, 2)):
+    with extraction_cache.ExtractionCache(folder, "t.npz", is09.VERSION, Share(0, 2)):
         with pytest.raises(InputError, match=rf"t\.npz: in use by process {os.getpid()} on"):
-            extraction_cache.ExtractionCache(folder, "t.npz", other)
-        with extraction_cache.ExtractionCache(folder, "t.npz", Share(1, 2)):
+            extraction_cache.ExtractionCache(folder, "t.npz", is09.VERSION, other)
+        with extraction_cache.ExtractionCache(folder, "t.npz", is09.VERSION, Share(1, 2)):
             assert holder(folder / ".lock-1-of-2")
-    with extraction_cache.ExtractionCache(folder, "t.npz", other):
+    with extraction_cache.ExtractionCache(folder, "t.npz", is09.VERSION, other):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -113,7 +114,7 @@ def test_only_what_nobody_is_writing_is_cleared_away(tmp_path):
     names = [f".unfinished-{start}-abc-01234567.npz" for start in ("0-of-2", "1-of-2", "1-of-3")]
     for name in (*names, ".lock-1-of-3", "done-0-of-2", "done-1-of-2"):
         (folder / name).write_bytes(b"")
-    with extraction_cache.ExtractionCache(folder, "t.npz", Share(0, 2)) as cache:
+    with extraction_cache.ExtractionCache(folder, "t.npz", is09.VERSION, Share(0, 2)) as cache:
         assert sorted(file.name for file in folder.iterdir() if file.stat().st_size == 0) == [
             ".lock-1-of-3", names[1], "done-1-of-2"
         ]  # fmt: skip

@@ -17,6 +17,7 @@ from siamese_jax.datasets import dataset as datasets
 from siamese_jax.datasets import extraction, table_files
 from siamese_jax.datasets.audio_cache import content_digests
 from siamese_jax.datasets.dataset import Dataset
+from siamese_jax.datasets.extractors import interspeech_2009
 from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.datasets.folds import Fold, check_folds, random_folds, speaker_folds
 from siamese_jax.datasets.segments import SegmentSource
@@ -195,7 +196,7 @@ def _features(name: str, manifest: Manifest, cache: Path) -> FeatureTable:
             return _of_manifest(table_files.read_table(file), manifest)
         except InputError as error:
             logging.warning("%s; the features are computed again", error)
-    return extraction.extract(manifest, file, extraction.Options(available_cores(), strict=False))
+    return extraction.extract(manifest, file, interspeech_2009(), extraction.Options(available_cores(), strict=False))
 
 
 def _of_manifest(table: FeatureTable, manifest: Manifest) -> FeatureTable:
@@ -212,7 +213,7 @@ def _seconds_per_clip(manifest: Manifest, rows: np.ndarray) -> float:
     timed = rows[np.unique(np.linspace(0, len(rows) - 1, min(TIMED, len(rows))).astype(int))]
     clips = dataclasses.replace(manifest, clips=tuple(manifest.clips[i] for i in timed.tolist()))
     options = extraction.Options(available_cores(), strict=False)
-    extraction.compute_table(clips, options)
+    extraction.compute_table(clips, interspeech_2009(), options)
     start = time.perf_counter()
-    extraction.compute_table(clips, options)
+    extraction.compute_table(clips, interspeech_2009(), options)
     return (time.perf_counter() - start) / len(clips)

@@ -1,0 +1,138 @@
+"""The speech encoder of Whisper (Radford et al. 2022, section 2.2) on padded batches of clips at their own length.
+
+Convolutions, attention and statistics see a clip's valid positions alone: padding changes no number beyond rounding.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+EPSILON = 1e-5  # of the layer norms
+WINDOW_FRAMES = 3000
+"""The frames of the 30 s that Whisper was trained on: the most that `hidden_states` takes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WhisperConfig:
+    """The sizes of a whole encoder, under the names of the published config.json."""
+
+    d_model: int
+    encoder_layers: int
+    encoder_attention_heads: int
+    encoder_ffn_dim: int
+    num_mel_bins: int
+    max_source_positions: int
+
+
+class Affine(NamedTuple):
+    """A matrix [in, out] (or a norm's scale [D]) and a bias."""
+
+    weight: Any
+    bias: Any
+
+
+class Layer(NamedTuple):
+    """One transformer layer; `attention` gives query, key and value side by side, [D, 3D], the query already scaled."""
+
+    attention_norm: Affine
+    attention: Affine
+    attention_output: Affine
+    mlp_norm: Affine
+    mlp_input: Affine
+    mlp_output: Affine
+
+
+class Params(NamedTuple):
+    """An encoder, or its beginning: `layers` may hold fewer than the whole one has, and `norm` be None."""
+
+    conv1: Affine
+    conv2: Affine
+    positions: Any
+    layers: tuple[Layer, ...]
+    norm: Affine | None
+
+
+def position_count(frames: Any) -> Any:
+    """Returns the positions of a clip of `frames`: the second convolution has stride 2."""
+    return -(-frames // 2)
+
+
+def hidden_states(
+    params: Params, mel_BxTxM: jax.Array, frames_B: jax.Array, n_heads: int, layers: Sequence[int], precision: str
+) -> list[jax.Array]:
+    """Returns the hidden states [B, P, D] after each of `layers`: 0 is the convolutions with the positions.
+
+    The last layer of a whole encoder is followed by its final norm (`params.norm`). Values past a clip's own positions
+    have no meaning.
+
+    Args:
+      mel_BxTxM: as `log_mel` gives them, 0 past a clip's frames; T even, at most `WINDOW_FRAMES`.
+      frames_B: the clips' own frames, int.
+      precision: of products on an accelerator, as `jax.lax.Precision`.
+    """
+    product = functools.partial(jnp.matmul, precision=precision)
+    positions_B = position_count(frames_B)
+    n_positions = mel_BxTxM.shape[1] // 2
+    valid_BxP = jnp.arange(n_positions)[None] < positions_B[:, None]
+    x_BxPxD = _convolutions(params, mel_BxTxM, frames_B, product) + params.positions[None, :n_positions]
+    states = {0: x_BxPxD}
+    for number, layer in enumerate(params.layers[: max(layers)], start=1):
+        x_BxPxD = _layer(layer, x_BxPxD, valid_BxP, n_heads, product)
+        states[number] = x_BxPxD
+    if params.norm is not None and max(layers) == len(params.layers):
+        states[len(params.layers)] = _norm(params.norm, x_BxPxD)
+    return [states[number] for number in layers]
+
+
+def statistics(state_BxPxD: jax.Array, positions_B: jax.Array) -> jax.Array:
+    """Returns mean and standard deviation (ddof 0) over each clip's own positions, [B, 2, D] float32."""
+    state = state_BxPxD.astype(jnp.float32)
+    valid_BxPx1 = jnp.arange(state.shape[1])[None, :, None] < positions_B[:, None, None]
+    count_Bx1 = positions_B[:, None].astype(jnp.float32)
+    mean_BxD = jnp.where(valid_BxPx1, state, 0).sum(axis=1) / count_Bx1
+    variance_BxD = jnp.where(valid_BxPx1, jnp.square(state - mean_BxD[:, None]), 0).sum(axis=1) / count_Bx1
+    return jnp.stack([mean_BxD, jnp.sqrt(variance_BxD)], axis=1)
+
+
+def _convolutions(params: Params, mel_BxTxM: jax.Array, frames_B: jax.Array, product: Any) -> jax.Array:
+    """Returns [B, T / 2, D]: both convolutions as products over three neighbouring frames."""
+    before, after = ((0, 0), (1, 0), (0, 0)), ((0, 0), (0, 1), (0, 0))
+    neighbours = [jnp.pad(mel_BxTxM, before)[:, :-1], mel_BxTxM, jnp.pad(mel_BxTxM, after)[:, 1:]]
+    x_BxTxD = _gelu(_affine(params.conv1, jnp.concatenate(neighbours, axis=2), product))
+    valid_BxTx1 = jnp.arange(x_BxTxD.shape[1])[None, :, None] < frames_B[:, None, None]
+    x_BxTxD = jnp.where(valid_BxTx1, x_BxTxD, 0)
+    even, odd = x_BxTxD[:, ::2], x_BxTxD[:, 1::2]
+    return _gelu(_affine(params.conv2, jnp.concatenate([jnp.pad(odd, before)[:, :-1], even, odd], axis=2), product))
+
+
+def _layer(layer: Layer, x_BxPxD: jax.Array, valid_BxP: jax.Array, n_heads: int, product: Any) -> jax.Array:
+    qkv = _affine(layer.attention, _norm(layer.attention_norm, x_BxPxD), product)
+    q_BxHxPxE, k_BxHxPxE, v_BxHxPxE = jnp.moveaxis(qkv.reshape(*qkv.shape[:2], 3, n_heads, -1), (2, 3), (0, 2))
+    scores_BxHxPxP = product(q_BxHxPxE, jnp.swapaxes(k_BxHxPxE, 2, 3))
+    scores_BxHxPxP = jnp.where(valid_BxP[:, None, None], scores_BxHxPxP, -jnp.inf)
+    mixed_BxHxPxE = product(jax.nn.softmax(scores_BxHxPxP.astype(jnp.float32)).astype(qkv.dtype), v_BxHxPxE)
+    mixed_BxPxD = jnp.swapaxes(mixed_BxHxPxE, 1, 2).reshape(x_BxPxD.shape)
+    x_BxPxD = x_BxPxD + _affine(layer.attention_output, mixed_BxPxD, product)
+    hidden = _gelu(_affine(layer.mlp_input, _norm(layer.mlp_norm, x_BxPxD), product))
+    return x_BxPxD + _affine(layer.mlp_output, hidden, product)
+
+
+def _affine(affine: Affine, x: jax.Array, product: Any) -> jax.Array:
+    return product(x, affine.weight) + affine.bias[None, None]
+
+
+def _norm(norm: Affine, x: jax.Array) -> jax.Array:
+    wide = x.astype(jnp.float32)
+    mean = wide.mean(axis=-1, keepdims=True)
+    variance = jnp.square(wide - mean).mean(axis=-1, keepdims=True)
+    return ((wide - mean) * jax.lax.rsqrt(variance + EPSILON)).astype(x.dtype) * norm.weight[None, None] + norm.bias[
+        None, None
+    ]
+
+
+def _gelu(x: jax.Array) -> jax.Array:
+    return jax.nn.gelu(x, approximate=False)
