@@ -72,7 +72,7 @@ def with_clips(manifest, *files):
 def test_a_clip_without_an_emotion_has_a_row(manifest, table):
     unlabelled = dataclasses.replace(manifest.clips[0], emotion="")
     clips = dataclasses.replace(manifest, clips=(unlabelled, *manifest.clips[1:]))
-    found = extraction.compute_table(clips, OPTIONS)
+    found = extraction.compute_table(clips, IS09, OPTIONS)
     assert found.emotion.tolist() == ["", *table.emotion[1:].tolist()]
     np.testing.assert_array_equal(found.features, table.features)
 
@@ -149,8 +149,8 @@ def test_an_interrupted_run_resumes(manifest, table, tmp_path, counted, monkeypa
         return counting(path, *arguments)
 
     monkeypatch.setattr(extraction, "decode", interrupted)
+    single = dataclasses.replace(IS09, clips=lambda frames: 1)
     with pytest.raises(KeyboardInterrupt):
-        single = dataclasses.replace(IS09, clips=lambda frames: 1)
         extraction.extract(manifest, output, single, extraction.Options(workers=1, strict=False))
     assert not output.exists()
     saved = sum(len(np.load(file)["key"]) for file in (tmp_path / ".table.npz.partial").glob("*.npz"))
