@@ -38,8 +38,11 @@ $(STAMP): $(BIN)/python setup.py setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
 	@touch $@ $(VENV)/.installed
 
+# The shell reads folders from the environment, so that blanks and quotes in them stay what they are.
+export WORKDIR
+
 reproduce: $(VENV)/.installed
-	$(BIN)/siamese-jax reproduce --workdir=$(WORKDIR)
+	$(BIN)/siamese-jax reproduce --workdir="$$WORKDIR"
 
 smoke: $(VENV)/.installed
 	$(BIN)/siamese-jax reproduce --config=smoke --workdir=results/smoke
@@ -68,9 +71,11 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-tables: $(VENV)/.installed
-	@test -d "$(SIAMESE_JAX_DATA)/audio" || { echo "give the recordings: make tables SIAMESE_JAX_DATA=DIR, with DIR/audio/ravdess and DIR/audio/emodb"; exit 1; }
-	$(BIN)/python scripts/make_tables.py --data=$(SIAMESE_JAX_DATA)
+tables:
+	@test -d "$$SIAMESE_JAX_DATA/audio/ravdess" && test -d "$$SIAMESE_JAX_DATA/audio/emodb" \
+	  || { echo "give the recordings: make tables SIAMESE_JAX_DATA=DIR, with DIR/audio/ravdess and DIR/audio/emodb"; exit 1; }
+	@$(MAKE) --no-print-directory $(VENV)/.installed
+	$(BIN)/python scripts/make_tables.py --data="$$SIAMESE_JAX_DATA"
 
 clean:
 	rm -rf results build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -19,7 +19,7 @@ LEVEL = flags.DEFINE_float("level", 0.95, "Level of the intervals; Bonferroni co
 
 
 def main(workdirs: list[str]) -> None:
-    results = [source_effect.read(path, HEAD.value, SCALING.value, LOSS.value, STEPS.value) for path in workdirs]
+    results = source_effect.read_all(workdirs, HEAD.value, SCALING.value, LOSS.value, STEPS.value)
     print(json.dumps(source_effect.compare(results, LEVEL.value), indent=2, ensure_ascii=False))
 
 

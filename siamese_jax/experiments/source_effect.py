@@ -6,6 +6,8 @@ The units are the target's speakers: each speaker's UAR, averaged over all draws
 import dataclasses
 import itertools
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import xarray as xr
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.claims import plain
 from siamese_jax.runtime.files import user_path
+from siamese_jax.runtime.labels import labels
 from siamese_jax.stats.scoring import counts_by_speaker, uar
 from siamese_jax.stats.variance_components import contrasts, spread_difference
 
@@ -35,8 +38,16 @@ class SpeakerScores:
     n_speakers: tuple[int, ...]
 
 
-def read(workdir: str | Path, head: str, scope: str, loss: str, steps: int) -> SpeakerScores:
-    """Reads a reproduction. Raises InputError if `workdir` lacks the experiment, setting, loss or evaluation step."""
+def read_all(workdirs: Sequence[str | Path], head: str, scope: str, loss: str, steps: int) -> list[SpeakerScores]:
+    """Reads reproductions, each named by its source and folder. Raises InputError as `read`, and for a repeated one."""
+    return [read(path, label, head, scope, loss, steps) for path, label in zip(workdirs, labels(workdirs), strict=True)]
+
+
+def read(workdir: str | Path, label: str, head: str, scope: str, loss: str, steps: int) -> SpeakerScores:
+    """Reads a reproduction, named by its source and `label`.
+
+    Raises InputError if `workdir` lacks the experiment, setting, loss or evaluation step.
+    """
     workdir = user_path(workdir)
     file = workdir / "config.json"
     files = sorted((workdir / "arrays" / head / scope).glob("fine_tuning_*.nc"))
@@ -58,7 +69,7 @@ def read(workdir: str | Path, head: str, scope: str, loss: str, steps: int) -> S
         with xr.open_dataset(stage, engine="h5netcdf") as arrays:
             speakers, by_cell = _score(arrays.load(), loss, steps)
         scores.append(by_cell)
-    name = f"{Path(config['data']['source']).stem} ({workdir.name})"
+    name = f"{Path(config['data']['source']).stem} ({label})"
     n_speakers = tuple(int(stage.stem.rpartition("_")[2]) for stage in files)
     return SpeakerScores(name, speakers, np.stack(scores, axis=1), tuple(config["protocol"]["frozen"]), n_speakers)
 
@@ -84,6 +95,8 @@ def compare(experiments: list[SpeakerScores], level: float) -> dict[str, Any]:
     """
     if len(experiments) < 2:
         raise InputError(f"{len(experiments)} work directories; give at least two to compare their sources")
+    if doubled := [name for name, count in Counter(scores.name for scores in experiments).items() if count > 1]:
+        raise InputError(f"several experiments are called {', '.join(doubled)}; give each a name of its own")
     first, *rest = experiments
     for other in rest:
         if (other.frozen, other.n_speakers) != (first.frozen, first.n_speakers):

@@ -60,10 +60,13 @@ def build(loaded: Sequence[Folder | Matrix], command: list[str]) -> Document:
     reran = [folder for folder in folders if isinstance(folder, Rerun)]
     sections = [*(_reproduced(runs) if runs else []), *([reruns.section(reran)] if reran else [])]
     title = "Cross-corpus speech emotion recognition: " + "; ".join(dict.fromkeys(folder.corpora for folder in folders))
-    directories = "Work directory" if len(folders) == 1 else "Work directories"
+    if matrices:
+        title += ". FaceNet: " + "; ".join(dict.fromkeys(matrix.corpora for matrix in matrices))
+    directories = "Work directory" if len(loaded) == 1 else "Work directories"
+    facenet = " FaceNet for speech, after Liu et al. 2021." if matrices else ""
     subtitle = (
-        f"Siamese networks with the ratio loss, after Feng & Chaspari 2020. {text.ABBREVIATIONS} "
-        f"{directories}: {', '.join(folder.label for folder in folders)}."
+        f"Siamese networks with the ratio loss, after Feng & Chaspari 2020.{facenet} {text.ABBREVIATIONS} "
+        f"{directories}: {', '.join(folder.label for folder in loaded)}."
     )
     return Document(title, subtitle, [*crossed, *sections, provenance.section(folders, command)])
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -268,7 +269,7 @@ def test_leave_one_speaker_out_never_tests_a_duplicate_of_a_training_clip():
 
 
 def test_sources_are_compared_over_the_speakers_they_share(folder):
-    one = source_effect.read(folder, "abs_difference", "corpus", "ratio", 4)
+    one = source_effect.read(folder, "run", "abs_difference", "corpus", "ratio", 4)
     assert one.uar.shape == (2, 2, 24)
     assert one.name.startswith("emodb (")
     other = dataclasses.replace(
@@ -285,6 +286,21 @@ def test_sources_are_compared_over_the_speakers_they_share(folder):
     with pytest.raises(InputError, match=r"the same config\.protocol\.frozen"):
         source_effect.compare([one, dataclasses.replace(other, frozen=(0, 2))], 0.95)
     with pytest.raises(InputError, match="not 'ratio' at 7"):
-        source_effect.read(folder, "abs_difference", "corpus", "ratio", 7)
+        source_effect.read(folder, "run", "abs_difference", "corpus", "ratio", 7)
     with pytest.raises(InputError, match=r"run siamese-jax reproduce there"):
-        source_effect.read(folder, "extra_layer", "corpus", "ratio", 4)
+        source_effect.read(folder, "run", "extra_layer", "corpus", "ratio", 4)
+
+
+def test_sources_of_one_folder_name_are_told_apart_and_a_folder_given_twice_is_refused(folder, tmp_path):
+    for parent in ("A", "B"):
+        shutil.copytree(folder, tmp_path / parent / "run")
+    places, settings = [tmp_path / "A" / "run", tmp_path / "B" / "run"], ("abs_difference", "corpus", "ratio", 4)
+    scores = source_effect.read_all(places, *settings)
+    assert [score.name for score in scores] == ["emodb (A/run)", "emodb (B/run)"]
+    assert set(source_effect.compare(scores, 0.95)["source_means"]) == {"emodb (A/run)", "emodb (B/run)"}
+    (tmp_path / "link").symlink_to(places[0])
+    for again in (places[0], tmp_path / "A" / ".." / "A" / "run", tmp_path / "link"):
+        with pytest.raises(InputError, match="given twice; name each work directory once"):
+            source_effect.read_all([places[0], again], *settings)
+    with pytest.raises(InputError, match="several experiments are called emodb"):
+        source_effect.compare([scores[0], scores[0]], 0.95)

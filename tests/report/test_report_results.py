@@ -9,9 +9,11 @@ import pytest
 from siamese_jax.errors import InputError
 from siamese_jax.report import page
 from siamese_jax.report.loading import kinds, reproduction
+from siamese_jax.report.loading.cross_training import Matrix
 from siamese_jax.report.render.document import Alert, Fold, Heading, Paragraph
 from siamese_jax.report.sections import compare
 from siamese_jax.report.sections.per_setting import each_setting
+from siamese_jax.runtime.labels import labels
 from siamese_jax.runtime.provenance import VERSION
 
 
@@ -148,8 +150,23 @@ def _scores_of(runs):
 def test_labels_tell_folders_of_one_name_apart(copy, workdir, tmp_path):
     (tmp_path / "other").mkdir()
     copy.rename(tmp_path / "other" / "run")
-    labels = [run.label for run in kinds.load_all([workdir, tmp_path / "other" / "run"])]
-    assert labels == [f"{workdir.parent.name}/run", "other/run"]
+    shown = [run.label for run in kinds.load_all([workdir, tmp_path / "other" / "run"])]
+    assert shown == [f"{workdir.parent.name}/run", "other/run"]
+
+
+def test_labels_are_as_long_as_it_takes_to_tell_folders_apart(tmp_path):
+    places = [tmp_path / "1" / "x" / "run", tmp_path / "2" / "x" / "run", tmp_path / "else", "/"]
+    assert labels(places) == ["1/x/run", "2/x/run", "else", "/"]
+
+
+def test_the_header_of_a_mixture_names_every_folder(workdir, monkeypatch):
+    matrix = Matrix(workdir, "mixed/facenet", {}, (), {"ravdess": {}, "emodb": {}}, [], [], {}, ())
+    monkeypatch.setattr(page.cross_training, "sections", lambda *_, **__: [])
+    monkeypatch.setattr(page, "_reproduced", lambda runs: [])
+    document = page.build([reproduction.load(workdir, "run"), matrix], [])
+    assert "Work directories: run, mixed/facenet." in document.subtitle
+    assert "ravdess and emodb" in document.title
+    assert "Liu et al. 2021" in document.subtitle
 
 
 def test_every_setting_is_shown_the_first_one_in_the_open(workdir):

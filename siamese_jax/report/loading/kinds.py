@@ -9,6 +9,7 @@ from siamese_jax.report.loading.cross_training import Matrix
 from siamese_jax.report.loading.workdir import Folder
 from siamese_jax.report.sections import reruns
 from siamese_jax.runtime.files import user_path
+from siamese_jax.runtime.labels import labels
 
 READERS: dict[str, Callable[[str | Path, str], Folder | Matrix]] = {  # by the kind of run
     cross_training.KIND: cross_training.load,
@@ -21,11 +22,7 @@ def load_all(paths: Sequence[str | Path]) -> list[Folder | Matrix]:
     """Reads work directories. Raises InputError for no folder, a repeated one, or one that cannot be used."""
     if not paths:
         raise InputError("no work directory: give at least one folder with results of a run")
-    resolved = [user_path(path).resolve() for path in paths]
-    for i, path in enumerate(resolved):
-        if path in resolved[:i]:
-            raise InputError(f"{paths[i]}: given twice; name each work directory once")
-    return [_load(path, label) for path, label in zip(paths, _labels(resolved))]
+    return [_load(user_path(path), label) for path, label in zip(paths, labels(paths), strict=True)]
 
 
 def _load(path: str | Path, label: str) -> Folder | Matrix:
@@ -33,8 +30,3 @@ def _load(path: str | Path, label: str) -> Folder | Matrix:
     if kind not in READERS:
         raise InputError(f"{path}: holds a run of the kind {kind!r}; expected one of {', '.join(READERS)}")
     return READERS[kind](path, label)
-
-
-def _labels(paths: list[Path]) -> list[str]:
-    names = [path.name for path in paths]
-    return ["/".join(path.parts[-2:]) if names.count(path.name) > 1 else path.name for path in paths]
