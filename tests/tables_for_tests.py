@@ -1,8 +1,15 @@
 """Small feature tables for tests: clips that a network can tell apart, with speakers of their own."""
 
+import csv
+import dataclasses
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
+from siamese_jax.corpora.manifest import PAPER_EMOTIONS
 from siamese_jax.datasets.feature_table import FeatureTable
+from siamese_jax.features.is09 import FEATURE_NAMES
 
 EMOTIONS = ("anger", "happiness", "sadness", "fear")
 
@@ -27,3 +34,44 @@ def make_table(corpus="toy", n_speakers=6, per_cell=2, extra=("neutral",), seed=
         audio_hash=np.array([""] * n),
         made={},
     )
+
+
+RAVDESS_IDS = [f"03-01-0{emotion}-01-01-01-{actor:02d}" for actor in (1, 2, 3) for emotion in (3, 4, 5, 6)]
+
+# In openSMILE's order.
+FUNCTIONALS = (
+    "max", "min", "range", "maxPos", "minPos", "amean", "linregc1", "linregc2", "linregerrQ", "stddev", "skewness",
+    "kurtosis",
+)  # fmt: skip
+ALL_384 = [
+    f"{name.removesuffix('amean')}{functional}"
+    for name in FEATURE_NAMES
+    if name.endswith("amean")
+    for functional in FUNCTIONALS
+]
+
+
+def table_of(rows: np.ndarray, **changes: Any) -> FeatureTable:
+    n = len(rows)
+    table = FeatureTable(
+        features=rows.astype(np.float32),
+        feature_names=tuple(f"f{column}" for column in range(rows.shape[1])),
+        clip=np.asarray([f"clip_{row}" for row in range(n)]),
+        emotion=np.asarray([PAPER_EMOTIONS[row % 4] for row in range(n)]),
+        speaker=np.asarray([f"lab_{row % 3}" for row in range(n)]),
+        corpus=np.full(n, "lab"),
+        sex=np.full(n, ""),
+        audio_hash=np.full(n, ""),
+        made={"scaled": "none", "sampling_rate": 16000},
+    )
+    return dataclasses.replace(table, **changes)
+
+
+def raw(n: int, f: int = 3, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).gamma(2.0, 3.0, (n, f))
+
+
+def write_csv(path: Path, header: list[str], rows: list[list[Any]], separator: str = ",") -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=separator, quotechar="\x07").writerows([header, *rows])
+    return path
