@@ -148,6 +148,8 @@ def _checked_labels(path: Path, rows: pd.DataFrame, id_column: str, corpus: str)
             raise InputError(f"{path}, row {number}, sex: {sex!r}, expected female, male or nothing")
         own = row.get("corpus") or corpus
         clip = _spellings(row[id_column])[1]
+        if not PurePosixPath(clip).name:
+            raise InputError(f"{path}, row {number}, {id_column}: {row[id_column]!r} names no clip; fill it in")
         labels.append((clip, row["emotion"], with_corpus(row["speaker"], own), own, SEXES[sex.lower()]))
     return pd.DataFrame(labels, columns=["clip", *LABEL_COLUMNS], index=rows.index)
 

@@ -259,6 +259,16 @@ def test_cells_that_are_no_numbers_and_tables_that_are_too_wide(tmp_path: Path, 
         read_table(tmp_path / "t.csv")
 
 
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_an_id_that_names_no_clip(tmp_path: Path, name: str) -> None:
+    (tmp_path / "t.csv").write_text(f"clip,emotion,speaker,a\n{name},anger,p,1\n")
+    with pytest.raises(InputError, match=rf"row 2, id: '{name}' names no clip"):
+        read_table(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text(f"clip,a\n{name},1\n")
+    with pytest.raises(InputError, match="row 2: "):
+        read_table(tmp_path / "t.csv", corpus="ravdess")
+
+
 def test_quotes_after_blanks_are_read(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('clip, "emotion", "speaker", "a"\nx, "anger", "p,q", 1\n')
     assert read_table(tmp_path / "t.csv").speaker.tolist() == ["t_p,q"]

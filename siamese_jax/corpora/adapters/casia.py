@@ -20,7 +20,8 @@ _CLIP = re.compile(rf"(?:.*/)?({_SPEAKER.pattern})[/_]({'|'.join(EMOTION_WORDS)}
 
 def parse_name(name: str) -> Label | None:
     """Returns the label of a clip's path, or of an id such as wangzhe_angry_201; None for a name outside CASIA."""
-    match = _CLIP.fullmatch(str(PurePosixPath(name).with_suffix("")))
+    path = PurePosixPath(name)
+    match = _CLIP.fullmatch(str(path.with_suffix(""))) if path.name else None
     if match is None:
         return None
     speaker, emotion = match[1].lower(), EMOTION_WORDS[match[2].lower()]
