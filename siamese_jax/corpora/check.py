@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from siamese_jax.corpora.audio import RATE, audio_hash, decode
-from siamese_jax.corpora.manifest import EMOTIONS, Clip, Manifest, unknown_label
+from siamese_jax.corpora.manifest import EMOTIONS, NOT_LISTED, Clip, Manifest, unknown_label
 from siamese_jax.corpora.row_fields import RowProblem, grouped
-from siamese_jax.corpora.spelling import similar_speakers
+from siamese_jax.corpora.spelling import printable, similar_speakers
 from siamese_jax.errors import ClipError
 from siamese_jax.runtime.progress import bars
 from siamese_jax.runtime.threads import in_order
@@ -20,9 +20,9 @@ from siamese_jax.runtime.threads import in_order
 class Finding:
     """A problem of a manifest.
 
-    `severity` is "error" or "warning"; `kind` is of `siamese_jax.corpora.audio.KINDS`, or "row", "unknown label",
-    "absent class", "one class", "duplicates", "spelling"; `where` is the file, row, speaker or class; `message` tells
-    the expectation and the remedy.
+    `severity` is "error" or "warning"; `kind` is of `siamese_jax.corpora.audio.KINDS`, or "row", "folder",
+    "unknown label", "absent class", "one class", "duplicates", "spelling"; `where` is the file, row, speaker or class;
+    `message` tells the expectation and the remedy.
     """
 
     severity: str
@@ -80,6 +80,7 @@ def check_manifest(
     counts = np.asarray([[count[speaker, emotion] for emotion in emotions] for speaker in speakers], dtype=np.int64)
     counts = counts.reshape(len(speakers), len(emotions))
     findings = list(_row_findings(problems))
+    findings += [Finding("error", "folder", *place) for place in manifest.left_out if place[1].startswith(NOT_LISTED)]
     findings += _clip_findings(manifest, decoded)
     findings += _class_findings(speakers, emotions, counts, required)
     findings += _duplicate_findings(manifest, decoded)
@@ -163,6 +164,8 @@ def format_report(report: Report, shown: int) -> str:
         lines.append(f"{report.unlabelled} of these are unlabelled: usable for prediction, left out of the protocols")
     left_out: dict[str, list[str]] = defaultdict(list)
     for file, reason in report.left_out:
+        if reason.startswith(NOT_LISTED):
+            continue
         # Behind a colon is a fact of this file alone: the file that it is a copy of.
         kind, colon, original = reason.partition(": ")
         left_out[kind].append(f"{file}{colon}{original}")
@@ -175,7 +178,7 @@ def format_report(report: Report, shown: int) -> str:
         lines += _listed(f"{severity}: {kind}", texts, shown)
     n_errors = len(report.errors)
     lines.append(f"{n_errors} errors, {len(report.findings) - n_errors} warnings")
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def _has_bad_rows(report: Report) -> bool:

@@ -47,6 +47,9 @@ COMMON_ALIASES: Mapping[str, str] = {
 """Other words for the same emotions, used on request only: no label is renamed silently. Excitement, frustration and
 the like are emotions of their own, and so are not here."""
 
+NOT_LISTED = "cannot be listed"
+"""Beginning of the reason for a folder in `Manifest.left_out`, an unknown number of clips."""
+
 _REQUIRED = ("file", "emotion", "speaker")
 _OPTIONAL = ("name", "corpus", "sex", "start", "end")
 SEXES = {"": "", "female": "female", "male": "male", "f": "female", "m": "male"}

@@ -2,17 +2,22 @@
 
 import dataclasses
 import filecmp
+import logging
 import os
 import re
+import stat
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from siamese_jax.corpora.audio import AUDIO_SUFFIXES, VIDEO_SUFFIXES, is_lfs_pointer
 from siamese_jax.corpora.csv_files import some
-from siamese_jax.corpora.manifest import Clip, Manifest
-from siamese_jax.errors import InputError
+from siamese_jax.corpora.manifest import NOT_LISTED, Clip, Manifest
+from siamese_jax.corpora.spelling import is_utf8, printable
+from siamese_jax.errors import InputError, first_line
 from siamese_jax.runtime.files import user_path
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = AUDIO_SUFFIXES + VIDEO_SUFFIXES
 """Of a take in several formats, the file whose suffix comes first here is kept."""
@@ -55,9 +60,9 @@ def scan_names(root: str | Path, layout: Layout) -> Manifest:
     folder, a folder inside the corpus, no file named as expected, copies that differ, or nothing but git-lfs pointers.
     """
     folder = require_folder(root, layout)
-    files = list(sound_files(folder))
+    listing = list_sounds(folder)
+    files, left_out = list(listing.files), list(listing.refused)
     labels: dict[PurePosixPath, Label] = {}
-    left_out: list[tuple[str, str]] = []
     for file in files:
         reason = layout.drop(file)
         label = layout.parse(str(file)) if reason is None else None
@@ -67,6 +72,8 @@ def scan_names(root: str | Path, layout: Layout) -> Manifest:
             left_out.append((str(file), reason or f"not named like a clip of {layout.title}"))
     if not labels:
         raise InputError(_nothing_found(folder, layout, files, left_out))
+    for place, reason in listing.refused:
+        log.warning("%s: %s", folder / place, reason)
     files, copies = drop_copies(folder, {file: label.name for file, label in labels.items()}, layout.title)
     require_content(folder, files)
     clips = tuple(Clip(file=str(file), corpus=layout.corpus, **dataclasses.asdict(labels[file])) for file in files)
@@ -76,9 +83,13 @@ def scan_names(root: str | Path, layout: Layout) -> Manifest:
 def require_folder(root: str | Path, layout: Layout) -> Path:
     """Returns `root` as a Path, or raises an InputError that names the expected folder."""
     folder = user_path(root)
-    if not folder.exists():
-        raise InputError(f"{folder}: no such folder; expected {layout.expected}")
-    if not folder.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{folder}: no such folder; expected {layout.expected}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{printable(str(folder))}: {first_line(error)}; expected {layout.expected}") from error
+    if not is_folder:
         raise InputError(f"{folder}: is a file; unpack it and give the folder: {layout.expected}")
     for level in [folder.resolve(), *folder.resolve().parents][: layout.inner_depth + 1]:
         if layout.inner is not None and layout.inner.fullmatch(level.name):
@@ -89,10 +100,37 @@ def require_folder(root: str | Path, layout: Layout) -> Path:
     return folder
 
 
-def sound_files(root: Path) -> Iterator[PurePosixPath]:
-    """Yields the relative paths of all sound files below `root`, sorted, without hidden files and macOS archives'."""
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """The sound files below a folder, relative to it; `refused` holds (place, reason) of what cannot be used."""
+
+    files: tuple[PurePosixPath, ...]
+    refused: tuple[tuple[str, str], ...]
+
+
+def list_sounds(root: Path) -> Listing:
+    """Returns all sound files below `root`, sorted, without hidden files and macOS archives'.
+
+    Folders that may not be listed, and files whose names are no UTF-8, are refused by name.
+    """
+    refused: list[tuple[str, str]] = []
+
+    def refuse(error: OSError) -> None:
+        place = printable(os.path.relpath(error.filename or root, root))
+        refused.append((place, f"{NOT_LISTED} ({error.strerror}); change its permissions"))
+
+    files = []
+    for file in _walk(root, refuse):
+        if is_utf8(str(file)):
+            files.append(file)
+        else:
+            refused.append((printable(str(file)), "its name is no UTF-8; rename it"))
+    return Listing(tuple(files), tuple(refused))
+
+
+def _walk(root: Path, refuse: Callable[[OSError], None]) -> Iterator[PurePosixPath]:
     seen = set()
-    for folder, below, names in os.walk(root, followlinks=True):
+    for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
         below[:] = sorted(name for name in below if not name.startswith((".", "__MACOSX")))
         real = os.path.realpath(folder)
         if real in seen:  # a link back up the tree
@@ -118,7 +156,7 @@ def drop_copies(
         for copy in others:
             if copy.suffix.lower() != first.suffix.lower():
                 copies.append((str(copy), f"the same take in another format: {first}"))
-            elif filecmp.cmp(root / first, root / copy, shallow=False):
+            elif _equal(root / first, root / copy):
                 copies.append((str(copy), f"a second copy: {first}"))
             else:
                 raise InputError(
@@ -126,6 +164,35 @@ def drop_copies(
                     f"give the folder of one, such as {root / first.parent}"
                 )
     return sorted(originals), copies
+
+
+def _equal(first: Path, second: Path) -> bool:
+    """Returns whether two files have the same content; a file that cannot be read is reported by the decoder."""
+    try:
+        return filecmp.cmp(first, second, shallow=False)
+    except OSError:
+        return True
+
+
+def is_file(path: Path) -> bool:
+    """Returns whether there is such a file, also in folders without permission."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def find_table(manifest: Manifest, name: str) -> Path | None:
+    """Returns the first file of that name beside or above the clips of a manifest, or above its root."""
+    folders = {manifest.root, manifest.root.resolve().parent}
+    folders |= {manifest.root / parent for clip in manifest for parent in PurePosixPath(clip.file).parents}
+    return next(iter(sorted(folder / name for folder in folders if is_file(folder / name))), None)
+
+
+def with_sexes(manifest: Manifest, sexes: Mapping[str, str]) -> Manifest:
+    """Returns the manifest with the sex of each speaker, "" where it is unknown."""
+    clips = tuple(dataclasses.replace(clip, sex=sexes.get(clip.speaker, "")) for clip in manifest)
+    return dataclasses.replace(manifest, clips=clips)
 
 
 def require_content(root: Path, files: list[PurePosixPath]) -> None:
@@ -139,7 +206,8 @@ def require_content(root: Path, files: list[PurePosixPath]) -> None:
 
 def _nothing_found(root: Path, layout: Layout, files: list[PurePosixPath], left_out: list[tuple[str, str]]) -> str:
     if not files:
-        return f"{root}: no sound files in this folder or below; expected {layout.expected}"
+        refused = "".join(f" ({place}: {reason})" for place, reason in left_out[:1])
+        return f"{root}: no sound files in this folder or below{refused}; expected {layout.expected}"
     reasons = Counter(reason for _, reason in left_out)
     summary = some([f"{count} {reason}" for reason, count in reasons.most_common()])
     none = f"{root}: none of {len(files)} sound files can be used"

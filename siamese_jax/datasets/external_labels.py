@@ -2,15 +2,14 @@
 
 import ast
 import contextlib
-import io
 import re
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from siamese_jax.corpora import adapters
-from siamese_jax.corpora.csv_files import read_text, require_columns, separator, some
+from siamese_jax.corpora import adapters, csv_files
+from siamese_jax.corpora.csv_files import require_columns, some
 from siamese_jax.corpora.manifest import EMOTIONS, SEXES, unknown_label, with_corpus
 from siamese_jax.corpora.scanning import SUFFIXES
 from siamese_jax.corpora.spelling import nfc
@@ -36,33 +35,10 @@ def plain_text(text: str) -> str:
 
 def read_cells(path: Path) -> pd.DataFrame:
     """Returns the stripped cells of a CSV, indexed by row number (the first line is row 1), without blank rows."""
-    text = read_text(path)
-    body = text.lstrip("\r\n")
-    first, by = 1 + text[: len(text) - len(body)].count("\n"), separator(body)
-    n_columns = body.partition("\n")[0].count(by) + 1
-    if n_columns > _MOST_COLUMNS:
-        raise InputError(f"{path}, row {first}: {n_columns:,} columns; expected at most {_MOST_COLUMNS:,}")
-    # The Python engine tells short rows (NaN) from empty cells. With header=None doubled columns keep their names, and
-    # no column becomes the index.
-    how = {"header": None, "keep_default_na": False, "skip_blank_lines": False, "skipinitialspace": True}
-    try:
-        cells = pd.read_csv(io.StringIO(body), sep=by, dtype=str, engine="python", **how)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(
-            f"{path}: not a CSV with as many cells in each row as in the header ({error}); put quotes around cells "
-            "that hold the separator, and close every quote"
-        ) from error
-    rows = [[cell.strip() if isinstance(cell, str) else cell for cell in row] for row in cells.to_numpy(object)]
-    cells = pd.DataFrame(rows[1:], range(first + 1, first + len(rows)), rows[0], dtype=object)
-    cells = cells[~(cells.fillna("") == "").all(axis=1)]
-    lengths = cells.count(axis=1)
-    short = lengths.index[lengths < cells.shape[1]]
-    if len(short):
-        raise InputError(
-            f"{path}, row {short[0]}: {lengths[short[0]]} cells, the header has {cells.shape[1]}; expected as "
-            "many, empty cells included"
-        )
-    return cells
+    header, first, rows = csv_files.read_cells(path)
+    if len(header) > _MOST_COLUMNS:
+        raise InputError(f"{path}, row {first}: {len(header):,} columns; expected at most {_MOST_COLUMNS:,}")
+    return pd.DataFrame([cells for _, cells in rows], [number for number, _ in rows], header, dtype=object)
 
 
 def label_rows(

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from siamese_jax.corpora.audio import Decoded, audio_hash, decode
+from siamese_jax.corpora.audio import CUT_OFF, Decoded, audio_hash, decode
 from siamese_jax.corpora.manifest import Manifest, none_usable
 from siamese_jax.datasets.extraction_cache import ExtractionCache, FeatureRow
 from siamese_jax.datasets.extractors import Extractor
@@ -121,6 +121,8 @@ def _compute(
             interrupt.check()
     if bad:
         log.warning("%d of %d clips were left out", len(bad), len(indices))
+    if cut_off := sum(row.resampling.endswith(CUT_OFF) for row in rows.values()):
+        log.warning("%d clips hold samples beyond full scale, which were cut off at it", cut_off)
     return rows, bad
 
 

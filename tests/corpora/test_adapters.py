@@ -380,3 +380,58 @@ def test_real_emodb(data_folder: Path) -> None:
     counts = Counter(clip.emotion for clip in manifest)
     assert [counts[e] for e in ("anger", "happiness", "sadness", "fear")] == [127, 71, 62, 69]
     assert {clip.speaker[-2:] for clip in manifest if clip.sex == "male"} == {"03", "10", "11", "12", "15"}
+
+
+def test_nemo_takes_the_sex_from_its_table(make_tree: MakeTree) -> None:
+    root = make_tree(TREES["nemo"])
+    rows = 'file_id\temotion\traw_text\tspeaker_id\t{}\tage\nSM0_happiness_2\thappiness\t"Tak!\tSM0\t{}\t25\n'
+    for column, text, sex in (("sex", "male", "male"), ("gender", "F", "female"), ("sex", "", "")):
+        (root / "data.tsv").write_text(rows.format(column, text), encoding="utf-8")
+        for given in (root, root.parent, root / "samples"):
+            sexes = {clip.speaker: clip.sex for clip in adapters.scan("nemo", given)}
+            assert sexes == {"nemo_SM0": sex, "nemo_JG1": ""}
+    (root / "data.tsv").write_text(rows.format("sex", "x"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"data\.tsv, row 2, sex: 'x', expected female or male"):
+        adapters.scan("nemo", root)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "outer"),
+    [
+        ("ravdess", "audio_speech_actors_01-24"),
+        ("ravdess", "archive/Audio_Speech_Actors_01-24/Audio_Speech_Actors_01-24"),
+        ("tess", "TESS Toronto emotional speech set data"),
+        ("tess", "TESS/TESS Toronto emotional speech set data"),
+    ],
+)
+def test_a_corpus_nested_twice_as_archives_unpack_it(make_tree: MakeTree, corpus: str, outer: str) -> None:
+    tree = TREES[corpus]
+    root = make_tree(f"{outer}/{file}" for file in tree)
+    assert {clip.name for clip in adapters.scan(corpus, root)} == {name for name, *_ in tree.values()}
+    make_tree(tree)
+    manifest = adapters.scan(corpus, root)
+    assert {clip.name for clip in manifest} == {name for name, *_ in tree.values()}
+    assert len(manifest.left_out) == len(tree)
+    assert all(reason.startswith("a second copy: ") for _, reason in manifest.left_out)
+
+
+def test_savee_with_flat_names(make_tree: MakeTree) -> None:
+    files = ["DC_a01.wav", "JE_sa02.wav", "KL_su15.WAV", "JK_n30.wav"]
+    manifest = adapters.scan("savee", make_tree(files))
+    assert [(clip.name, clip.emotion, clip.speaker) for clip in manifest] == [
+        ("DC_a01", "anger", "savee_DC"),
+        ("JE_sa02", "sadness", "savee_JE"),
+        ("JK_n30", "neutral", "savee_JK"),
+        ("KL_su15", "surprise", "savee_KL"),
+    ]
+
+
+@pytest.mark.parametrize("corpus", TREES)
+def test_upper_case_suffixes_and_apple_double_files(make_tree: MakeTree, corpus: str) -> None:
+    tree = TREES[corpus]
+    upper = {file: str(Path(file).with_suffix(Path(file).suffix.upper())) for file in tree}
+    double = [str(Path(file).with_name(f"._{Path(file).name}")) for file in tree]
+    manifest = adapters.scan(corpus, make_tree([*upper.values(), *double, *(f"__MACOSX/{file}" for file in double)]))
+    labels = {clip.file: (clip.name, clip.emotion, clip.speaker, clip.sex) for clip in manifest}
+    assert labels == {upper[file]: label for file, label in tree.items()}
+    assert manifest.left_out == ()

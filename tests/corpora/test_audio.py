@@ -9,7 +9,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamese_jax.corpora import audio
+from siamese_jax.corpora import audio, decoders
 from siamese_jax.corpora.audio import audio_hash, decode
 from siamese_jax.errors import ClipError, InputError
 
@@ -68,10 +68,32 @@ def test_resampling_is_soxr_rounded_to_16_bits(tmp_path: Path) -> None:
     assert len(decode(tmp_path / "a.wav", rate=22050).samples) == 22050
 
 
-def test_overshoot_is_clipped_as_a_16_bit_file_would(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", tone(16000) * 4, 16000, subtype="DOUBLE")
-    samples = decode(tmp_path / "a.wav").samples
-    assert (samples.min(), samples.max()) == (-32768, 32767)
+def test_a_few_float_samples_above_1_are_cut_off_and_said(tmp_path: Path) -> None:
+    sound = tone(16000)
+    soundfile.write(tmp_path / "a.wav", sound, 16000, subtype="FLOAT")
+    assert decode(tmp_path / "a.wav").resampling == "none"
+    sound[100:104] = 1.5, -1.5, 3.0, 1.01
+    soundfile.write(tmp_path / "a.wav", sound, 16000, subtype="FLOAT")
+    decoded = decode(tmp_path / "a.wav")
+    assert decoded.samples[100:104].tolist() == [32767, -32768, 32767, 32767]
+    assert decoded.resampling == "none, cut off at full scale"
+    assert decode(tmp_path / "a.wav", rate=8000).resampling == "soxr HQ, cut off at full scale"
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("peak", [1.2, 2.0, 3.9, 5.0])
+def test_many_float_samples_above_1_are_refused(tmp_path: Path, subtype: str, peak: float) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(16000) / 0.3 * peak, 16000, subtype=subtype)
+    with pytest.raises(ClipError, match=f"out of range: samples reach {peak:g}, expected .* lie outside; divide"):
+        decode(tmp_path / "a.wav")
+
+
+def test_a_long_sound_in_blocks_has_the_bits_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = np.random.default_rng(4).normal(0, 0.1, (30000, 2))
+    soundfile.write(tmp_path / "a.wav", sound, 44100, subtype="DOUBLE")
+    monkeypatch.setattr(decoders, "_BLOCK", 998)
+    whole = soxr.resample(sound.mean(axis=1), 44100, 16000, quality="HQ")
+    np.testing.assert_array_equal(decode(tmp_path / "a.wav").samples, np.rint(whole * 32768))
 
 
 @pytest.mark.parametrize("suffix", ["ogg", "mp3"])

@@ -15,6 +15,7 @@ from siamese_jax.corpora.manifest import (
     unknown_label,
     write_manifest,
 )
+from siamese_jax.corpora.spelling import nfc
 from siamese_jax.errors import InputError
 
 
@@ -71,7 +72,9 @@ def test_round_trip_to_another_folder(tmp_path: Path) -> None:
 @given(
     st.lists(
         st.tuples(
-            st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="/\\"), min_size=1),
+            st.text(
+                st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="/\\"), min_size=1
+            ).map(nfc),
             st.sampled_from(EMOTIONS),
             st.sampled_from(["female", "male", ""]),
             st.one_of(st.none(), st.floats(0, 1e6)),

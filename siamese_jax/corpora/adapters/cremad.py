@@ -6,13 +6,12 @@ sound. A take's wav is preferred to its mp3 and Flash video; 1076_MTI_SAD_XX hol
 sex comes from VideoDemographics.csv in the root or the folder above, and is unknown without it.
 """
 
-import dataclasses
 import re
 from pathlib import Path, PurePosixPath
 
 from siamese_jax.corpora.csv_files import read_csv
 from siamese_jax.corpora.manifest import Manifest
-from siamese_jax.corpora.scanning import Label, Layout, scan_names
+from siamese_jax.corpora.scanning import Label, Layout, find_table, scan_names, with_sexes
 from siamese_jax.errors import InputError
 
 EMOTION_CODES = {
@@ -40,23 +39,18 @@ def scan(root: str | Path) -> Manifest:
     Raises InputError as `siamese_jax.corpora.scanning.scan_names`, or where VideoDemographics.csv gives another sex.
     """
     manifest = scan_names(root, LAYOUT)
-    sexes = _read_sexes(manifest)
-    clips = tuple(dataclasses.replace(clip, sex=sexes.get(clip.speaker, "")) for clip in manifest)
-    return dataclasses.replace(manifest, clips=clips)
+    return with_sexes(manifest, _read_sexes(find_table(manifest, DEMOGRAPHICS)))
 
 
-def _read_sexes(manifest: Manifest) -> dict[str, str]:
-    """Returns the sex by speaker, from the first demographics file beside or above the clips."""
-    folders = {manifest.root, manifest.root.resolve().parent}
-    folders |= {manifest.root / parent for clip in manifest for parent in PurePosixPath(clip.file).parents}
-    paths = sorted(folder / DEMOGRAPHICS for folder in folders if (folder / DEMOGRAPHICS).is_file())
-    if not paths:
+def _read_sexes(path: Path | None) -> dict[str, str]:
+    """Returns the sex by speaker."""
+    if path is None:
         return {}
     sexes = {}
-    for number, row in read_csv(paths[0], ("actorid", "sex"), ("age", "race", "ethnicity")):
+    for number, row in read_csv(path, ("actorid", "sex"), ("age", "race", "ethnicity")):
         sex = row["sex"].lower()
         if sex not in ("female", "male"):
-            raise InputError(f"{paths[0]}, row {number}, Sex: {row['sex']!r}, expected Female or Male")
+            raise InputError(f"{path}, row {number}, Sex: {row['sex']!r}, expected Female or Male")
         sexes[f"cremad_{row['actorid']}"] = sex
     return sexes
 

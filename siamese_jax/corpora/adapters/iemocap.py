@@ -9,13 +9,16 @@ and `Session1/sentences/wav/DIALOG/TURN.wav` holds it. The F of Ses01F names who
 turn's last field tells who speaks. Turns of other labels, or without agreement (xxx), are left out.
 """
 
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from siamese_jax.corpora.manifest import Clip, Manifest
-from siamese_jax.corpora.scanning import Label, Layout, require_content, require_folder, sound_files
+from siamese_jax.corpora.scanning import Label, Layout, is_file, list_sounds, require_content, require_folder
 from siamese_jax.errors import InputError
+
+log = logging.getLogger(__name__)
 
 EMOTION_CODES = {
     "neu": "neutral", "ang": "anger", "sad": "sadness", "hap": "happiness", "fea": "fear", "dis": "disgust",
@@ -38,7 +41,8 @@ def scan(root: str | Path, merge_excitement: bool = False) -> Manifest:
     folder = require_folder(root, LAYOUT)
     codes = EMOTION_CODES | ({"exc": "happiness"} if merge_excitement else {})
     clips, left_out = [], []
-    for session in _sessions(folder):
+    refused = list_sounds(folder).refused
+    for session in _sessions(folder, refused):
         rated = set()
         for dialog, code, label in _turns(session):
             file = PurePosixPath((session / "sentences" / "wav" / dialog / f"{label.name}.wav").relative_to(folder))
@@ -48,22 +52,25 @@ def scan(root: str | Path, merge_excitement: bool = False) -> Manifest:
             else:
                 left_out.append((str(file), _OTHER_CODES[code]))
         sounds = session / "sentences" / "wav"
-        for sound in sound_files(sounds):
+        for sound in list_sounds(sounds).files:
             file = PurePosixPath(sounds.relative_to(folder)) / sound
             if file not in rated:
                 left_out.append((str(file), "no evaluation"))
     if not clips:
         raise InputError(f"{folder}: no turns in dialog/EmoEvaluation of any session; expected {LAYOUT.expected}")
-    require_content(folder, [PurePosixPath(clip.file) for clip in clips if (folder / clip.file).is_file()])
-    return Manifest(folder, tuple(clips), tuple(left_out))
+    for place, reason in refused:
+        log.warning("%s: %s", folder / place, reason)
+    require_content(folder, [PurePosixPath(clip.file) for clip in clips if is_file(folder / clip.file)])
+    return Manifest(folder, tuple(clips), (*left_out, *refused))
 
 
-def _sessions(folder: Path) -> list[Path]:
+def _sessions(folder: Path, refused: Sequence[tuple[str, str]]) -> list[Path]:
     """Returns the session folders, in `folder` or one level below."""
     sessions = sorted(folder.glob("Session[1-5]")) or sorted(folder.glob("*/Session[1-5]"))
     parents = sorted({session.parent for session in sessions})
     if not sessions:
-        raise InputError(f"{folder}: no folder Session1 here or one level below; expected {LAYOUT.expected}")
+        places = "".join(f" ({place}: {reason})" for place, reason in refused[:1])
+        raise InputError(f"{folder}: no folder Session1 here or one level below{places}; expected {LAYOUT.expected}")
     if len(parents) > 1:
         raise InputError(f"{folder}: two copies of IEMOCAP: {parents[0]} and {parents[1]}; give the folder of one")
     return sessions
@@ -72,7 +79,11 @@ def _sessions(folder: Path) -> list[Path]:
 def _turns(session: Path) -> Iterator[tuple[str, str, Label]]:
     """Yields (dialog, emotion code, label without the emotion) of every turn of a session."""
     for path in sorted((session / "dialog" / "EmoEvaluation").glob("Ses*.txt")):
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); change its permissions") from error
+        for number, line in enumerate(text.splitlines(), start=1):
             # Other lines are a comment, empty, or one rater's ("C-E2:", "A-F1:").
             if not re.match(r"\[\d", line):
                 continue
