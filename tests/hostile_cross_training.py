@@ -10,6 +10,7 @@ import soundfile
 sys.path.insert(0, str(Path(__file__).parents[1] / "facenet"))
 
 from corpora_for_tests import FIRST, SECOND, small, write_corpus
+from indexed_for_tests import rewrite
 from synthetic_audio import RATE, tone
 
 from siamese_jax.experiments.cross_training import run
@@ -49,5 +50,5 @@ def make(folder):
     run.run(small(places, cells=("comparison",)), folder / "crosstraining", folder / "cache")
     for name in ("corpora.json", "config.json"):
         file = folder / "crosstraining" / name
-        file.write_text(json.dumps(_renamed(json.loads(file.read_text()))))
+        rewrite(file, json.dumps(_renamed(json.loads(file.read_text()))))
     return folder / "crosstraining"

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from siamese_jax.runtime.file_index import FileIndex
+
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests", ROOT / "tests" / "facenet"
 IMPORTS = [
@@ -197,6 +199,11 @@ def assert_same_results(folder, expected):
                 xr.testing.assert_identical(a, b)
         elif name == "provenance.json" or "/events" in name:
             continue
+        elif name == "index.json":
+            index = FileIndex.load(folder)
+            assert set(index.files) == set(FileIndex.load(expected).files)
+            for indexed in index.files:
+                index.find(indexed)
         elif name.endswith(".json"):
             assert _without_times(json.loads(mine.read_text())) == _without_times(json.loads(theirs.read_text())), name
         elif name.endswith(".npz"):

@@ -96,7 +96,7 @@ def _run_setting(run: Run, plan: Plan, head: str, scope: str, tuning: stages.Fin
         for k in protocol.n_speakers
     }
     if distributed.is_writer():
-        tensorboard.write(run.work.path / "tensorboard" / head / scope, trained, tuned)
+        tensorboard.write(run.work.path, f"{head}/{scope}", trained, tuned)
     grid = summary.score_grid(plan, tuned)
     results.rows.extend(summary.siamese_rows(plan, head, scope, ood, idt, grid))
     results.optimism.extend(summary.optimism(plan, head, scope, grid))

@@ -22,7 +22,6 @@ from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.runtime import distributed, interrupt
 from siamese_jax.runtime.devices import available_cores
-from siamese_jax.runtime.files import write_json
 from siamese_jax.runtime.progress import Bars, OnDone, bars
 
 
@@ -89,7 +88,7 @@ class Run:
         if distributed.is_writer():
             for name, records in results.items():
                 plain = [dataclasses.asdict(x) if dataclasses.is_dataclass(x) else x for x in records]  # type: ignore[arg-type]
-                write_json(self.work.path / f"{name}.json", plain)
+                self.work.write_json(f"{name}.json", plain)
             self.work.write_provenance(time.perf_counter() - self.started)
 
 

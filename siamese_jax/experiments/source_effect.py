@@ -5,7 +5,6 @@ The units are the target's speakers: each speaker's UAR, averaged over all draws
 
 import dataclasses
 import itertools
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import xarray as xr
 
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.claims import plain
+from siamese_jax.experiments.stored_results import CONFIG, stored_arrays, stored_config
 from siamese_jax.runtime.files import user_path
 from siamese_jax.runtime.labels import labels
 from siamese_jax.stats.scoring import counts_by_speaker, uar
@@ -49,14 +49,13 @@ def read(workdir: str | Path, label: str, head: str, scope: str, loss: str, step
     Raises InputError if `workdir` lacks the experiment, setting, loss or evaluation step.
     """
     workdir = user_path(workdir)
-    file = workdir / "config.json"
     files = sorted((workdir / "arrays" / head / scope).glob("fine_tuning_*.nc"))
-    if not file.exists() or not files:
+    if not (workdir / CONFIG).exists() or not files:
         raise InputError(
             f"{workdir}: no fine-tuning with head {head} and scaling by {scope}; give another --head or --scaling, or "
             "run siamese-jax reproduce there"
         )
-    config = json.loads(file.read_text(encoding="utf-8"))
+    config = stored_config(workdir)
     losses, evaluated = config["protocol"]["losses"], config["protocol"]["steps"]
     if loss not in losses or steps not in evaluated:
         raise InputError(
@@ -66,7 +65,7 @@ def read(workdir: str | Path, label: str, head: str, scope: str, loss: str, step
     scores = []
     speakers: tuple[str, ...] = ()
     for stage in files:
-        with xr.open_dataset(stage, engine="h5netcdf") as arrays:
+        with stored_arrays(workdir, f"{head}/{scope}/{stage.stem}", xr.open_dataset) as arrays:
             speakers, by_cell = _score(arrays.load(), loss, steps)
         scores.append(by_cell)
     name = f"{Path(config['data']['source']).stem} ({label})"

@@ -1,21 +1,23 @@
 """Training scalars as TensorBoard event files."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import xarray as xr
 from tensorboardX import SummaryWriter
 
+from siamese_jax.runtime.plain_files import remove_tree
+
 CURVES = ("cross_entropy", "d_same", "d_different")
 
 
-def write(folder: Path, source: xr.Dataset, tuned: Mapping[int, xr.Dataset]) -> None:
-    """Writes means over seeds and over draws into `folder`, whose former content is removed.
+def write(workdir: Path, name: str, source: xr.Dataset, tuned: Mapping[int, xr.Dataset]) -> None:
+    """Writes means over seeds and over draws into the folder `name` of tensorboard/, whose former content is removed.
 
     The curves of `source` are (seed, source_step); of `tuned`, by number of speakers, (loss, frozen, draw, step).
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = workdir / "tensorboard" / name
+    remove_tree(workdir, folder.relative_to(workdir))
     _write(folder / "source", source, "source_step")
     for n_speakers, arrays in tuned.items():
         for loss in arrays.loss.values:

@@ -1,5 +1,6 @@
 """A work directory: one experiment's configuration, the provenance of its numbers, and its finished arrays.
 
+Every file that is read back is in index.json with its digest (`file_index`). Links inside the folder are refused.
 Finished stages, and finished trials of a stage in progress (`partial_results`), are not run again. In a run of several
 processes (`distributed`) process 0 alone reads the folder, and broadcasts its content.
 """
@@ -10,9 +11,8 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,13 +20,16 @@ import xarray as xr
 from absl import logging
 
 from siamese_jax.errors import InputError
+from siamese_jax.experiments.stored_results import CONFIG, arrays_file, stored_config
 from siamese_jax.runtime import distributed, partial_results
 from siamese_jax.runtime.config_dict import flat
-from siamese_jax.runtime.files import UNFINISHED, atomic_path, remove_unfinished, user_path, writable, write_json
+from siamese_jax.runtime.file_index import INDEX, FileIndex
+from siamese_jax.runtime.files import UNFINISHED, json_text, remove_unfinished, user_path, writable
 from siamese_jax.runtime.lock import Lock
-from siamese_jax.runtime.provenance import VERSION, check_version, provenance
+from siamese_jax.runtime.plain_files import remove_tree, require_plain
+from siamese_jax.runtime.provenance import VERSION, provenance
 
-LOCK, CHECKPOINTS, CONFIG = ".lock", "checkpoints", "config.json"
+LOCK, CHECKPOINTS = ".lock", "checkpoints"
 
 
 class WorkDir:
@@ -60,15 +63,18 @@ class WorkDir:
             raise InputError(f"{self.path}: is a file; give a folder for the results")
         _check(self.path, config, may_change)
         if reading:
+            self._index = FileIndex.load(self.path)
             return
         with writable(self.path):
             self._lock = Lock(self.path / LOCK, str(self.path))
             try:
                 # Another run may have come and gone between the check and the lock.
-                _check(self.path, config, may_change)
+                new = _check(self.path, config, may_change)
+                self._index = FileIndex(self.path, {}) if new else FileIndex.load(self.path)
+                self._index.recover()
                 self._sweep()
-                if may_change or not (self.path / CONFIG).exists():
-                    write_json(self.path / CONFIG, config)
+                if may_change or new:
+                    self.write_json(CONFIG, config)
             except BaseException:
                 self.close()
                 raise
@@ -78,8 +84,8 @@ class WorkDir:
         remove_unfinished(self.path)
         checkpoints = self.path / CHECKPOINTS
         for folder in [path for path in checkpoints.rglob("*") if path.is_dir()]:
-            if self._file(folder.relative_to(checkpoints).as_posix()).exists():
-                shutil.rmtree(folder, ignore_errors=True)
+            if self._index.has(self._name(folder.relative_to(checkpoints).as_posix())):
+                remove_tree(self.path, folder.relative_to(self.path))
 
     def close(self) -> None:
         """Releases the lock, and removes empty folders of checkpoints."""
@@ -97,10 +103,11 @@ class WorkDir:
 
     def has(self, name: str) -> bool:
         """Whether the arrays of this name exist. Collective: every process must call this."""
-        return distributed.broadcast(b"1" if distributed.is_writer() and self._file(name).exists() else b"") == b"1"
+        exists = distributed.is_writer() and self._index.has(self._name(name))
+        return distributed.broadcast(b"1" if exists else b"") == b"1"
 
-    def _file(self, name: str) -> Path:
-        return self.path / "arrays" / f"{name}.nc"
+    def _name(self, name: str) -> str:
+        return arrays_file(self.path, name).relative_to(self.path).as_posix()
 
     def arrays(self, name: str, make: Callable[[], xr.Dataset], alone: bool = False) -> xr.Dataset:
         """The arrays stored under `name`, made and written now if they are missing; `seconds` is added to them.
@@ -109,32 +116,28 @@ class WorkDir:
         does all work of `make`, instead of a part of it on every process.
 
         Raises:
-          InputError: the file cannot be read, a new one cannot be written, or the folder is gone.
+          InputError: the file changed since it was written, a new one cannot be written, or the folder is gone.
           interrupt.Stopped: a signal arrived; the finished trials are stored.
         """
-        file = self._file(name)
         if not self.has(name):
             distributed.check()
             if distributed.is_writer():
-                self._make(name, file, make)
+                self._make(name, make)
             elif not alone:
                 make()
         # Other processes may not see the folder, or not yet a file just written there.
-        content = distributed.broadcast(_read(file) if distributed.is_writer() else b"")
-        try:
-            with xr.open_dataset(io.BytesIO(content), engine="h5netcdf") as arrays:
-                return arrays.load()
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{file}: cannot be read ({error}); remove this file and run again") from error
+        content = distributed.broadcast(self._index.read(self._name(name)) if distributed.is_writer() else b"")
+        with xr.open_dataset(io.BytesIO(content), engine="h5netcdf") as arrays:
+            return arrays.load()
 
-    def _make(self, name: str, file: Path, make: Callable[[], xr.Dataset]) -> None:
+    def _make(self, name: str, make: Callable[[], xr.Dataset]) -> None:
         identity = {"config": self._digest, "stage": name}
         folder, every = self.path / CHECKPOINTS / name, partial_results.SAVE_SECONDS
         with partial_results.Checkpoint(folder, identity, every, self.check) as checkpoint:
             arrays = make()
             arrays.attrs["seconds"] = checkpoint.seconds
             self.check()
-            _write_arrays(file, arrays)
+            self._index.write(self._name(name), _netcdf(arrays))
         if self._opened is not None:
             logging.info("first results after %.1f s, compiling included: %s", time.perf_counter() - self._opened, name)
             self._opened = None
@@ -146,23 +149,35 @@ class WorkDir:
 
     def write_provenance(self, seconds: float) -> None:
         """Writes provenance.json: versions, revision, processes, devices, command and time."""
+        self.write_json("provenance.json", {**provenance(), "seconds": seconds})
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Writes a JSON file of the folder's top atomically, together with its digest."""
         self.check()
-        write_json(self.path / "provenance.json", {**provenance(), "seconds": seconds})
+        self._index.write(name, json_text(value).encode())
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Yields a temporary path that becomes the file `name`, atomically together with its digest."""
+        with self._index.writing(name) as temporary:
+            yield temporary
+
+    def file(self, name: str, advice: str) -> Path:
+        """The path of a file of `writing`. Raises InputError, with `advice`, if it is missing or changed."""
+        return self._index.find(name, advice)
 
 
-def _check(path: Path, config: dict[str, Any], may_change: Sequence[str]) -> None:
-    """Raises InputError if the folder holds other files, or results of another configuration or version."""
-    file = path / CONFIG
-    if not file.exists():
-        remains = (LOCK, UNFINISHED)  # of a run that was killed before it wrote anything
+def _check(path: Path, config: dict[str, Any], may_change: Sequence[str]) -> bool:
+    """Whether the folder is new. Raises InputError if it holds links, other files, or results of another configuration
+    or version."""
+    if path.exists():
+        require_plain(path)
+    if not os.path.lexists(path / CONFIG):
+        remains = (LOCK, UNFINISHED, INDEX)  # of a run that was killed before it wrote anything
         if path.exists() and not all(child.name.startswith(remains) for child in path.iterdir()):
             raise InputError(f"{path}: holds files but no config.json; give an empty or a new folder")
-        return
-    try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{file}: not readable as JSON ({error}); give another folder") from error
-    check_version(path, stored.get("version"))
+        return True
+    stored = stored_config(path)
     before, now = ({k: v for k, v in c.items() if k not in may_change} for c in (stored, config))
     before, now = flat(before), flat(now)
     differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
@@ -171,19 +186,13 @@ def _check(path: Path, config: dict[str, Any], may_change: Sequence[str]) -> Non
         raise InputError(
             f"{path}: holds the results of another configuration ({examples}). Give another folder, or remove it"
         )
+    return False
 
 
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error}); remove this file and run again") from error
-
-
-def _write_arrays(file: Path, arrays: xr.Dataset) -> None:
+def _netcdf(arrays: xr.Dataset) -> memoryview:
+    """The arrays as the content of a netCDF file."""
     encoding = {v: {"zlib": True, "complevel": 4} for v in arrays.data_vars if arrays[v].ndim}
     # Through memory: on a full disk HDF5 leaves files open and reports errors late.
     content = io.BytesIO()
     arrays.to_netcdf(content, engine="h5netcdf", encoding=encoding)
-    with atomic_path(file) as temporary:
-        temporary.write_bytes(content.getbuffer())
+    return content.getbuffer()

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,19 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, commit: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it replaces `path`, on an exception it is removed.
 
-    The temporary name keeps the suffix, by which some writers choose their format. Raises InputError where the file
-    cannot be written (a full disk, a read-only folder); the former content of `path` is kept.
+    The temporary name keeps the suffix, by which some writers choose their format. `commit` is called with the complete
+    temporary file; after it the file is kept even where it cannot be renamed (`file_index`). Raises InputError where
+    the file cannot be written (a full disk, a read-only folder); the former content of `path` is kept.
     """
     path = Path(path)
     with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.stem}-", suffix=path.suffix)
         os.close(handle)
-        temporary = Path(name)
+        temporary, committed = Path(name), False
         try:
             yield temporary
             sync(temporary)
@@ -41,13 +42,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             umask = os.umask(0)
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)
+            if commit is not None:
+                commit(temporary)
+                committed = True
             temporary.replace(path)
             if os.name == "posix":
                 sync(path.parent)
         finally:
             # The folder may be gone or read-only: the first error is reported.
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            if not committed:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -74,16 +79,21 @@ def sync(path: Path) -> None:
 def remove_unfinished(folder: Path) -> None:
     """Removes partial files of killed processes below `folder`; call it only from the folder's single writer."""
     for path in folder.rglob(f"{UNFINISHED}*"):
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
 
 
+def unfinished_of(path: Path) -> list[Path]:
+    """The temporary files of `atomic_path` for this file."""
+    # Eight characters are tempfile's.
+    return list(path.parent.glob(f"{UNFINISHED}{glob.escape(path.stem)}-{'?' * 8}{glob.escape(path.suffix)}"))
+
+
 def remove_unfinished_of(path: Path) -> None:
     """As `remove_unfinished`, for one file, beside which other processes may write theirs."""
-    # Eight characters are tempfile's.
-    for left in path.parent.glob(f"{UNFINISHED}{glob.escape(path.stem)}-{'?' * 8}{glob.escape(path.suffix)}"):
+    for left in unfinished_of(path):
         left.unlink(missing_ok=True)
 
 
@@ -95,4 +105,9 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Writes `value` atomically as indented JSON. Raises ValueError for NaN and infinities, which JSON lacks."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Returns `value` as indented JSON. Raises ValueError for NaN and infinities, which JSON lacks."""
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"

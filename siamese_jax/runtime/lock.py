@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import platform
+import stat
 import sys
 from io import FileIO
 from pathlib import Path
@@ -20,6 +21,9 @@ try:
 except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
+# A link is not followed, and a pipe does not block.
+PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
 UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # errors of a file system without locks
 
 
@@ -28,7 +32,8 @@ class Lock:
 
     `name` is the guarded place in messages. The file names its holder, and is removed on release. The lock is
     `flock`'s: it belongs to the open file, so that a second lock in the same process is refused too, and a file left
-    behind by a killed process locks nothing. Raises InputError where another run holds it, and names that run.
+    behind by a killed process locks nothing. Raises InputError where another run holds it, and names that run; also
+    where `file` is a link or has a second name, whose content a lock would overwrite, or is no plain file.
     """
 
     def __init__(self, file: str | Path, name: str):
@@ -43,9 +48,17 @@ class Lock:
         """The locked file; None where its former holder removed it, or its folder."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            file = FileIO(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+            file = FileIO(os.open(self.file, os.O_RDWR | os.O_CREAT | PLAIN, 0o666), "r+")
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                raise
+            raise self._refused() from error
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            file.close()
+            raise self._refused()
         try:
             _flock(file, self.file)
         except BlockingIOError:
@@ -54,9 +67,15 @@ class Lock:
             ) from None
         return file if self._is(file) else None
 
+    def _refused(self) -> InputError:
+        return InputError(
+            f"{self.file}: is a link, a folder or no plain file, so {self._name} cannot be locked; remove it and run "
+            "again"
+        )
+
     def _is(self, file: FileIO) -> bool:
         try:
-            return os.path.samestat(self.file.stat(), os.fstat(file.fileno()))
+            return os.path.samestat(self.file.lstat(), os.fstat(file.fileno()))
         except OSError:
             return False
 
@@ -100,7 +119,7 @@ def _flock(file: FileIO, path: Path) -> None:
 def holder(file: Path) -> str | None:
     """Returns a description of the holder of a locked `file`; None where it is not locked, or that is unknown."""
     try:
-        with FileIO(file, "r+") as opened:
+        with FileIO(os.open(file, os.O_RDWR | PLAIN), "r+") as opened:
             try:
                 _flock(opened, file)
             except BlockingIOError:

@@ -6,7 +6,7 @@ While a `Checkpoint` is open, every call of a `vectorize.TrialProgram` stores it
 import contextvars
 import logging
 import os
-import shutil
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 
 from siamese_jax.errors import InputError
 from siamese_jax.runtime import checkpoints
+from siamese_jax.runtime.plain_files import remove_tree
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class Checkpoint:
 
     def __enter__(self) -> Self:
         for part in sorted(self.folder.glob(f"{PART}*")):
+            if not re.fullmatch(rf"{PART}[0-9]{{5,9}}", part.name):
+                raise InputError(f"{part}: is no part of this stage by its name; remove it and run again")
             arrays, notes = checkpoints.load_arrays(part, self._identity)
             self._earlier_seconds += notes["seconds"]
             self._n_parts = int(part.name.removeprefix(PART)) + 1
@@ -65,7 +68,7 @@ class Checkpoint:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         _current.reset(self._token)
         if error is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_tree(self.folder.parent, self.folder.name)
         elif not self._failed:
             try:
                 self.save()

@@ -186,7 +186,7 @@ def test_a_damaged_stage_is_named(settings, folder):
     good = stage.read_bytes()
     stage.write_bytes(good[: len(good) // 2])
     try:
-        with pytest.raises(InputError, match=r"out_of_domain\.nc: cannot be read .*remove this file"):
+        with pytest.raises(InputError, match=r"out_of_domain\.nc: changed since it was written .*remove this file"):
             reproduce.run(settings, folder)
     finally:
         stage.write_bytes(good)

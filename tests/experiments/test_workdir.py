@@ -51,13 +51,13 @@ def names(path):
 
 def test_a_stopped_stage_resumes_and_leaves_nothing_behind(tmp_path):
     stop(tmp_path)
-    assert names(tmp_path) == ["checkpoints", "config.json"]
+    assert names(tmp_path) == ["checkpoints", "config.json", "index.json"]
     resumes = Stage()
     with opened(tmp_path) as work:
         arrays = work.arrays("a/b", resumes)
     assert resumes.chunks == [4, 2, 2, 2]
     np.testing.assert_array_equal(arrays.y[:, 0], 2 * np.arange(10))
-    assert names(tmp_path) == ["arrays", "config.json"]
+    assert names(tmp_path) == ["arrays", "config.json", "index.json"]
 
 
 def test_a_stop_that_was_asked_for_comes_before_the_next_stage(tmp_path, monkeypatch):
@@ -79,16 +79,16 @@ def test_what_a_killed_run_leaves_is_cleared_away(tmp_path):
     (part.parent / ".unfinished-part_00001.orbax-checkpoint-tmp").mkdir()
     (tmp_path / "arrays" / "a" / ".unfinished-c-x1.nc").write_bytes(b"half")
     with opened(tmp_path):
-        assert names(tmp_path) == [".lock", "arrays", "checkpoints", "config.json"]
+        assert names(tmp_path) == [".lock", "arrays", "checkpoints", "config.json", "index.json"]
         assert names(tmp_path / "arrays" / "a") == ["b.nc"]
-    assert names(tmp_path) == ["arrays", "config.json"]
+    assert names(tmp_path) == ["arrays", "config.json", "index.json"]
 
 
 def test_killed_before_anything_was_written(tmp_path):
     (tmp_path / ".lock").write_text("{}")
     (tmp_path / ".unfinished-config-1.json").write_text("{")
     with opened(tmp_path):
-        assert names(tmp_path) == [".lock", "config.json"]
+        assert names(tmp_path) == [".lock", "config.json", "index.json"]
 
 
 def test_a_second_run_is_refused_and_a_reader_is_not(tmp_path):
@@ -107,7 +107,7 @@ def test_a_refused_configuration_leaves_the_folder_unlocked(tmp_path):
     other = EXPERIMENT.replace(n_draws=2)
     with pytest.raises(InputError, match="another configuration"):
         opened(tmp_path, other)
-    assert names(tmp_path) == ["config.json"]
+    assert names(tmp_path) == ["config.json", "index.json"]
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):

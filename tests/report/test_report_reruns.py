@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from conftest import settings_for
+from indexed_for_tests import rewrite
 from report_blocks import tables_of
 
 from siamese_jax.errors import InputError
@@ -65,9 +66,10 @@ def test_the_page_shows_what_the_folder_holds(written, folders):
 def test_a_damaged_or_unfinished_rerun_is_named(folders, tmp_path):
     for change, message in (
         (lambda f: (f / "claims.json").unlink(), r"claims\.json: not there; the run has not finished"),
-        (lambda f: (f / "claims.json").write_text("[]"), "holds no result"),
-        (lambda f: (f / "claims.json").write_text("[{}]"), "does not fit this version"),
-        (lambda f: (f / "claims.json").write_text("{"), "not readable as JSON"),
+        (lambda f: rewrite(f / "claims.json", "[]"), "holds no result"),
+        (lambda f: rewrite(f / "claims.json", "[{}]"), "does not fit this version"),
+        (lambda f: rewrite(f / "claims.json", "{"), "not readable as JSON"),
+        (lambda f: (f / "claims.json").write_text("{"), "changed since it was written"),
         (lambda f: (f / "provenance.json").unlink(), "not there"),
     ):
         copy = tmp_path / "copy"
@@ -78,7 +80,7 @@ def test_a_damaged_or_unfinished_rerun_is_named(folders, tmp_path):
         shutil.rmtree(copy)
     config = json.loads((folders[0] / "config.json").read_text())
     shutil.copytree(folders[0], tmp_path / "other")
-    (tmp_path / "other" / "config.json").write_text(json.dumps({**config, "kind": "something else"}))
+    rewrite(tmp_path / "other" / "config.json", json.dumps({**config, "kind": "something else"}))
     with pytest.raises(InputError, match="'something else'; expected one of facenet, reproduce, rerun"):
         kinds.load_all([tmp_path / "other"])
     with pytest.raises(InputError, match="expected one of rerun"):

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+from indexed_for_tests import change, rewrite
 
 from siamese_jax.errors import InputError
 from siamese_jax.report import page
@@ -21,12 +22,6 @@ from siamese_jax.runtime.provenance import VERSION
 def copy(workdir, tmp_path):
     shutil.copytree(workdir, tmp_path / "copy")
     return tmp_path / "copy"
-
-
-def change(file, **values):
-    found = json.loads(file.read_text())
-    found.update(values)
-    file.write_text(json.dumps(found))
 
 
 def test_a_finished_folder_is_read_whole(workdir):
@@ -63,7 +58,7 @@ def test_an_unfinished_run_is_named(copy, lost):
 def test_a_lost_or_damaged_stage_is_named(copy, tmp_path):
     stage = copy / "arrays/abs_difference/corpus/fine_tuning_04.nc"
     stage.write_bytes(stage.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"fine_tuning_04\.nc: cannot be read .*remove this file"):
+    with pytest.raises(InputError, match=r"fine_tuning_04\.nc: changed since it was written .*remove this file"):
         page.write([copy], tmp_path / "report.html", [])
     stage.unlink()
     with pytest.raises(InputError, match=r"fine_tuning_04\.nc: not there; the run has not finished"):
@@ -80,10 +75,10 @@ def test_files_that_are_not_what_they_should_be(copy):
         ('[{"method": "oodt"}]', "row 0 does not fit this version"),
         ("[3]", "row 0 does not fit this version"),
     ):
-        (copy / "summary.json").write_text(text)
+        rewrite(copy / "summary.json", text)
         with pytest.raises(InputError, match=message):
             reproduction.load(copy, "copy")
-    (copy / "summary.json").write_text(good)
+    rewrite(copy / "summary.json", good)
     protocol = json.loads((copy / "config.json").read_text())["protocol"]
     change(copy / "config.json", protocol={**protocol, "n_draws": "many"})
     with pytest.raises(InputError, match=r"config\.json: config\.protocol\.n_draws holds 'many'"):

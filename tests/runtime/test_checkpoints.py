@@ -58,8 +58,8 @@ def test_a_checkpoint_of_other_work_is_refused_by_name(tmp_path, monkeypatch, wh
         monkeypatch.setattr("siamese_jax.runtime.checkpoints.VERSION", "9.9")
         expected = r"other work \(siamese_jax: '0.2.0' there, '9.9' now\); resume with the version and configuration"
     elif what == "format":
-        monkeypatch.setattr(checkpoints, "FORMAT", 2)
-        expected = r"other work \(format: 1 there, 2 now\)"
+        monkeypatch.setattr(checkpoints, "FORMAT", 3)
+        expected = r"other work \(format: 2 there, 3 now\)"
     elif what == "shape":
         like = like._replace(weights={**like.weights, "w": jnp.zeros((3, 5))})
         expected = r"weights/w: \(\(3, 4\), 'float32'\) there, \(\(3, 5\), 'float32'\) now"

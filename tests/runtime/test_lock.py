@@ -90,3 +90,23 @@ def test_a_holder_whose_name_cannot_be_read_is_still_a_holder(file, holder):
     file.write_text("{")
     with pytest.raises(InputError, match="another process, which has not written its name"):
         Lock(file, "x")
+
+
+@pytest.mark.parametrize("kind", ["dangling link", "link", "second name", "pipe", "folder"])
+def test_a_lock_that_is_a_link_is_refused_at_once_and_its_target_kept(file, tmp_path, kind):
+    (tmp_path / "victim").write_text("mine")
+    file.parent.mkdir()
+    if kind == "second name":
+        file.hardlink_to(tmp_path / "victim")
+    elif kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file.symlink_to(tmp_path / ("victim" if kind == "link" else "nowhere"))
+    signal.alarm(10)
+    with pytest.raises(InputError, match=r"\.lock: is a link, a folder or no plain file, so x cannot be locked"):
+        Lock(file, "x")
+    signal.alarm(0)
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()

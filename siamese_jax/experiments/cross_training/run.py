@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from siamese_jax.experiments.run_context import clip_coords
 from siamese_jax.experiments.workdir import WorkDir
 from siamese_jax.models import embedding_classifiers, facenet, facenet_weights
 from siamese_jax.runtime import interrupt
-from siamese_jax.runtime.files import write_json
+from siamese_jax.runtime.plain_files import remove_tree
 from siamese_jax.runtime.progress import Bars, bars
 from siamese_jax.training.facenet.config import TrainConfig
 from siamese_jax.training.facenet.loop import Trained, train
@@ -59,15 +58,15 @@ def run(
         plan.check(cells)
     # The folder comes after the checks: a refused configuration leaves nothing that a corrected one would differ from.
     with WorkDir(workdir, config, digests, KIND, may_change=MAY_CHANGE) as work, bars() as progress:
-        write_json(work.path / "corpora.json", described(plan))
+        work.write_json("corpora.json", described(plan))
         baselines.run(config, emotions, plan.corpora, work, progress)
         for cell in cells:
             for fold in range(plan.n_folds(cell)):
                 _run_fold(plan, work, progress, cell, fold)
             collected = results.collect(plan, work)
             differences = results.differences(plan, collected)
-            write_json(work.path / "summary.json", [dataclasses.asdict(counted.row) for counted in collected])
-            write_json(work.path / "differences.json", [dataclasses.asdict(record) for record in differences])
+            work.write_json("summary.json", [dataclasses.asdict(counted.row) for counted in collected])
+            work.write_json("differences.json", [dataclasses.asdict(record) for record in differences])
             work.write_provenance(time.perf_counter() - started)
             after_cell(work.path)
 
@@ -92,7 +91,8 @@ def _fold(plan: Plan, work: WorkDir, progress: Bars, cell: Cell, fold: int, star
     key, part = plan.key(f"fine-tuning on {material}", fold), plan.fine_tuning_part(material, fold)
     trained, cost = _train(plan, work, progress, config, _title(cell, fold), material, part, start, key)
     if plan.settings.keep_weights:
-        facenet_weights.save_weights(work.path / "weights" / f"{fold_name(cell, fold)}.npz", trained.variables)
+        with work.writing(f"weights/{fold_name(cell, fold)}.npz") as file:
+            facenet_weights.save_weights(file, trained.variables)
     # One batch first, so that compiling is not timed.
     embed_all(config, trained.variables, source, np.arange(min(config.embed_batch, len(source))))
     before = time.perf_counter()
@@ -108,29 +108,31 @@ def _pretrained(plan: Plan, work: WorkDir, progress: Bars, cell: Cell, fold: int
     name, title = plan.pretraining_name(cell, fold), f"pre-training on {material}, {part.name}"
     number = fold if cell.shares_corpus else len(plan.corpora[material.corpus].folds)
     config = plan.settings.train_config("pretraining", material.view)
-    file = work.path / "weights" / f"{name}.npz"
+    file = f"weights/{name}.npz"
 
     def make() -> xr.Dataset:
         logging.info("%s", title)
         start = facenet.init(plan.key(f"init of {material}", number), config.network)
         key = plan.key(f"pre-training on {material}", number)
         trained, cost = _train(plan, work, progress, config, title, material, part, start, key)
-        facenet_weights.save_weights(file, trained.variables)
+        with work.writing(file) as temporary:
+            facenet_weights.save_weights(temporary, trained.variables)
         return _curves(trained).assign_attrs(cost, weights=facenet_weights.digest(trained.variables))
 
     written = work.arrays(name, make).attrs.get("weights")
     try:
-        variables = _weights(file, config, written)
+        variables = _weights(work, file, config, written)
     except InputError as error:
         logging.warning("%s. The training runs again", error)
         make()
-        variables = _weights(file, config, written)
+        variables = _weights(work, file, config, written)
     _forget_checkpoints(work, title)
     return variables
 
 
-def _weights(file: Path, config: TrainConfig, written: str | None) -> facenet.Variables:
+def _weights(work: WorkDir, name: str, config: TrainConfig, written: str | None) -> facenet.Variables:
     """The variables of a pre-training. Raises InputError if the file is damaged, or not of the digest `written`."""
+    file = work.file(name, "it is made again")
     variables = facenet_weights.load_weights(file, config.network)
     if facenet_weights.digest(variables) != written:
         raise InputError(
@@ -174,7 +176,7 @@ def _checkpoints(work: WorkDir, title: str) -> Path:
 
 def _forget_checkpoints(work: WorkDir, title: str) -> None:
     """Removes a training's checkpoints, which resuming needs until its arrays are written."""
-    shutil.rmtree(_checkpoints(work, title), ignore_errors=True)
+    remove_tree(work.path, _checkpoints(work, title).relative_to(work.path))
 
 
 def _curves(trained: Trained) -> xr.Dataset:

@@ -9,8 +9,9 @@ import xarray as xr
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.cross_training.config import CORPUS_NAME
 from siamese_jax.experiments.cross_training.records import Difference, Row
-from siamese_jax.report.loading.workdir import NOT_FINISHED, open_arrays, read_json, read_records
-from siamese_jax.runtime.provenance import VERSION, check_version
+from siamese_jax.experiments.stored_results import NOT_FINISHED, stored_arrays, stored_config, stored_json
+from siamese_jax.report.loading.workdir import read_records
+from siamese_jax.runtime.provenance import VERSION
 
 KIND = "facenet"  # the kind of run in config.json
 
@@ -41,15 +42,14 @@ class Matrix:
 
     def arrays(self, name: str) -> xr.Dataset:
         """Kept arrays; raises InputError if they are missing or damaged."""
-        return open_arrays(self.path, name, xr.load_dataset)
+        return stored_arrays(self.path, name, xr.load_dataset)
 
 
 def load(path: str | Path, label: str) -> Matrix:
     """Reads a work directory. Raises InputError if a file is missing or damaged, or nothing has finished yet."""
     path = Path(path)
-    config = read_json(path / "config.json", dict)
-    check_version(path, config.get("version"))
-    corpora = read_json(path / "corpora.json", dict)
+    config = stored_config(path)
+    corpora = stored_json(path / "corpora.json", dict)
     rows = read_records(path / "summary.json", Row)
     if not rows:
         raise InputError(f"{path / 'summary.json'}: holds no result; {NOT_FINISHED}")
@@ -60,7 +60,7 @@ def load(path: str | Path, label: str) -> Matrix:
             "underscores; run again"
         )
     differences = read_records(path / "differences.json", Difference)
-    provenance = read_json(path / "provenance.json", dict)
+    provenance = stored_json(path / "provenance.json", dict)
     versions = sorted({str(config.get("version")), str(provenance.get("siamese_jax")), VERSION})
     mixed = f"Made or reported by several versions of siamese_jax: {', '.join(versions)}."
     notes = (mixed,) if len(versions) > 1 else ()

@@ -11,9 +11,10 @@ from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.records import Row
+from siamese_jax.experiments.stored_results import NOT_FINISHED, stored_json
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.loading import workdir
-from siamese_jax.report.loading.workdir import NOT_FINISHED, Folder, read_json
+from siamese_jax.report.loading.workdir import Folder
 from siamese_jax.report.paper.figure2 import SHORT_NAMES
 from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
 from siamese_jax.report.render import text
@@ -140,7 +141,7 @@ def load(path: str | Path, label: str) -> Loaded:
     if kind != KIND:
         raise InputError(f"{path}: holds a run of the kind {kind!r}; give a folder of siamese-jax {KIND}")
     shared = workdir.fields(path, label)
-    return Loaded(**shared, rows=rows_of(path), optimism=read_json(path / "optimism.json", list))
+    return Loaded(**shared, rows=rows_of(path), optimism=stored_json(path / "optimism.json", list))
 
 
 def rows_of(path: Path) -> list[Row]:

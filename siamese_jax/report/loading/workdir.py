@@ -1,7 +1,9 @@
 """A finished work directory of any kind: its configuration, provenance, arrays and tables, with precise errors."""
 
 import dataclasses
-import json
+import hashlib
+import io
+import os
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +17,12 @@ from siamese_jax.datasets import dataset as datasets
 from siamese_jax.datasets.dataset import Dataset
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.run_context import digests
+from siamese_jax.experiments.stored_results import NOT_FINISHED, stored_arrays, stored_config, stored_json
 from siamese_jax.protocols import config
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.runtime.files import atomic_path
-from siamese_jax.runtime.provenance import VERSION, check_version
-
-NOT_FINISHED = "the run has not finished. Run the command that made this folder again; it resumes"
+from siamese_jax.runtime.plain_files import read, require_plain
+from siamese_jax.runtime.provenance import VERSION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,19 +55,8 @@ class Folder:
         """A stage's arrays, read on demand; raises InputError if they are missing or damaged."""
         if name not in self._opened:
             # Opening costs more than most reads; xarray opens a closed file again by itself.
-            self._opened[name] = open_arrays(self.path, name, xr.open_dataset)
+            self._opened[name] = stored_arrays(self.path, name, xr.open_dataset)
         return self._opened[name]
-
-
-def open_arrays(path: Path, name: str, opener: Callable[..., xr.Dataset]) -> xr.Dataset:
-    """The arrays `name` of a work directory, by xarray's `opener`; raises InputError if missing or damaged."""
-    file = path / "arrays" / f"{name}.nc"
-    if not file.exists():
-        raise InputError(f"{file}: not there; {NOT_FINISHED}")
-    try:
-        return opener(file, engine="h5netcdf")
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{file}: cannot be read ({error}); remove this file and run the experiment again") from error
 
 
 def kind_of(path: str | Path) -> str:
@@ -75,17 +66,18 @@ def kind_of(path: str | Path) -> str:
         raise InputError(f"{path}: no such folder; give the work directory of a run")
     if not (path / "config.json").exists():
         raise InputError(f"{path}: holds no config.json, so it is no work directory; give a folder with results")
-    return str(read_json(path / "config.json", dict).get("kind", "reproduce"))  # early versions name no kind
+    require_plain(path)
+    return str(stored_config(path).get("kind"))
 
 
 def fields(path: str | Path, label: str) -> dict[str, Any]:
     """The fields of `Folder` of one work directory. Raises InputError if it is none, or is not finished."""
     path, kind, notes = Path(path), kind_of(path), []
-    raw = read_json(path / "config.json", dict)
+    raw = stored_config(path)
     experiment = _experiment(path, raw)
     if not (path / "arrays").is_dir():
         raise InputError(f"{path / 'arrays'}: not there; {NOT_FINISHED}")
-    provenance = read_json(path / "provenance.json", dict)
+    provenance = stored_json(path / "provenance.json", dict)
     started, finished = str(raw.get("version")), str(provenance.get("siamese_jax"))
     if started != finished:
         notes.append(f"Started with siamese_jax {started} and finished with {finished}: "
@@ -101,24 +93,9 @@ def fields(path: str | Path, label: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def read_json(file: Path, expected: type) -> Any:
-    """A JSON file of a work directory. Raises InputError if it is missing, damaged or of another type."""
-    if not file.exists():
-        raise InputError(f"{file}: not there; {NOT_FINISHED}")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: not readable as JSON ({error}); remove it and run the experiment again") from error
-    if not isinstance(content, expected):
-        raise InputError(
-            f"{file}: holds a {type(content).__name__}, expected a {expected.__name__}; run the experiment again"
-        )
-    return content
-
-
 def read_records(file: Path, kind: type) -> list[Any]:
     """A JSON file's rows as dataclasses of a `kind`. Raises InputError if one does not fit."""
-    names, rows = {field.name for field in dataclasses.fields(kind)}, read_json(file, list)
+    names, rows = {field.name for field in dataclasses.fields(kind)}, stored_json(file, list)
     for i, row in enumerate(rows):
         if not isinstance(row, dict) or set(row) != names:
             differing = sorted(names ^ set(row)) if isinstance(row, dict) else [type(row).__name__]
@@ -130,11 +107,10 @@ def read_records(file: Path, kind: type) -> list[Any]:
 
 def experiment_of(path: Path) -> Experiment:
     """The configuration of a work directory. Raises InputError if it does not fit this version."""
-    return _experiment(path, read_json(path / "config.json", dict))
+    return _experiment(path, stored_config(path))
 
 
 def _experiment(path: Path, raw: dict[str, Any]) -> Experiment:
-    check_version(path, raw.get("version"))
     settings = {key: value for key, value in raw.items() if key not in ("tables", "version", "kind")}
     unknown = sorted(set(settings) - set(typing.get_type_hints(Experiment)))
     if unknown:
@@ -172,17 +148,29 @@ def cached(file: Path, made_from: str, make: Callable[[], xr.Dataset]) -> xr.Dat
 
     If the file cannot be read or written, a warning says so and `make` is called for each report.
     """
-    if file.exists():
+    if os.path.lexists(file):
         try:
-            kept = xr.load_dataset(file, engine="h5netcdf")
+            content = read(file)
+            if read(file.with_suffix(".sha256")) != _sealed(file, content):
+                raise InputError("it changed since it was written")
+            kept = xr.load_dataset(io.BytesIO(content), engine="h5netcdf")
             if kept.attrs.get("made_from") == made_from:
                 return kept
         except (OSError, ValueError, KeyError) as error:
             logging.warning("%s cannot be read (%s); computed again", file, error)
     arrays = make().assign_attrs(made_from=made_from)
+    buffer = io.BytesIO()
+    arrays.to_netcdf(buffer, engine="h5netcdf")
+    content = buffer.getvalue()
     try:
-        with atomic_path(file) as temporary:
-            arrays.to_netcdf(temporary, engine="h5netcdf")
-    except OSError as error:
+        for path, part in ((file, content), (file.with_suffix(".sha256"), _sealed(file, content))):
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(part)
+    except (InputError, OSError) as error:
         logging.warning("%s cannot be written (%s); computed for each report", file, error)
     return arrays
+
+
+def _sealed(file: Path, content: bytes) -> bytes:
+    """The digest of a cached file, its name included."""
+    return hashlib.sha256(file.name.encode() + b"\n" + content).hexdigest().encode()

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from siamese_jax.experiments.records import Difference
+from siamese_jax.experiments.stored_results import stored_json
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.loading import reproduction, workdir
-from siamese_jax.report.loading.workdir import read_json, read_records
+from siamese_jax.report.loading.workdir import read_records
 from siamese_jax.report.paper import claims, crossed, differences, figure2, table1
 from siamese_jax.report.render import markdown, text
 from siamese_jax.report.render.document import Block, Paragraph
@@ -22,10 +23,10 @@ def write(folder: str | Path) -> str:
     if kind == reproduction.KIND:
         return _reproduction(path, workdir.experiment_of(path))
     if kind == "crossed":
-        shares = read_json(path / "crossed.json", list)
+        shares = stored_json(path / "crossed.json", list)
         title = f"Variance components of UAR, {shares[0]['source']} to {shares[0]['target']}"
         return _page(path / "crossed.md", title, list(crossed.blocks(shares)))
-    tested = read_json(path / "claims.json", list)
+    tested = stored_json(path / "claims.json", list)
     corpora = f"{tested[0]['source']} to {tested[0]['target']}"
     if kind != "rerun":
         return _page(path / "claims.md", f"Repeated trainings, {corpora}", list(claims.trainings(tested)))
@@ -35,7 +36,7 @@ def write(folder: str | Path) -> str:
 
 def _reproduction(path: Path, experiment: Experiment) -> str:
     rows = reproduction.rows_of(path)
-    table = table1.markdown(experiment, rows, read_json(path / "optimism.json", list))
+    table = table1.markdown(experiment, rows, stored_json(path / "optimism.json", list))
     write_text(path / "table1.md", table)
     _write_differences(path)
     figure2.write(experiment, rows, path)

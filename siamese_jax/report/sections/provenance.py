@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from siamese_jax.datasets import shipped as data
+from siamese_jax.experiments.stored_results import stored_stages
 from siamese_jax.protocols.config import flat
 from siamese_jax.report.loading.workdir import Folder
 from siamese_jax.report.render import text
@@ -76,8 +77,8 @@ def _time(seconds: object) -> str:
 
 def _stage_seconds(run: Folder) -> float:
     total = 0.0
-    for file in sorted((run.path / "arrays").rglob("*.nc")):
-        with run.arrays(file.relative_to(run.path / "arrays").with_suffix("").as_posix()) as arrays:
+    for name in stored_stages(run.path):
+        with run.arrays(name) as arrays:
             total += float(arrays.attrs.get("seconds", 0.0))
     return total
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from siamese_jax.errors import InputError
+from siamese_jax.experiments.stored_results import NOT_FINISHED, stored_json
 from siamese_jax.report.loading import workdir
-from siamese_jax.report.loading.workdir import NOT_FINISHED, Folder, read_json
+from siamese_jax.report.loading.workdir import Folder
 from siamese_jax.report.paper import claims, crossed
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Alert, Block, Gallery, Heading, Picture, Section
@@ -39,7 +40,7 @@ def load(path: str | Path, label: str) -> Rerun:
     if shared["kind"] not in KINDS:
         raise InputError(f"{path}: holds a run of the kind {shared['kind']!r}; expected one of {', '.join(KINDS)}")
     file = Path(path) / KINDS[shared["kind"]]
-    records = read_json(file, list)
+    records = stored_json(file, list)
     if not records:
         raise InputError(f"{file}: holds no result; {NOT_FINISHED}")
     run = Rerun(**shared, records=records)
