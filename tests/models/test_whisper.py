@@ -1,6 +1,5 @@
 """Whisper's encoder against golden values of transformers, and on padded batches."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from whisper_folders import write_encoder
 
 from siamese_jax.corpora.audio import decode
 from siamese_jax.features import log_mel
@@ -17,27 +16,6 @@ from siamese_jax.models import whisper, whisper_weights
 GOLDEN = Path(__file__).parent.parent / "golden"
 sys.path.insert(0, str(GOLDEN))
 import whisper_recipe as recipe  # noqa: E402
-
-
-def folder_of(name, folder, prefix="model.encoder.", dtype=np.float32):
-    """Writes the encoder `name` of the recipe in the published layout; returns its config."""
-    (folder / "config.json").write_text(json.dumps(recipe.config(name)))
-    config = whisper_weights.read_config(folder)
-    shapes = {"conv1": (config.d_model, config.num_mel_bins, 3), "conv2": (config.d_model, config.d_model, 3)}
-    tensors = {"embed_positions.weight": (config.max_source_positions, config.d_model)}
-    for number in range(config.encoder_layers):
-        for module, (_, letters) in whisper_weights.LAYER.items():
-            sizes = {"D": config.d_model, "F": config.encoder_ffn_dim}
-            shapes[f"layers.{number}.{module}"] = tuple(sizes[letter] for letter in letters)
-    for module, shape in (shapes | {"layer_norm": (config.d_model,)}).items():
-        tensors[f"{module}.weight"] = shape
-        if not module.endswith("k_proj"):
-            tensors[f"{module}.bias"] = shape[:1]
-    save_file(
-        {prefix + key: recipe.weight(key, shape).astype(dtype) for key, shape in tensors.items()},
-        folder / "model.safetensors",
-    )
-    return config
 
 
 def states(params, config, samples, frames, layers, padded_to=None):
@@ -49,7 +27,7 @@ def states(params, config, samples, frames, layers, padded_to=None):
 
 @pytest.mark.parametrize("name", recipe.SIZES)
 def test_hidden_states_equal_transformers(name, tmp_path):
-    config = folder_of(name, tmp_path)
+    config = write_encoder(name, tmp_path)
     params = whisper_weights.load(tmp_path, config, config.encoder_layers)
     golden = np.load(GOLDEN / "whisper.npz")
     samples = np.pad(recipe.sound(), (0, 480000 - 48000))
@@ -61,7 +39,7 @@ def test_hidden_states_equal_transformers(name, tmp_path):
 
 
 def test_padding_and_neighbours_change_nothing(tmp_path):
-    config = folder_of("tiny", tmp_path)
+    config = write_encoder("tiny", tmp_path)
     params = whisper_weights.load(tmp_path, config, 2)
     rng = np.random.default_rng(0)
     clips = [rng.normal(0, 0.1, length).astype(np.float32) for length in (9300, 16000, 880)]
@@ -85,7 +63,7 @@ def test_statistics_are_the_mean_and_the_deviation_of_valid_positions():
 
 
 def test_bfloat16_stays_near_float32(tmp_path):
-    config = folder_of("tiny", tmp_path)
+    config = write_encoder("tiny", tmp_path)
     params = whisper_weights.load(tmp_path, config, 2)
     rough = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), params)
     mel = jnp.asarray(np.random.default_rng(0).normal(0, 0.5, (1, 60, 80)), jnp.float32)
