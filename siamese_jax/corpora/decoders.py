@@ -161,6 +161,8 @@ def video_stream(path: Path, start: float | None, end: float | None) -> Iterator
             if not container.streams.audio:
                 raise bad_clip(path, "empty: the video has no audio stream; fetch it again")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise bad_clip(path, "unreadable: the codec of its sound is unknown; convert the file")
             rate = int(stream.rate or 0)
             yield Stream(rate, None, False, _within(path, _video_frames(path, container, stream), start, end, rate))
     except (av.FFmpegError, UnicodeError) as error:
@@ -193,7 +195,7 @@ def _video_frames(path: Path, container: Any, stream: Any) -> Iterator[Block]:
             reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         if packet.stream_index != stream.index:
             continue
-        for frame in packet.decode():
+        for frame in stream.decode(packet):
             if (frame.sample_rate, frame.layout.name) != layout:
                 # Only the sample format changes here: soxr resamples all sources alike.
                 layout = frame.sample_rate, frame.layout.name

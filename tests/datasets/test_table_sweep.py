@@ -1,60 +1,27 @@
 """Mutated tables by the thousand: each is read, or refused in the project's own words, soon and in little memory."""
 
 import io
-import resource
-import signal
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
+import mutants
 import numpy as np
 import pytest
+from mutants import Random, csv, mutated_bytes, pick
 from tables_for_tests import EMOTIONS, RAVDESS_IDS, make_table
 
 from siamese_jax.datasets import dataset
 from siamese_jax.datasets.npz_files import read_arrays
 from siamese_jax.datasets.table_files import read_table, write_table
-from siamese_jax.errors import InputError
 
 pytestmark = pytest.mark.sweep
 
 MUTANTS = 1000
-SECONDS, MEMORY = 10.0, 1e9
-
-Random = np.random.Generator
-
 DTYPES = ("<f4", "<f8", ">f8", "<f2", "<c8", "<i8", "|b1", "|S3", "<U2", "|O", "|V8", "|V0", "<U0", "<m8[s]", "<M8[D]",
           "[('a', '<f4'), ('b', '<i4')]", "<q9", "", "<f16")  # fmt: skip
 SHAPES = ("()", "(40,)", "40", "(40, 64)", "(1000000000, 1000000000)", "(0,)", "(-1,)", "(40, 0)", "(1,) * 9", "(2.5,)")
-TEXTS = ("", " ", "nan", "inf", "1e400", "1_0", "0,5", "1+2j", "\0", "\ud800", "é", "e\u0301", "b'x'", "a\\b", '"', "'",
-         "x" * 140_000, "-1", "2**70", "9" * 400, "anger", "angry", "a,b", "a;b\tc", "\r", "\u2028")  # fmt: skip
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-
-
-def pick(rng: Random, items):
-    return items[int(rng.integers(len(items)))]
-
-
-def mutated_bytes(rng: Random, content: bytes) -> bytes:
-    """The content with a few bytes flipped, zeroed, cut out, doubled or replaced."""
-    data = bytearray(content)
-    for _ in range(int(rng.integers(1, 5))):
-        at, length = int(rng.integers(len(data) + 1)), int(2 ** rng.uniform(0, 9))
-        kind = pick(rng, ("flip", "zero", "cut", "double", "noise", "end"))
-        if kind == "flip" and at < len(data):
-            data[at] ^= 1 << int(rng.integers(8))
-        elif kind == "zero":
-            data[at : at + length] = bytes(len(data[at : at + length]))
-        elif kind == "cut":
-            del data[at : at + length]
-        elif kind == "double":
-            data[at:at] = data[at : at + length]
-        elif kind == "noise":
-            data[at : at + length] = rng.bytes(length)
-        else:
-            del data[at:]
-    return bytes(data)
 
 
 def member(rng: Random, array: np.ndarray) -> bytes:
@@ -63,7 +30,7 @@ def member(rng: Random, array: np.ndarray) -> bytes:
     kind = pick(rng, ("none", "header", "text", "value", "dtype", "bytes"))
     if kind == "text" and array.dtype.kind == "U" and array.size:
         array = array.astype(object)
-        array.flat[int(rng.integers(array.size))] = pick(rng, TEXTS)[:100]
+        array.flat[int(rng.integers(array.size))] = pick(rng, mutants.TEXTS)[:100]
         array = array.astype(np.str_)
     if kind == "value" and array.dtype.kind == "f":
         array = array.copy()
@@ -108,50 +75,6 @@ def plain(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def csv(rng: Random, path: Path, cells: list[list[str]]) -> None:
-    """Writes a CSV with cells, rows, separators, quotes, encoding or bytes mutated."""
-    rows = [list(row) for row in cells]
-    for _ in range(int(rng.integers(0, 4))):
-        row = rows[int(rng.integers(len(rows)))]
-        kind = pick(rng, ("text", "gone", "more", "blank", "row", "header"))
-        if kind == "text" and row:
-            row[int(rng.integers(len(row)))] = pick(rng, TEXTS)
-        elif kind == "gone" and row:
-            row.pop()
-        elif kind == "more":
-            row.extend(["1"] * int(rng.integers(1, 300)))
-        elif kind == "blank":
-            rows.insert(0, [])
-        elif kind == "row":
-            rows.append(list(row))
-        elif rows[0]:
-            rows[0][int(rng.integers(len(rows[0])))] = pick(rng, ("file", "id", "start", "a", "", "sex", "Emotion"))
-    by, end = pick(rng, (",", ",", ";", "\t", ", ", "|")), pick(rng, ("\n", "\r\n", "\r"))
-    text = end.join(by.join(row) for row in rows)
-    content = text.encode(pick(rng, ("utf-8", "utf-8", "utf-8-sig", "utf-16", "latin-1")), "replace")
-    path.write_bytes(mutated_bytes(rng, content) if rng.random() < 0.4 else content)
-
-
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Raises TimeoutError in what takes longer."""
-
-    def late(*_):
-        raise TimeoutError(f"no end after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def peak() -> float:
-    return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def use(path: Path, corpus: str | None, companion: Path | None) -> None:
     """Reads a table, makes a dataset of it, and writes it again."""
     table = read_table(path, corpus=corpus, companion=companion)
@@ -161,20 +84,7 @@ def use(path: Path, corpus: str | None, companion: Path | None) -> None:
 
 
 def sweep(make: Callable[[Random, Path], None], path: Path, **how) -> int:
-    """The number of mutants that were read; fails at the first that is neither read nor refused in our words."""
-    before, n_read = peak(), 0
-    for number in range(MUTANTS):
-        make(np.random.default_rng(number), path)
-        try:
-            with limited(SECONDS):
-                use(path, **how)
-            n_read += 1
-        except InputError:
-            pass
-        except Exception as error:
-            raise AssertionError(f"mutant {number}: {type(error).__name__}: {error}") from error
-        assert peak() - before < MEMORY, f"mutant {number}: {(peak() - before) / 1e6:.0f} MB"
-    return n_read
+    return mutants.sweep(lambda rng: make(rng, path), lambda: use(path, **how), MUTANTS)
 
 
 def test_mutated_tables_of_our_own(tmp_path: Path) -> None:
