@@ -193,7 +193,7 @@ def _video_frames(path: Path, container: Any, stream: Any) -> Iterator[Block]:
             raise bad_clip(path, "unreadable: FFmpeg finds a damaged packet; fetch the file again")
         if packet.pts is not None and packet.time_base:
             reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        if packet.stream_index != stream.index:
+        if packet.stream.index != stream.index:
             continue
         for frame in stream.decode(packet):
             if (frame.sample_rate, frame.layout.name) != layout:
