@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ RATIO = 1.15  # of the frames of successive buckets: padding costs 7 %, a shape 
 CPU_BATCH_FRAMES = 3200  # clips times frames of a batch: 8 clips of 4 s, whose layers stay in a core's cache
 ACCELERATOR_BATCH_FRAMES = 96000  # per device
 
+_PART = 2**20  # samples
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -62,7 +65,7 @@ def extractor(encoder: str, options: Options) -> Extractor:
     Raises InputError where the encoder cannot be read or lacks a layer, or an option is out of range.
     """
     folder = shipped.speech_encoder(encoder)
-    name = encoder if folder != Path(encoder) else folder.resolve().name
+    name = encoder if encoder in shipped.SPEECH_ENCODERS else folder.resolve().name
     config = whisper_weights.read_config(folder)
     _check(options, config, folder)
     params = whisper_weights.load(folder, config, max(options.layers))
@@ -83,8 +86,8 @@ def extractor(encoder: str, options: Options) -> Extractor:
 def parse_layers(texts: Sequence[str]) -> tuple[int, ...]:
     """Returns layers given as texts. Raises InputError for a text that is no number."""
     for text in texts:
-        if not text.strip().isdecimal():
-            raise InputError(f"layer {text!r}: expected numbers with commas, such as 1,2,3")
+        if not re.fullmatch("[0-9]{1,4}", text.strip()):
+            raise InputError(f"layer {text!r:.80}: expected numbers with commas, such as 1,2,3")
     return tuple(map(int, texts))
 
 
@@ -132,10 +135,7 @@ class _Engine:
 
     def __init__(self, params: Params, config: WhisperConfig, options: Options):
         self._options, self._width = options, config.d_model
-        devices = jax.local_devices()
-        self._on_cpu = devices[0].platform == "cpu"
-        # Calls from two threads to one CPU device run in parallel, and one device compiles every shape once.
-        devices = devices[:1] if self._on_cpu else devices
+        devices, self._device_frames = _devices()
         self._n_devices = len(devices)
         mesh = jax.make_mesh((len(devices),), ("clip",), axis_types=(AxisType.Auto,), devices=devices)
         self._by_clip = NamedSharding(mesh, PartitionSpec("clip"))
@@ -148,8 +148,7 @@ class _Engine:
     def clips(self, frames: int) -> int:
         """Returns the pieces of a batch of a bucket, a multiple of the devices that share it."""
         width = whisper.WINDOW_FRAMES if self._options.padding == "30s" else frames
-        budget = CPU_BATCH_FRAMES if self._on_cpu else ACCELERATOR_BATCH_FRAMES
-        return self._n_devices * max(1, budget // width)
+        return self._n_devices * max(1, self._device_frames // width)
 
     def features(self, samples: Sequence[np.ndarray], frames: int) -> np.ndarray:
         """Returns the features [N, F] float32 of clips, int16 arrays [L] of the bucket `frames`."""
@@ -197,14 +196,25 @@ class _Engine:
             self._called.add(frames)
 
 
+def _devices() -> tuple[list[jax.Device], int]:
+    """Returns the devices that share a batch, and the frames of a batch on each."""
+    devices = jax.local_devices()
+    if devices[0].platform != "cpu":
+        return devices, ACCELERATOR_BATCH_FRAMES
+    # Calls from two threads to one CPU device run in parallel, and one device compiles every shape once.
+    return devices[:1], CPU_BATCH_FRAMES
+
+
 def _cast(params: Params, precision: str) -> Params:
     return params if precision == "float32" else jax.tree.map(lambda leaf: jnp.asarray(leaf, precision), params)
 
 
 def loudness_gain(samples_L: np.ndarray, loudness: float) -> float:
     """Returns the factor that takes int16 samples to float ones of `loudness` (dBFS, root mean square)."""
-    power = np.mean(np.square(samples_L, dtype=np.float64))
-    return 10 ** (loudness / 20) / np.sqrt(power) if power else 0.0
+    # In parts, so that the squares of an hour are not in memory at once.
+    parts = (samples_L[start : start + _PART] for start in range(0, len(samples_L), _PART))
+    energy = sum(np.square(part, dtype=np.float64).sum() for part in parts)
+    return 10 ** (loudness / 20) / np.sqrt(energy / len(samples_L)) if energy else 0.0
 
 
 def piece_statistics(
