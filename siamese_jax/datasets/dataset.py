@@ -110,14 +110,38 @@ def check_protocol(dataset: Dataset, emotions: tuple[str, ...], most_drawn: int,
             )
 
 
+RECORDED = {
+    "features": "features", "speech_encoder": "speech encoder", "layers": "layers", "loudness": "loudness",
+    "padding": "padding", "speech_encoder_digest": "digest of the speech encoder's weights",
+}  # fmt: skip
+"""Entries of `made` that two tables must share where both have them, and their names in messages."""
+
+
 def check_same_features(source: Dataset, target: Dataset) -> None:
-    """Raises InputError unless two tables have the same columns in the same order."""
+    """Raises InputError unless two tables have the same columns in the same order, computed in the same way."""
     a, b = source.full_table.feature_names, target.full_table.feature_names
-    if a == b:
+    only_a, only_b = (sorted(set(mine) - set(other)) for mine, other in ((a, b), (b, a)))
+    if differences := _differences(source, target):
+        remedy = "Extract both with the same options"
+    elif a == b:
         return
-    only_a, only_b = [n for n in a if n not in b], [n for n in b if n not in a]
-    difference = f"{source.name} alone has {only_a[:3]}, {target.name} alone has {only_b[:3]}"
+    elif only_a or only_b:
+        differences = f"{source.name} alone has {only_a[:3]}, {target.name} alone has {only_b[:3]}"
+        remedy = "Extract both with the same program"
+    else:
+        differences, remedy = "the order of the columns differs", "Extract both with the same program"
     raise InputError(
-        f"the tables of {source.name} ({len(a)} features) and {target.name} ({len(b)}) do not match: "
-        f"{difference if only_a or only_b else 'the order of the columns differs'}. Extract both with the same program"
+        f"the tables of {source.name} ({len(a)} features) and {target.name} ({len(b)}) do not match: {differences}. "
+        f"{remedy}"
+    )
+
+
+def _differences(source: Dataset, target: Dataset) -> str:
+    """Returns how the features of two tables were made in different ways, or ""."""
+    a, b = source.full_table.made, target.full_table.made
+    differ = {key: name for key, name in RECORDED.items() if key in a and key in b and a[key] != b[key]}
+    if "layers" in differ:  # the digest is that of the layers up to the last
+        differ.pop("speech_encoder_digest", None)
+    return ", ".join(
+        f"{name} {a[key]!r:.80} of {source.name} and {b[key]!r:.80} of {target.name}" for key, name in differ.items()
     )

@@ -65,3 +65,41 @@ def test_tables_of_other_features_do_not_go_together():
     c = dataset.from_table(dataclasses.replace(make_table("third"), feature_names=names), EMOTIONS, "c")
     with pytest.raises(InputError, match="the order of the columns differs"):
         dataset.check_same_features(a, c)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": "INTERSPEECH 2009"}, "features 'Whisper' of toy and 'INTERSPEECH 2009' of other"),
+        ({"speech_encoder": "whisper.base"}, "speech encoder 'whisper.tiny.en' of toy and 'whisper.base' of other"),
+        (
+            {"layers": [2], "speech_encoder_digest": "b"},
+            r"do not match: layers \[1, 2\] of toy and \[2\] of other\. Extract both with the same options",
+        ),
+        ({"loudness": -20.0}, "loudness -25.0 of toy and -20.0 of other"),
+        ({"padding": "30s"}, "padding 'clip' of toy and '30s' of other"),
+        ({"speech_encoder_digest": "b"}, "digest of the speech encoder's weights 'a' of toy and 'b' of other"),
+        ({"padding": "30s", "loudness": -20.0}, "loudness .*, padding"),
+        ({"padding": "x" * 10000}, "padding 'clip' of toy and 'xxx"),
+    ],
+    ids=["features", "speech_encoder", "layers", "loudness", "padding", "digest", "two", "a_long_text"],
+)
+def test_tables_of_equal_columns_made_in_different_ways_do_not_go_together(changes, message):
+    made = {
+        "features": "Whisper", "speech_encoder": "whisper.tiny.en", "speech_encoder_digest": "a", "layers": [1, 2],
+        "loudness": -25.0, "padding": "clip", "precision": "float32", "packages": {"jax": "0.10"},
+    }  # fmt: skip
+    a, b, c = (
+        dataset.from_table(dataclasses.replace(make_table(name), made=values), EMOTIONS, name)
+        for name, values in (("toy", made), ("other", made | changes), ("third", made | {"packages": {"jax": "0.11"}}))
+    )
+    dataset.check_same_features(a, c)
+    with pytest.raises(InputError, match=message) as caught:
+        dataset.check_same_features(a, b)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_table_that_does_not_say_how_it_was_made_goes_with_equal_columns():
+    made = {"features": "Whisper", "speech_encoder": "whisper.tiny.en", "layers": [1]}
+    a = dataset.from_table(dataclasses.replace(make_table("toy"), made=made), EMOTIONS, "toy")
+    dataset.check_same_features(a, dataset.from_table(make_table("other"), EMOTIONS, "other"))
