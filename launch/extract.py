@@ -27,7 +27,7 @@ CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "A corpus t
 ROOT = common.define_path("root", None, "The folder of the corpus, or of the files of --manifest.")
 MANIFEST = common.define_path("manifest", None, "A CSV with file, emotion, speaker.")
 OUTPUT = common.define_path("output", None, "The table to write (.npz).", required=True)
-ALIASES = flags.DEFINE_bool("aliases", False, "Accept other words for emotions, such as happy or angry.")
+ALIASES = flags.DEFINE_bool("aliases", False, "Accept other words for emotions, such as happy or Angry.")
 OPTIONS = flags.DEFINE_multi_string("option", [], "Options of the corpus' scan, such as unsegmented (eNTERFACE'05).")
 STRICT = flags.DEFINE_bool("strict", False, "Stop at the first clip that cannot be used.")
 WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)

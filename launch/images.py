@@ -8,7 +8,7 @@ siamese-jax images --output=sheet.png --corpus=emodb --root=~/emodb    # a corpu
 from absl import app, flags, logging
 
 from siamese_jax.corpora import adapters
-from siamese_jax.corpora.manifest import read_manifest
+from siamese_jax.corpora.manifest import COMMON_ALIASES, read_manifest
 from siamese_jax.features.images import ImageConfig
 from siamese_jax.features.segments import SegmentConfig
 from siamese_jax.report.cross_training.contact_sheet import choose_samples, contact_sheet
@@ -19,6 +19,7 @@ _OUTPUT = common.define_path("output", None, "The picture to write (.png, .pdf, 
 _MANIFEST = common.define_path("manifest", None, "A CSV with file, emotion, speaker.")
 _CORPUS = flags.DEFINE_enum("corpus", None, sorted(adapters.CORPORA), "A corpus that the package knows.")
 _ROOT = common.define_path("root", None, "The folder of the corpus, or of the files of --manifest.")
+_ALIASES = flags.DEFINE_bool("aliases", False, "Accept other words for emotions, such as happy or Angry.")
 _CLIPS = flags.DEFINE_integer("clips", 8, "Clips to draw, spread evenly.", lower_bound=1)
 _COLUMNS = flags.DEFINE_integer("columns", 8, "Segments side by side.", lower_bound=1)
 _RATE = flags.DEFINE_integer("rate", 16000, "Sampling rate, Hz.")
@@ -48,7 +49,7 @@ def main() -> None:
     if _CORPUS.value and _ROOT.value:
         manifest = adapters.scan(_CORPUS.value, _ROOT.value)
     elif _MANIFEST.value:
-        manifest = read_manifest(_MANIFEST.value, _ROOT.value)
+        manifest = read_manifest(_MANIFEST.value, _ROOT.value, COMMON_ALIASES if _ALIASES.value else None)
     samples, errors = choose_samples(manifest, segments, _CLIPS.value)
     title = f"{_CORPUS.value or _MANIFEST.value or 'synthesised sounds'}"
     contact_sheet(_OUTPUT.value, samples, images, _COLUMNS.value, title)

@@ -21,7 +21,7 @@ ROOT = common.define_path("root", None, "The folder of the corpus, or of the fil
 MANIFEST = common.define_path("manifest", None, "A CSV with file, emotion, speaker.")
 OUTPUT = common.define_path("output", None, "Where to write the manifest as CSV.")
 EMOTION_LIST = flags.DEFINE_multi_enum("emotion", list(PAPER_EMOTIONS), EMOTIONS, "Emotions that must be present.")
-ALIASES = flags.DEFINE_bool("aliases", False, "Accept other words for emotions, such as happy or angry.")
+ALIASES = flags.DEFINE_bool("aliases", False, "Accept other words for emotions, such as happy or Angry.")
 OPTIONS = flags.DEFINE_multi_string("option", [], "Options of the corpus' scan, such as unsegmented (eNTERFACE'05).")
 WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Threads that decode.", lower_bound=1)
 SHOWN = flags.DEFINE_integer("shown", 20, "Findings of one kind that are listed in full.", lower_bound=1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from siamese_jax.corpora.audio import RATE, audio_hash, decode
 from siamese_jax.corpora.manifest import EMOTIONS, NOT_LISTED, Clip, Manifest, unknown_label
-from siamese_jax.corpora.row_fields import RowProblem, grouped
+from siamese_jax.corpora.row_fields import ALIASES, RowProblem, grouped
 from siamese_jax.corpora.spelling import printable, similar_speakers
 from siamese_jax.errors import ClipError
 from siamese_jax.runtime.progress import bars
@@ -96,7 +96,7 @@ def check_manifest(
 def _row_findings(problems: Sequence[RowProblem]) -> Iterator[Finding]:
     """Yields a finding for each kind of problem, with the number of its rows."""
     for kind, label in (("unknown label", True), ("row", False)):
-        for group in grouped(problem for problem in problems if bool(problem.subject) == label):
+        for group in grouped((p for p in problems if bool(p.subject) == label), ALIASES):
             yield Finding("error", kind, group.where, group.message)
 
 

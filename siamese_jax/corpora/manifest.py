@@ -18,8 +18,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from siamese_jax.corpora.csv_files import read_csv, repeated, some
-from siamese_jax.corpora.row_fields import RowProblem, file_problem, grouped, seconds
-from siamese_jax.corpora.spelling import nfc, similar_speakers, stored_path
+from siamese_jax.corpora.row_fields import ALIASES, RowProblem, file_problem, grouped, seconds
+from siamese_jax.corpora.spelling import is_utf8, nfc, printable, similar_speakers, stored_path
 from siamese_jax.errors import InputError
 from siamese_jax.runtime.files import atomic_path, user_path
 
@@ -142,8 +142,9 @@ def read_manifest(
     manifest, problems = read_rows(path, root, aliases)
     if problems:
         bad, usable = len({problem.row for problem in problems}), len(manifest)
+        remedy = ALIASES if aliases is None else ""
         raise InputError(
-            f"{path}: {len(problems)} bad fields: {some([str(group) for group in grouped(problems)])}; "
+            f"{path}: {len(problems)} bad fields: {some([str(group) for group in grouped(problems, remedy)])}; "
             f"{usable} of {usable + bad} rows usable"
         )
     if warning := similar_speakers(clip.speaker for clip in manifest):
@@ -175,15 +176,22 @@ def read_rows(
 
 
 def write_manifest(path: str | Path, manifest: Manifest) -> None:
-    """Writes a CSV that `read_manifest` reads back; files are written relative to the CSV's own folder."""
+    """Writes a CSV that `read_manifest` reads back; files are written relative to the CSV's own folder.
+
+    Raises InputError where it cannot be written, or a path is no UTF-8.
+    """
     path = user_path(path)
     columns = ("file", "emotion", "speaker", "corpus", "name", "sex", "start", "end")
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for clip in manifest:
-            relative = os.path.relpath(manifest.path(clip).absolute(), path.absolute().parent)
+            # Not through links: `..` leads to the parent of what a link points to.
+            file_path = manifest.path(clip).absolute()
+            relative = os.path.relpath(file_path.parent.resolve() / file_path.name, path.absolute().parent.resolve())
             values = dataclasses.asdict(clip) | {"file": Path(relative).as_posix()}
+            if not is_utf8("".join(map(str, values.values()))):
+                raise InputError(f"{printable(str(file_path))}: no name in UTF-8, which a CSV can hold; rename it")
             writer.writerow("" if values[column] is None else values[column] for column in columns)
 
 
@@ -204,12 +212,8 @@ def label_problem(row: int, label: str) -> RowProblem:
     """Returns the problem of a row whose emotion is no noun of `EMOTIONS`."""
     nearest = _nearest(label, EMOTIONS)
     shared = f"did you mean {nearest}?" if nearest else f"expected one of {', '.join(EMOTIONS)}, or nothing"
-    known = label.lower() in COMMON_ALIASES or label.lower() in EMOTIONS
-    return RowProblem(
-        row, "emotion",
-        unknown_label(label) + (" --aliases maps it" if known else ""),
-        subject=label, shared=shared + (" --aliases maps these" if known else ""),
-    )  # fmt: skip
+    aliased = label.lower() in COMMON_ALIASES or label.lower() in EMOTIONS
+    return RowProblem(row, "emotion", unknown_label(label), subject=label, shared=shared, aliased=aliased)
 
 
 def none_usable(manifest: Manifest, left_out: Sequence[tuple[str, str]]) -> str:

@@ -14,12 +14,16 @@ _CLOCK = re.compile(r"(?:(\d+) days? )?(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)")
 """Times as audformat and pandas write them: 0 days 00:00:01.200000."""
 
 
+ALIASES = "--aliases maps these"
+"""The remedy for words that the common aliases know, in programs with that flag."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RowProblem:
     """A bad field of a CSV manifest.
 
     `row` counts lines from 1, the header. `shared` is the message for many rows with the same fault, "" for `message`;
-    `subject` is the bad text for such a message.
+    `subject` is the bad text for such a message; `aliased` tells whether the common aliases know it.
     """
 
     row: int
@@ -27,6 +31,7 @@ class RowProblem:
     message: str
     subject: str = ""
     shared: str = ""
+    aliased: bool = False
 
     def __str__(self) -> str:
         return f"row {self.row}, {self.field}: {self.message}"
@@ -42,20 +47,23 @@ class ProblemGroup(NamedTuple):
         return f"{self.where}: {self.message}"
 
 
-def grouped(problems: Iterable[RowProblem]) -> list[ProblemGroup]:
-    """Returns one group for each message, the most frequent first, with the number of its rows."""
+def grouped(problems: Iterable[RowProblem], remedy: str) -> list[ProblemGroup]:
+    """Returns one group for each message, the most frequent first, with the number of its rows.
+
+    `remedy` is added where the common aliases know the word; "" where they cannot be given.
+    """
     rows: dict[tuple[str, str, str], list[RowProblem]] = defaultdict(list)
     for problem in problems:
         rows[problem.field, problem.subject, problem.shared or problem.message].append(problem)
     groups = []
     for (field, subject, message), same in sorted(rows.items(), key=lambda item: -len(item[1])):
         numbers = ", ".join(str(problem.row) for problem in same[:_ROWS_NAMED])
+        hint = f" {remedy}" if remedy and same[0].aliased else ""
         if len(same) == 1:
-            groups.append(ProblemGroup(f"row {same[0].row}, {field}", same[0].message))
+            groups.append(ProblemGroup(f"row {same[0].row}, {field}", same[0].message + hint))
         elif subject:
-            groups.append(
-                ProblemGroup(f"{len(same)} x {subject!r}", f"{message} ({field}, first in row {same[0].row})")
-            )
+            where = f"({field}, first in row {same[0].row})"
+            groups.append(ProblemGroup(f"{len(same)} x {subject!r}", f"{message}{hint} {where}"))
         else:
             more = f" and {len(same) - _ROWS_NAMED} more" if len(same) > _ROWS_NAMED else ""
             groups.append(ProblemGroup(f"{len(same)} rows ({numbers}{more}), {field}", message))

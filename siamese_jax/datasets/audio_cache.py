@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from siamese_jax.corpora.audio import audio_hash, decode
+from siamese_jax.corpora.audio import CUT_OFF, audio_hash, decode
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.errors import ClipError, InputError
 from siamese_jax.runtime import interrupt
@@ -110,16 +110,20 @@ Decoding = tuple[np.ndarray, str]
 def _decode(manifest: Manifest, rate: int, on_progress: Callable[[int], None]) -> Iterator[Decoding]:
     """Yields the clips in order, decoded by several threads, a few ahead of the caller and no more."""
 
-    def work(clip: Clip) -> Decoding:
+    def work(clip: Clip) -> tuple[Decoding, bool]:
         try:
-            return decode(manifest.path(clip), clip.start, clip.end, rate).samples, ""
+            decoded = decode(manifest.path(clip), clip.start, clip.end, rate)
+            return (decoded.samples, ""), decoded.resampling.endswith(CUT_OFF)
         except ClipError as error:
-            return np.zeros(0, np.int16), error.reason
+            return (np.zeros(0, np.int16), error.reason), False
 
-    workers = available_cores()
-    for decoding in in_order(work, manifest, workers, 16 * workers):
+    workers, n_cut_off = available_cores(), 0
+    for decoding, cut_off in in_order(work, manifest, workers, 16 * workers):
         yield decoding
+        n_cut_off += cut_off
         on_progress(1)
+    if n_cut_off:
+        log.warning("%d clips hold samples beyond full scale, which were cut off at it", n_cut_off)
 
 
 def _write(file: Path, decoded: Iterator[Decoding]) -> None:

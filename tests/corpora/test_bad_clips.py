@@ -1,6 +1,5 @@
 """One bad clip in ten thousand is named, counted and left out, whatever is wrong with it; nothing else ends."""
 
-import os
 import resource
 import shutil
 import struct
@@ -13,46 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from corpus_trees import LFS_POINTER, noise, write_sound
+from corpus_trees import LATIN_1, make_bad, noise, write_sound
 
 from siamese_jax.corpora import adapters
 from siamese_jax.corpora.audio import MAX_SAMPLES, decode
 from siamese_jax.corpora.check import check_manifest, format_report
-from siamese_jax.corpora.manifest import Clip, Manifest
-from siamese_jax.errors import ClipError
+from siamese_jax.corpora.manifest import Clip, Manifest, write_manifest
+from siamese_jax.errors import ClipError, InputError
 
 REPOSITORY = Path(__file__).parents[2]
-ANNEX = "../.git/annex/objects/xx/yy/SHA256E-s80000--aa.wav/SHA256E-s80000--aa.wav"
-LATIN_1 = os.fsdecode(b"m\xfcller.wav")
-
-
-def make_bad(folder: Path) -> dict[str, str]:
-    """Bad clips below `folder`, and what is said about each."""
-    (folder / "annex.wav").symlink_to(ANNEX)
-    (folder / "unlocked.wav").write_text("/annex/objects/SHA256E-s80000--aa.wav\n")
-    (folder / "broken.wav").symlink_to("gone/a.wav")
-    (folder / "loop.wav").symlink_to("loop.wav")
-    (folder / "folder.wav").mkdir()
-    os.mkfifo(folder / "pipe.wav")
-    (folder / "lfs.wav").write_bytes(LFS_POINTER)
-    (folder / "zero.wav").write_bytes(b"")
-    (folder / "words.wav").write_bytes(b"no sound " * 200)
-    return {
-        "annex.wav": "git annex get",
-        "unlocked.wav": "git annex get",
-        "broken.wav": "a broken link to gone/a.wav",
-        "loop.wav": "symbolic links",
-        "folder.wav": "a folder, expected a sound file",
-        "pipe.wav": "no regular file, expected a sound file",
-        "lfs.wav": "git lfs pull",
-        "zero.wav": "0 bytes",
-        "words.wav": "Format not recognised",
-        "x" * 300 + ".wav": "File name too long",
-        "a\0b.wav": "null",
-        LATIN_1: "no UTF-8",
-        "nowhere.wav": "no such file",
-        "lfs.wav/inside.wav": "no such file",
-    }
 
 
 def test_every_kind_of_bad_clip_is_one_finding_and_the_rest_is_used(tmp_path: Path) -> None:
@@ -81,6 +49,11 @@ def test_a_file_or_folder_with_a_latin_1_name_is_left_out_of_a_corpus(tmp_path: 
     manifest = adapters.scan("emodb", tmp_path)
     assert [clip.name for clip in manifest] == ["03a01Wa"]
     reason = "its name is no UTF-8; rename it"
+    write_manifest(tmp_path / "m.csv", manifest)
+    (tmp_path / LATIN_1).joinpath("08a01Wa.wav").unlink()
+    (tmp_path / "wav").rename(tmp_path / LATIN_1 / "wav")
+    with pytest.raises(InputError, match=r"m\\xfcller\.wav/wav/03a01Wa\.wav: no name in UTF-8"):
+        write_manifest(tmp_path / "m.csv", adapters.scan("emodb", tmp_path / LATIN_1))
     assert manifest.left_out == (("m\\xfcller.wav/08a01Wa.wav", reason), ("wav/m\\xfcller.wav", reason))
 
 

@@ -68,6 +68,28 @@ def test_round_trip_to_another_folder(tmp_path: Path) -> None:
         )  # fmt: skip
 
 
+def test_a_manifest_written_through_a_linked_folder_leads_to_its_files(tmp_path: Path) -> None:
+    write_sound(tmp_path / "corpus" / "a.wav")
+    (tmp_path / "far" / "deep" / "real").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("far/deep/real")
+    (tmp_path / "other").symlink_to("corpus")
+    clips = (Clip("a.wav", "a", "anger", "c_1", "c"),)
+    for root in ("corpus", "other"):
+        for folder in ("link", "far/deep/real"):
+            write_manifest(tmp_path / folder / "m.csv", Manifest(tmp_path / root, clips))
+            for reader in ("link", "far/deep/real"):
+                manifest = read_manifest(tmp_path / reader / "m.csv")
+                assert manifest.path(manifest.clips[0]).is_file()
+
+
+def test_the_remedy_is_an_option_that_can_be_given(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.csv", "file,emotion,speaker\na.wav,happy,anna\nb.wav,happy,anna\n")
+    for aliases, told in ((None, True), ({}, False), ({"glad": "happiness"}, False)):
+        with pytest.raises(InputError, match="2 x 'happy': did you mean happiness") as caught:
+            read_manifest(path, aliases=aliases)
+        assert ("--aliases maps these" in str(caught.value)) == told
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from corpus_trees import make_bad
 
 from siamese_jax.corpora import audio
 from siamese_jax.corpora.manifest import Clip, Manifest
@@ -67,6 +68,24 @@ def counted(monkeypatch):
 def with_clips(manifest, *files):
     more = tuple(Clip(file, file, "fear", "c_9", "c") for file in files)
     return dataclasses.replace(manifest, clips=(*more, *manifest.clips))
+
+
+def test_bad_clips_of_every_kind_are_named_counted_and_left_out(tmp_path, manifest, table, caplog):
+    told = make_bad(tmp_path)
+    for clip in manifest:
+        (tmp_path / clip.file).hardlink_to(manifest.path(clip))
+    sound = soundfile.read(manifest.path(manifest.clips[0]))[0]
+    sound[3] = 1.5
+    soundfile.write(tmp_path / "loud.wav", sound, 16000, subtype="FLOAT")
+    clips = with_clips(dataclasses.replace(manifest, root=tmp_path), "loud.wav", *told)
+    found = extraction.extract(clips, tmp_path / "t.npz", IS09, OPTIONS)
+    np.testing.assert_array_equal(found.features[1:], table.features)
+    left_out = read_table(tmp_path / "t.npz").made["left_out"]
+    assert [entry["file"] for entry in left_out] == list(told)
+    assert all(reason in entry["reason"] for entry, reason in zip(left_out, told.values(), strict=True))
+    assert f"{len(told)} of {len(clips)} clips were left out" in caplog.text
+    assert "1 clips hold samples beyond full scale, which were cut off at it" in caplog.text
+    assert found.made["resampling"] == {"none": len(table), "none, cut off at full scale": 1}
 
 
 def test_a_clip_without_an_emotion_has_a_row(manifest, table):

@@ -64,7 +64,7 @@ def manifest_samples(manifest: Manifest, config: SegmentConfig, clips: int) -> t
     for row in rows:
         clip = manifest.clips[row]
         try:
-            sound = decode(Path(manifest.root) / clip.file, clip.start, clip.end, config.rate).samples
+            sound = decode(manifest.path(clip), clip.start, clip.end, config.rate).samples
             segments = cut(sound, config, clip.file)
         except ClipError as error:
             errors.append(ClipError(clip.file, error.reason))
