@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
     config.data.target = "ravdess"  # section 3
     config.data.target_corpus = ""
     config.data.target_companion = ""
+    config.data.allow_shared_recordings = False  # a source that holds recordings of the target is refused
     config.data.emotions = ("anger", "happiness", "sadness", "fear")  # the classes, in order (section 3)
     config.data.scalings = ("corpus",)  # clips that the standardisation uses; the paper does not name them
     config.data.scale_floor = 1e-3  # least standard deviation, as a share of the corpus' standard deviation

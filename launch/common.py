@@ -132,6 +132,12 @@ def _check_overrides(arguments: list[str], default: str) -> None:
             raise InputError(f"--config.{match[1]}: no key {name!r} there; expected {known}")
 
 
+def print_last(line: str) -> None:
+    """Prints what must be on the last line of a run, if anything."""
+    if line:
+        print(line)
+
+
 @contextlib.contextmanager
 def exit_codes() -> Iterator[None]:
     """Exits with `FAILED` on an error that the user can fix, and with 143 or 130 when stopped by SIGTERM or SIGINT.

@@ -23,6 +23,7 @@ def main() -> None:
     if distributed.is_writer():
         print(results.write(WORKDIR.value))
         print(f"Results, figure and every repetition: {WORKDIR.value}")
+        common.print_last(results.last_line(WORKDIR.value))
 
 
 if __name__ == "__main__":

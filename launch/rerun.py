@@ -41,6 +41,7 @@ def main() -> None:
         rerun.run(experiment, WORKDIR.value, DRAWS.value, BASELINE_DRAWS.value)
     if distributed.is_writer():
         print(results.write(WORKDIR.value))
+        common.print_last(results.last_line(WORKDIR.value))
 
 
 if __name__ == "__main__":

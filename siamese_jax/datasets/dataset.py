@@ -47,15 +47,20 @@ class Dataset:
 
 
 def load(table: str, corpus: str, companion: str, emotions: tuple[str, ...]) -> Dataset:
-    """Returns the clips of `emotions` in a table, shipped (by name) or at a path.
+    """Returns the clips of `emotions` in a table, as `read`. Raises InputError as `read` and `from_table`."""
+    return from_table(read(table, corpus, companion), emotions, table)
 
-    Raises InputError where the table cannot be read, or an emotion has no clip in it.
+
+def read(table: str, corpus: str, companion: str) -> FeatureTable:
+    """Returns a table, shipped (by name) or at a path; logs speakers whose ids differ by spelling alone.
+
+    Raises InputError where it cannot be read.
     """
     path = shipped.shipped(table) if table in shipped.SHIPPED else table
     full_table = table_files.read_table(path, corpus or None, companion or None)
     if warning := similar_speakers(full_table.speaker.tolist()):
         log.warning("%s: %s", path, warning)
-    return from_table(full_table, emotions, str(path))
+    return full_table
 
 
 def from_table(full_table: FeatureTable, emotions: tuple[str, ...], where: str) -> Dataset:
@@ -84,30 +89,6 @@ def from_table(full_table: FeatureTable, emotions: tuple[str, ...], where: str) 
         speakers=tuple(speakers.tolist()),
         duplicate=table_files.duplicates(full_table)[rows],
     )
-
-
-def check_protocol(dataset: Dataset, emotions: tuple[str, ...], most_drawn: int, where: str) -> None:
-    """Checks that few-shot draws and the tests of a target are possible.
-
-    Raises InputError where `most_drawn` speakers or fewer hold a clip of every emotion, so that none is left for the
-    speaker-disjoint test; or an emotion has a single speaker, without whom no clip is left to train on.
-    """
-    has_SxC = np.zeros((len(dataset.speakers), len(emotions)), bool)
-    has_SxC[dataset.speaker, dataset.label] = True
-    complete = int(has_SxC.all(axis=1).sum())
-    if complete <= most_drawn:
-        lacking = [speaker for speaker, row in zip(dataset.speakers, has_SxC) if not row.all()]
-        raise InputError(
-            f"{where}: {complete} of {len(dataset.speakers)} speakers have a clip of every emotion; drawing "
-            f"{most_drawn} needs at least {most_drawn + 1}, one of them for the test. Lower config.protocol.n_speakers"
-            + (f" or add clips for {', '.join(lacking[:5])}" if lacking else "")
-        )
-    for emotion, n_speakers in zip(emotions, has_SxC.sum(axis=0)):
-        if n_speakers < 2:
-            raise InputError(
-                f"{where}: {emotion!r} has clips of {n_speakers} speaker only; leaving one speaker out needs at least "
-                "2. Add clips of other speakers, or leave the emotion out of config.data.emotions"
-            )
 
 
 RECORDED = {

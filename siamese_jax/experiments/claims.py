@@ -16,7 +16,7 @@ import xarray as xr
 
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import summary
-from siamese_jax.experiments.records import number
+from siamese_jax.experiments.records import diverged, joined, number
 from siamese_jax.experiments.summary import COMPARISONS, FEW_SHOT_DATA, Grid
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
@@ -113,6 +113,10 @@ def examine(setting: Reruns) -> dict[str, Any]:
         "n_baseline_draws": 0 if baselines is None else baselines.n_draws, "against_baselines": against,
         "best_cell": _best_cell(experiment, uar), "trade_off": _trade_off(experiment, uar),
         "beyond_the_pole": _beyond_the_pole(experiment, setting.start_ratio),
+        "remarks": joined(
+            plan.shared_note, *dict.fromkeys(map(plan.draws_note, protocol.n_speakers)),
+            diverged(int(setting.grid.diverged[:, :, :, -1].sum()), setting.grid.diverged[:, :, :, -1].size),
+        ),
     }  # fmt: skip
 
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.errors import InputError
+from siamese_jax.experiments import summary
+from siamese_jax.experiments.records import diverged, joined
 from siamese_jax.experiments.run_context import Run, fine_tuning_name, open_run
 from siamese_jax.protocols import stages
 from siamese_jax.protocols.config import Experiment
@@ -48,8 +50,7 @@ def run(experiment: Experiment, workdir: str | Path) -> list[dict[str, Any]]:
         for head in experiment.network.heads:
             tuning = run.fine_tuning(plan, head, [_part(seed) for seed in range(protocol.n_seeds)])
             for scope in experiment.data.scalings:
-                uar = _scores(run, plan, tuning, head, scope)
-                records.extend(_shares(plan, head, scope, uar))
+                records.extend(_shares(plan, head, scope, *_scores(run, plan, tuning, head, scope)))
         run.write(crossed=records)
     return records
 
@@ -58,26 +59,32 @@ def _part(seed: int) -> str:
     return f"/seed_{seed:04d}"
 
 
-def _scores(run: Run, plan: Plan, tuning: stages.FineTuning, head: str, scope: str) -> np.ndarray:
-    """UAR in per cent [loss, step, frozen, speakers, draw, seed] on other speakers' clips."""
+def _scores(run: Run, plan: Plan, tuning: stages.FineTuning, head: str, scope: str) -> tuple[np.ndarray, np.ndarray]:
+    """UAR in per cent [loss, step, frozen, speakers, draw, seed] on other speakers' clips, and which trainings have
+    diverged, [loss, frozen, step, draw, runs]."""
     protocol = plan.experiment.protocol
     total = len(protocol.n_speakers) * protocol.n_seeds * plan.n_fine_tunings
     on_done = run.bars.start(f"{head}, {scope}", total)
     params = stages.params_from_arrays(run.source_training(plan, head, scope))
+
+    lost: list[np.ndarray] = []
 
     def uar(n_speakers: int, seed: int) -> np.ndarray:
         of_seed = dataclasses.replace(plan, only_seed=seed)
         name = fine_tuning_name(head, scope, n_speakers, _part(seed))
         arrays = run.arrays(plan, name, lambda: tuning.run(of_seed, n_speakers, scope, params, on_done))
         predictions = arrays.predictions.transpose("loss", "step", "frozen", "draw", "clip").values
+        lost.append(summary.diverged_trainings(arrays))
         mask = evaluation_masks(plan.target, plan.draws.support(n_speakers))[SPLIT]
         return score(predictions, plan.target.label, mask).uar
 
     seeds = range(protocol.n_seeds)
-    return np.stack([np.stack([uar(k, seed) for seed in seeds], axis=-1) for k in protocol.n_speakers], axis=3)
+    scores = np.stack([np.stack([uar(k, seed) for seed in seeds], axis=-1) for k in protocol.n_speakers], axis=3)
+    return scores, np.stack(lost, axis=-1)
 
 
-def _shares(plan: Plan, head: str, scope: str, uar: np.ndarray) -> list[dict[str, Any]]:
+def _shares(plan: Plan, head: str, scope: str, uar: np.ndarray, lost: np.ndarray) -> list[dict[str, Any]]:
+    """The records of a setting, from the results of `_scores`."""
     protocol, records = plan.experiment.protocol, []
     levels = dict(zip(FACTORS, uar.shape[2:]))
     for m, loss in enumerate(protocol.losses):
@@ -91,5 +98,6 @@ def _shares(plan: Plan, head: str, scope: str, uar: np.ndarray) -> list[dict[str
                 "components": dict(zip(effects, parts.components.tolist())),
                 "shares": None if parts.note else {e: 100 * s for e, s in zip(effects, parts.shares.tolist())},
                 "note": parts.note,
+                "remarks": joined(plan.shared_note, diverged(int(lost[m, :, r].sum()), lost[m, :, r].size)),
             })  # fmt: skip
     return records

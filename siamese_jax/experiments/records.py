@@ -2,7 +2,10 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
+
+from siamese_jax.corpora.csv_files import some
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +21,8 @@ class Row:
       split: paper (all clips not drawn are tested) or speaker_disjoint (only other speakers' clips).
       scaling: whose clips the features were standardised by. interval: kind of ci_low..ci_high and its units.
       n_seeds, n_draws: repetitions behind the mean; 0 draws where nothing is drawn.
+      n_speaker_sets: the distinct sets of speakers that the draws can take; null where nothing is drawn.
+      remarks: what a reader must know beside the numbers, such as diverged trainings; mostly empty.
       seconds: share of the wall time of the stage that made it.
     """
 
@@ -41,6 +46,8 @@ class Row:
     ci_low: float | None
     ci_high: float | None
     wa_mean: float | None
+    n_speaker_sets: int | None
+    remarks: str
     seconds: float
 
 
@@ -65,6 +72,24 @@ class Difference:
     sd: float | None
     ci_low: float | None
     ci_high: float | None
+    remarks: str
+
+
+def joined(*remarks: str) -> str:
+    """The remarks that are not empty, as one text."""
+    return "; ".join(remark for remark in remarks if remark)
+
+
+def diverged(n_diverged: int, n: int) -> str:
+    """The remark on trainings that diverged; "" for none."""
+    return f"{n_diverged} of {n} trainings diverged (lower config.training.learning_rate)" if n_diverged else ""
+
+
+def marked(remarks: Sequence[str]) -> str:
+    """A line on the rows with remarks, from those of all rows; "" for none."""
+    given = [remark for remark in remarks if remark]
+    listed = some(list(dict.fromkeys(given)))
+    return f"Mind: {len(given)} of {len(remarks)} rows have a remark: {listed}." if given else ""
 
 
 def number(value: Any) -> float | None:

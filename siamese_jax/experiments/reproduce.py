@@ -90,7 +90,7 @@ def _run_setting(run: Run, plan: Plan, head: str, scope: str, tuning: stages.Fin
     trained = run.source_training(plan, head, scope)
     params = stages.params_from_arrays(trained)
     ood_scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, scope)
-    ood = stage("out_of_domain", protocol.n_seeds, lambda on: stages.out_of_domain(plan, head, ood_scope, params, on))
+    ood = stage("out_of_domain", protocol.n_seeds, lambda on: stages.out_of_domain(plan, head, ood_scope, trained, on))
     tuned = {
         k: stage(f"fine_tuning_{k:02d}", plan.n_fine_tunings, functools.partial(tuning.run, plan, k, scope, params))
         for k in protocol.n_speakers

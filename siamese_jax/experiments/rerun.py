@@ -81,7 +81,9 @@ def _setting(
             tuned.append(_pooled(blocks[: compared.n_draws // protocol.n_draws]))
     if compared is not None:
         compared = dataclasses.replace(compared, tuned_counts=_stacked(tuned))
-    grid = Grid({s: stacked([k.scored[s] for k in joined]) for s in SPLITS}, np.array([k.seconds for k in joined]))
+    diverged = np.stack([k.diverged for k in joined])
+    scored = {s: stacked([k.scored[s] for k in joined]) for s in SPLITS}
+    grid = Grid(scored, diverged, np.array([k.seconds for k in joined]))
     whole = dataclasses.replace(first, experiment=experiment.replace(n_draws=len(plans) * protocol.n_draws))
     ratio = np.stack([k.start_ratio for k in joined])
     return Reruns(whole, head, scope, grid, _stacked([k.counts for k in joined]), ratio, compared)
@@ -89,9 +91,11 @@ def _setting(
 
 @dataclasses.dataclass(frozen=True)
 class _Draws:
-    """Results of draws: scores by draw, counts by seed and speaker, the starting ratio, and the seconds."""
+    """Results of draws: scores by draw, diverged trainings [loss, frozen, step, draw], counts by seed and speaker, the
+    starting ratio, and the seconds."""
 
     scored: dict[str, Scored]
+    diverged: np.ndarray
     counts: dict[str, np.ndarray]
     start_ratio: np.ndarray
     seconds: float
@@ -106,7 +110,7 @@ def _read_block(plan: Plan, n_speakers: int, arrays: xr.Dataset) -> _Draws:
     ratio = (first.d_same / first.d_different).values
     if int(first.step) != 0:
         ratio = np.full(ratio.shape, np.nan)
-    return _Draws(scored, counts, ratio, arrays.attrs["seconds"])
+    return _Draws(scored, summary.diverged_trainings(arrays), counts, ratio, arrays.attrs["seconds"])
 
 
 def _counted(plan: Plan, predictions: np.ndarray, mask: np.ndarray) -> tuple[Scored, np.ndarray]:
@@ -136,7 +140,8 @@ def _stacked(counts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 def _join(blocks: list[_Draws]) -> _Draws:
     ratio = np.concatenate([block.start_ratio for block in blocks])
     scored = _concatenated([block.scored for block in blocks])
-    return _Draws(scored, _pooled(blocks), ratio, sum(block.seconds for block in blocks))
+    diverged = np.concatenate([block.diverged for block in blocks], axis=-1)
+    return _Draws(scored, diverged, _pooled(blocks), ratio, sum(block.seconds for block in blocks))
 
 
 def _baselines(run: Run, plans: list[Plan], scope: str) -> Baselines:

@@ -15,7 +15,7 @@ from siamese_jax.datasets import scaling_scopes
 from siamese_jax.datasets.folds import leave_one_speaker_out
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import claims, summary
-from siamese_jax.experiments.records import Row
+from siamese_jax.experiments.records import Row, diverged, joined
 from siamese_jax.experiments.run_context import Run, open_run
 from siamese_jax.protocols import stages
 from siamese_jax.protocols.config import Experiment
@@ -77,7 +77,10 @@ def _trainings(run: Run, plans: list[Plan], protocol: str, head: str, scope: str
     blocks = [block(number, plan) for number, plan in enumerate(plans)]
     predictions = np.concatenate([arrays.predictions.transpose("seed", "clip").values for arrays in blocks])
     tested = blocks[0].tested.values if "tested" in blocks[0] else np.ones(len(target), bool)
-    merged = xr.Dataset({"predictions": (("seed", "clip"), predictions), "tested": ("clip", tested)})
+    of_seed = np.concatenate([arrays.diverged.values for arrays in blocks])
+    merged = xr.Dataset(
+        {"predictions": (("seed", "clip"), predictions), "tested": ("clip", tested), "diverged": ("seed", of_seed)}
+    )
     return merged.assign_attrs(seconds=sum(arrays.attrs["seconds"] for arrays in blocks))
 
 
@@ -86,7 +89,7 @@ def _block(plan: Plan, protocol: str, head: str, scope: str, on_done: OnDone) ->
         return stages.in_domain(plan, head, scope, leave_one_speaker_out(plan.target), on_done)
     trained = stages.source_training(plan, head, scope, on_done)
     ood_scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, scope)
-    return stages.out_of_domain(plan, head, ood_scope, stages.params_from_arrays(trained), on_done)
+    return stages.out_of_domain(plan, head, ood_scope, trained, on_done)
 
 
 def _rows(plan: Plan, protocol: str, head: str, scope: str, trainings: xr.Dataset) -> list[Row]:
@@ -127,6 +130,7 @@ def examine(
         "n_trainings": len(uar_J), "sd": float(uar_J.std(ddof=1)) if len(uar_J) > 1 else None,
         "uar": {"over_seeds": over_seeds, **_over_speakers(counts_JxS, estimands.uar, level)},
         "against_baselines": against,
+        "remarks": joined(plan.shared_note, diverged(int(trainings.diverged.sum()), len(uar_J))),
     }  # fmt: skip
 
 

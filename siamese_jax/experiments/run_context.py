@@ -16,8 +16,9 @@ from absl import logging
 from siamese_jax.datasets import dataset as datasets
 from siamese_jax.datasets import scaling_scopes
 from siamese_jax.datasets.dataset import Dataset
+from siamese_jax.errors import InputError
 from siamese_jax.experiments.workdir import WorkDir
-from siamese_jax.protocols import baselines, stages
+from siamese_jax.protocols import baselines, stages, suitability
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.runtime import distributed, interrupt
@@ -56,10 +57,17 @@ class Run:
         return self.arrays(plan, f"{head}/{scope}/{name}", logged)
 
     def source_training(self, plan: Plan, head: str, scope: str) -> xr.Dataset:
+        """The networks trained on the source. Raises InputError where all have diverged."""
         n_seeds = plan.experiment.protocol.n_seeds
-        return self.stage(
+        trained = self.stage(
             plan, "source", head, scope, n_seeds, lambda on: stages.source_training(plan, head, scope, on)
         )
+        if stages.diverged(trained.isel(source_step=-1)).all():
+            raise InputError(
+                f"all {n_seeds} trainings on the source diverged (head {head}, scaling by {scope}): a loss is not "
+                "finite, or all clips have one embedding. Lower config.training.learning_rate, and give a new folder"
+            )
+        return trained
 
     def fine_tuning(self, plan: Plan, head: str, parts: Sequence[str] = ("",)) -> stages.FineTuning:
         """The fine-tuning programs of a head, compiled for the numbers of speakers with arrays still missing."""
@@ -108,9 +116,11 @@ def open_run(experiment: Experiment, workdir: str | Path, kind: str) -> Iterator
 def load(experiment: Experiment) -> tuple[Dataset, Dataset]:
     """Source and target, checked. Raises InputError if they do not suit the protocol, or do not fit each other."""
     data = experiment.data
-    source = datasets.load(data.source, data.source_corpus, data.source_companion, data.emotions)
-    target = datasets.load(data.target, data.target_corpus, data.target_companion, data.emotions)
-    datasets.check_protocol(target, data.emotions, max(experiment.protocol.n_speakers), data.target)
+    source_table = datasets.read(data.source, data.source_corpus, data.source_companion)
+    target_table = datasets.read(data.target, data.target_corpus, data.target_companion)
+    suitability.check(experiment, source_table, target_table)
+    source = datasets.from_table(source_table, data.emotions, data.source)
+    target = datasets.from_table(target_table, data.emotions, data.target)
     datasets.check_same_features(source, target)
     for scope in data.scalings:
         scaling_scopes.check_scope(source, target, scope)

@@ -10,7 +10,8 @@ import xarray as xr
 from siamese_jax.datasets.dataset import Dataset
 from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE, out_of_domain_scope
-from siamese_jax.experiments.records import Difference, Row, number
+from siamese_jax.experiments.records import Difference, Row, diverged, joined, number
+from siamese_jax.protocols import stages
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.stats import intervals
@@ -28,21 +29,30 @@ FEW_SHOT_DATA = ("target", "source+target")
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Fine-tuning results: UAR and WA by split [speakers, loss, frozen, step, draw]; stages' wall times [speakers]."""
+    """Fine-tuning results: UAR and WA by split [speakers, loss, frozen, step, draw], and which trainings have diverged,
+    of that shape; stages' wall times [speakers]."""
 
     scored: dict[str, Scored]
+    diverged: np.ndarray
     seconds: np.ndarray
 
 
-def score_grid(plan: Plan, stages: Mapping[int, xr.Dataset]) -> Grid:
-    """Scores every fine-tuning repetition on both splits; `stages` maps numbers of speakers to their arrays."""
+def score_grid(plan: Plan, tuned: Mapping[int, xr.Dataset]) -> Grid:
+    """Scores every fine-tuning repetition on both splits; `tuned` maps numbers of speakers to their arrays."""
     by_split: dict[str, list[Scored]] = {split: [] for split in SPLITS}
-    for n_speakers, arrays in stages.items():
+    for n_speakers, arrays in tuned.items():
         predictions = arrays.predictions.transpose("loss", "frozen", "step", "draw", "clip").values
         for split, mask in evaluation_masks(plan.target, plan.draws.support(n_speakers)).items():
             by_split[split].append(score(predictions, plan.target.label, mask))
     scored = {split: stacked(scores) for split, scores in by_split.items()}
-    return Grid(scored, np.array([arrays.attrs["seconds"] for arrays in stages.values()]))
+    of_trainings = np.stack([diverged_trainings(arrays) for arrays in tuned.values()])
+    return Grid(scored, of_trainings, np.array([arrays.attrs["seconds"] for arrays in tuned.values()]))
+
+
+def diverged_trainings(tuned: xr.Dataset) -> np.ndarray:
+    """Which fine-tuning trainings of a stage have diverged by each evaluation step, [loss, frozen, step, draw]."""
+    by_step = stages.diverged(tuned.transpose("loss", "frozen", "step", "draw", ...))
+    return np.logical_or.accumulate(by_step, axis=2)
 
 
 def labelled(experiment: Experiment, grid: Grid) -> xr.Dataset:
@@ -86,7 +96,14 @@ def _base(plan: Plan) -> dict[str, Any]:
     return {
         "source": plan.source.name, "target": plan.target.name, "loss": None, "head": None, "frozen": None,
         "n_speakers": None, "steps": None, "selection": "cell", "split": "paper", "n_seeds": 0, "n_draws": 0,
+        "n_speaker_sets": None, "remarks": plan.shared_note,
     }  # fmt: skip
+
+
+def _drawn(plan: Plan, n_speakers: int, *remarks: str) -> dict[str, Any]:
+    """The fields of a row on draws of this many speakers."""
+    remark = joined(plan.shared_note, plan.draws_note(n_speakers), *remarks)
+    return {"n_speakers": n_speakers, "n_speaker_sets": plan.speaker_sets[n_speakers].number, "remarks": remark}
 
 
 def siamese_rows(
@@ -104,6 +121,8 @@ def siamese_rows(
             mask = arrays.tested.values if method == "idt" else np.ones(len(plan.target), bool)
             fields = over_runs(score(arrays.predictions.values, plan.target.label, mask), level, "seeds")()
             fields |= {"method": method, "data": data, "scaling": scaling, "n_seeds": n_seeds}
+            n_diverged = int(arrays.diverged.sum())
+            fields["remarks"] = joined(plan.shared_note, diverged(n_diverged, arrays.sizes["seed"]))
             # Nothing is drawn, so no clip of a training speaker can be tested: both splits are the same clips.
             for split in SPLITS:
                 yield Row(**{**base, **fields, "split": split, "seconds": arrays.attrs["seconds"]})
@@ -127,7 +146,8 @@ def grid_rows(plan: Plan, head: str, scope: str, grid: Grid) -> Iterator[Row]:
                 for k, f in np.ndindex(means[:, m, :, r].shape):
                     cell = {"frozen": protocol.frozen[f], "n_speakers": protocol.n_speakers[k], "steps": steps}
                     scores = {**fields(k, m, f, r), "loss": loss, "split": split, "seconds": seconds[k]}
-                    row = Row(**{**base, **cell, **scores})
+                    remark = diverged(int(grid.diverged[k, m, f, r].sum()), protocol.n_draws)
+                    row = Row(**{**base, **cell, **scores, **_drawn(plan, cell["n_speakers"], remark)})
                     yield row
                     if (k, f) == best:
                         yield dataclasses.replace(row, selection="best")
@@ -194,7 +214,7 @@ def few_shot_rows(plan: Plan, scope: str, method: str, scored: Mapping[str, Scor
         for d, data in enumerate(FEW_SHOT_DATA):
             best = int(scores.uar[d].mean(axis=-1).argmax())
             for k, n_speakers in enumerate(experiment.protocol.n_speakers):
-                row = Row(**{**base, **fields(d, k), "data": data, "n_speakers": n_speakers})
+                row = Row(**{**base, **fields(d, k), "data": data, **_drawn(plan, n_speakers)})
                 yield row
                 if k == best:
                     yield dataclasses.replace(row, selection="best")
@@ -211,25 +231,29 @@ def differences(
     """
     baselines = {name: score_few_shot(plan, predictions) for name, predictions in few_shot.items()}
     for split, scored in grid.scored.items():
-        uar = {loss: scored.uar[:, m] for m, loss in enumerate(plan.experiment.protocol.losses)}
-        pairs = [(a, b, uar[a] - uar[b]) for a, b in COMPARISONS if a in uar and b in uar]
+        losses = plan.experiment.protocol.losses
+        uar = {loss: scored.uar[:, m] for m, loss in enumerate(losses)}
+        lost = {loss: grid.diverged[:, m] for m, loss in enumerate(losses)}
+        pairs = [(a, b, uar[a] - uar[b], lost[a] | lost[b]) for a, b in COMPARISONS if a in uar and b in uar]
         for name, scores in baselines.items():
-            pairs += [(loss, name, uar[loss] - scores[split].uar[:, None, None, :]) for loss in uar]
-        for method, minus, gain in pairs:
-            yield from _difference_rows(plan, head, scope, split, method, minus, gain)
+            pairs += [(loss, name, uar[loss] - scores[split].uar[:, None, None, :], lost[loss]) for loss in uar]
+        for method, minus, gain, diverged_draws in pairs:
+            yield from _difference_rows(plan, head, scope, split, method, minus, gain, diverged_draws)
 
 
 def _difference_rows(
-    plan: Plan, head: str, scope: str, split: str, method: str, minus: str, gain: np.ndarray
+    plan: Plan, head: str, scope: str, split: str, method: str, minus: str, gain: np.ndarray, diverged_draws: np.ndarray
 ) -> Iterator[Difference]:
     protocol = plan.experiment.protocol
     fields = over_runs(Scored(gain, gain), plan.experiment.report.level, "draws")
     for k, f, r in np.ndindex(gain.shape[:3]):
         scores = fields(k, f, r)
+        remark = diverged(int(diverged_draws[k, f, r].sum()), protocol.n_draws)
         yield Difference(
             source=plan.source.name, target=plan.target.name, method=method, minus=minus, head=head,
             frozen=protocol.frozen[f], n_speakers=protocol.n_speakers[k], steps=protocol.steps[r], split=split,
             scaling=scope, interval=scores["interval"], n_seeds=protocol.n_seeds, n_draws=protocol.n_draws,
             uar_difference=scores["uar_mean"], sd=scores["uar_sd"],
             ci_low=scores["ci_low"], ci_high=scores["ci_high"],
+            remarks=_drawn(plan, protocol.n_speakers[k], remark)["remarks"],
         )  # fmt: skip

@@ -32,6 +32,7 @@ class DataConfig:
       source, target: a shipped table's name or a table's path.
       source_corpus, target_corpus: for tables of other programs, the corpus whose clip names they use; "" for none.
       source_companion, target_companion: a CSV with emotion and speaker of a table's clips; "" for none.
+      allow_shared_recordings: whether the source may hold recordings of the target, which every row then says.
       emotions: the classes, in order.
       scalings: scopes of the features' standardisation, one setting each: "corpus" and "speaker" see the unlabelled
         test clips (transductive), "support" uses the labelled target clips, "source" the source corpus, "train"
@@ -45,6 +46,7 @@ class DataConfig:
     target: str
     target_corpus: str
     target_companion: str
+    allow_shared_recordings: bool
     emotions: tuple[str, ...]
     scalings: tuple[str, ...]
     scale_floor: float

@@ -1,13 +1,16 @@
 """An experiment's plan: its data, draws and keys."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
 
-from siamese_jax.datasets import scaling_scopes
+from siamese_jax.datasets import class_draws, scaling_scopes
+from siamese_jax.datasets.class_draws import SpeakerSets
 from siamese_jax.datasets.dataset import Dataset
 from siamese_jax.datasets.draws import FewShotDraws, few_shot_draws
+from siamese_jax.datasets.shared_recordings import ALLOWED_BY, shared_recordings
 from siamese_jax.features.scaling import Scaling, identity, over_rows
 from siamese_jax.models.siamese import SiameseSpec
 from siamese_jax.protocols.config import Experiment
@@ -20,7 +23,7 @@ class Plan:
     """The data, draws and keys that all settings of an experiment share; made from the config alone.
 
     Draw i starts from source seed i modulo the number of seeds, or from `only_seed` if that is given; trainings start
-    from `first_seed`.
+    from `first_seed`. `shared_note` says how many recordings of the target the source holds; "" for none.
 
     Keys: fold_in(key(seed), 0) for source training, 1 for in-domain training, 2 for the draws; each split per seed.
     """
@@ -32,14 +35,55 @@ class Plan:
     first_draw: int
     only_seed: int | None = None
     first_seed: int = 0
+    shared_note: str = ""
 
     @classmethod
     def make(cls, experiment: Experiment, source: Dataset, target: Dataset, first_draw: int = 0) -> "Plan":
         """The plan of n_draws draws from `first_draw` on; a draw is the same in every plan that holds it."""
-        key = jax.random.fold_in(jax.random.key(experiment.protocol.seed), 2)
-        n_classes = len(experiment.data.emotions)
-        draws = few_shot_draws(key, target.label, target.speaker, n_classes, experiment.protocol.n_draws, first_draw)
-        return cls(experiment, source, target, draws, first_draw)
+        key, protocol = jax.random.fold_in(jax.random.key(experiment.protocol.seed), 2), experiment.protocol
+        n_classes, most_drawn = len(experiment.data.emotions), max(protocol.n_speakers)
+        has_SxC = class_draws.presence(target.label, target.speaker, len(target.speakers), n_classes)
+        if class_draws.by_class(has_SxC, most_drawn):
+            draws = class_draws.class_draws(
+                key, target.label, target.speaker, has_SxC, protocol.n_draws, most_drawn, first_draw
+            )
+        else:
+            draws = few_shot_draws(key, target.label, target.speaker, n_classes, protocol.n_draws, first_draw)
+        shared_note = _shared_note(source, target) if experiment.data.allow_shared_recordings else ""
+        return cls(experiment, source, target, draws, first_draw, shared_note=shared_note)
+
+    @functools.cached_property
+    def _has_SxC(self) -> np.ndarray:
+        target = self.target
+        n_classes = len(self.experiment.data.emotions)
+        return class_draws.presence(target.label, target.speaker, len(target.speakers), n_classes)
+
+    @property
+    def draws_by_class(self) -> bool:
+        """Whether each class is drawn from the speakers who have it, since too few have every class."""
+        return class_draws.by_class(self._has_SxC, max(self.experiment.protocol.n_speakers))
+
+    @functools.cached_property
+    def speaker_sets(self) -> dict[int, SpeakerSets]:
+        """The distinct sets of speakers that draws can take, by the number of speakers."""
+        return {
+            k: class_draws.speaker_sets(self._has_SxC, k, self.draws_by_class)
+            for k in self.experiment.protocol.n_speakers
+        }
+
+    def draws_note(self, n_speakers: int) -> str:
+        """What a reader must know of the draws of this many speakers; "" for draws of speakers with every class, of
+        whom there are more sets than draws."""
+        sets, n_draws, notes = self.speaker_sets[n_speakers], self.experiment.protocol.n_draws, []
+        if self.draws_by_class:
+            complete = int(self._has_SxC.all(axis=1).sum())
+            notes.append(
+                f"each class drawn from the speakers who have it ({complete} of {len(self._has_SxC)} have every class)"
+            )
+        if self.draws_by_class or n_draws > sets.number:
+            bound = "" if sets.exact else "at most "
+            notes.append(f"{n_draws} draws of {bound}{sets.number} distinct sets of speakers")
+        return "; ".join(notes)
 
     def keys(self, purpose: int, n_seeds: int) -> jax.Array:
         """One key a seed [n_seeds], from the first seed on; a seed's key does not depend on how many there are."""
@@ -86,3 +130,10 @@ class Plan:
         if scope == "support":
             return over_rows(target.x, list(support), self.experiment.data.scale_floor)
         return identity(len(support), target.x.shape[1])
+
+
+def _shared_note(source: Dataset, target: Dataset) -> str:
+    n_shared = len(shared_recordings(source.full_table, target.table))
+    if not n_shared:
+        return ""
+    return f"the source holds {n_shared} of the target's {len(target)} recordings ({ALLOWED_BY})"

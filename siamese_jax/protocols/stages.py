@@ -1,6 +1,6 @@
 """The stages of an experiment, from datasets to labelled arrays: each lays out arguments over trials for one call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -20,6 +20,7 @@ from siamese_jax.protocols.plan import Plan
 from siamese_jax.protocols.trials import Clips, FewShot, Fold
 from siamese_jax.runtime import interrupt, vectorize
 from siamese_jax.runtime.progress import OnDone
+from siamese_jax.training.siamese import BatchLog
 
 SOURCE_EVALUATIONS = 5
 """The number of times that pre-training reads its losses."""
@@ -38,21 +39,36 @@ def source_training(plan: Plan, head: str, scope: str, on_done: OnDone) -> xr.Da
     return xr.Dataset({**arrays, **params_to_arrays(params)}, coords={"source_step": list(steps)})
 
 
-def out_of_domain(plan: Plan, head: str, scope: str, params: Params, on_done: OnDone) -> xr.Dataset:
-    """Classes of the target clips by their similarity to the source clips; `predictions` (seed, clip)."""
+def diverged(log: xr.Dataset | Mapping[str, np.ndarray]) -> np.ndarray:
+    """Whether trainings diverged, of the shape of the fields of `training.siamese.BatchLog` in `log`.
+
+    A loss is not finite, or all clips have one embedding, so that all get one class.
+    """
+    loss, same, different = (np.asarray(log[name]) for name in BatchLog._fields)
+    return ~np.isfinite(loss + same + different) | ((same == 0) & (different == 0) & (loss > 0))
+
+
+def out_of_domain(plan: Plan, head: str, scope: str, trained: xr.Dataset, on_done: OnDone) -> xr.Dataset:
+    """Classes of the target clips by their similarity to the source clips, after `source_training`.
+
+    Returns `predictions` (seed, clip) and `diverged` (seed).
+    """
+    params = params_from_arrays(trained)
     source, target = plan.source_clips(scope), plan.target_clips(scope)
     # Clips are compared in blocks, so the pairs of one block bound the memory.
     chunk = vectorize.chunk_size(plan.experiment.protocol.n_seeds, similarity.QUERY_BLOCK * len(plan.source) * 4)
     program = vectorize.TrialProgram(trials.make_out_of_domain_trial(plan.spec(head)), (0, None, None), chunk)
     predictions = program(params, source, target, on_chunk=on_done)
-    return xr.Dataset({"predictions": (("seed", "clip"), predictions)})
+    of_seed = diverged(trained.isel(source_step=-1))
+    return xr.Dataset({"predictions": (("seed", "clip"), predictions), "diverged": ("seed", of_seed)})
 
 
 def in_domain(plan: Plan, head: str, scope: str, splits: Sequence[Split], on_done: OnDone) -> xr.Dataset:
     """Trains and tests on parts of the target: `predictions` (seed, clip) pooled over `splits`, and `tested` (clip).
 
-    The splits, such as those of `leave_one_speaker_out`, must test no clip twice; empty tests are skipped. Features are
-    scaled by `scaling_scopes.IN_DOMAIN_SCOPE` of an experiment's scope.
+    `diverged` (seed) tells whether the training of any split did. The splits, such as those of `leave_one_speaker_out`,
+    must test no clip twice; empty tests are skipped. Features are scaled by `scaling_scopes.IN_DOMAIN_SCOPE` of an
+    experiment's scope.
     """
     experiment, scope = plan.experiment, scaling_scopes.IN_DOMAIN_SCOPE[scope]
     n_seeds, n_clips = experiment.protocol.n_in_domain_seeds, len(plan.target)
@@ -65,12 +81,16 @@ def in_domain(plan: Plan, head: str, scope: str, splits: Sequence[Split], on_don
     floats = _batch_floats(experiment) + 4 * tiled.test.shape[1] * tiled.train.shape[1]
     trial = trials.make_in_domain_trial(plan.spec(head), experiment.training.in_domain_steps)
     program = vectorize.TrialProgram(trial, (0, 0, None), vectorize.chunk_size(n_seeds * n_folds, floats))
-    classes = program(keys, tiled, clips, on_chunk=on_done).reshape(n_seeds, n_folds, -1)
+    classes, log = program(keys, tiled, clips, on_chunk=on_done)
+    classes = classes.reshape(n_seeds, n_folds, -1)
+    of_seed = diverged(log._asdict()).reshape(n_seeds, -1).any(axis=1)
     predictions, tested = np.zeros((n_seeds, n_clips), np.int8), np.zeros(n_clips, bool)
     for fold, rows in enumerate(tests):
         predictions[:, rows] = classes[:, fold, : len(rows)]
         tested[rows] = True
-    return xr.Dataset({"predictions": (("seed", "clip"), predictions), "tested": ("clip", tested)})
+    return xr.Dataset(
+        {"predictions": (("seed", "clip"), predictions), "tested": ("clip", tested), "diverged": ("seed", of_seed)}
+    )
 
 
 def _tile(tree: Any, times: int) -> Any:

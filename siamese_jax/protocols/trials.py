@@ -133,16 +133,22 @@ def make_out_of_domain_trial(spec: ProtocolSpec) -> Callable[[Params, Clips, Cli
     return trial
 
 
-def make_in_domain_trial(spec: ProtocolSpec, steps: int) -> Callable[[jax.Array, Fold, Clips], jax.Array]:
-    """Trial (key, fold, target) -> classes [Q] int8 of the fold's test clips (in-domain training, IDT; LOSO)."""
+def make_in_domain_trial(
+    spec: ProtocolSpec, steps: int
+) -> Callable[[jax.Array, Fold, Clips], tuple[jax.Array, BatchLog]]:
+    """Trial (key, fold, target) -> (classes [Q] int8 of the fold's test clips, the last log [1]): in-domain training.
 
-    def trial(key: jax.Array, fold: Fold, target: Clips) -> jax.Array:
+    IDT: leave one speaker out (LOSO).
+    """
+
+    def trial(key: jax.Array, fold: Fold, target: Clips) -> tuple[jax.Array, BatchLog]:
         clips = target._replace(x=fold.scaling(target.x))
-        params, _ = _train_from_scratch(spec, key, clips, fold.by_class, (steps,))
+        params, log = _train_from_scratch(spec, key, clips, fold.by_class, (steps,))
         x_QxF, x_MxF, label_M = clips.x[fold.test], clips.x[fold.train], clips.label[fold.train]
-        return similarity.classify(
+        classes_Q = similarity.classify(
             spec.network, params, x_QxF, x_MxF, label_M, fold.train_valid, spec.n_classes, spec.pooling
         )
+        return classes_Q, log
 
     return trial
 

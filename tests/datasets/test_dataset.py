@@ -35,27 +35,6 @@ def test_an_absent_emotion_is_named_with_what_is_there():
         dataset.from_table(table.select(table.emotion != "fear"), EMOTIONS, "toy.npz")
 
 
-def test_too_few_speakers_for_the_draws_is_said_with_the_number_needed():
-    table = make_table(n_speakers=4)
-    data = dataset.from_table(table, EMOTIONS, "toy.npz")
-    with pytest.raises(InputError, match=r"4 of 4 speakers .* drawing 4 needs at least 5"):
-        dataset.check_protocol(data, EMOTIONS, 4, "toy.npz")
-    lacking = table.select(~((table.speaker == "toy_02") & (table.emotion == "fear")))
-    data = dataset.from_table(lacking, EMOTIONS, "toy.npz")
-    with pytest.raises(InputError, match=r"3 of 4 speakers .* add clips for toy_02"):
-        dataset.check_protocol(data, EMOTIONS, 3, "toy.npz")
-
-
-def test_an_emotion_of_one_speaker_cannot_be_left_out():
-    table = make_table()
-    only = table.select((table.emotion != "fear") | (table.speaker == "toy_00"))
-    data = dataset.from_table(only, EMOTIONS, "toy.npz")
-    with pytest.raises(InputError, match="speakers have a clip of every emotion"):
-        dataset.check_protocol(data, EMOTIONS, 2, "toy.npz")
-    with pytest.raises(InputError, match="'fear' has clips of 1 speaker only"):
-        dataset.check_protocol(data, EMOTIONS, 0, "toy.npz")
-
-
 def test_tables_of_other_features_do_not_go_together():
     a = dataset.from_table(make_table(), EMOTIONS, "a")
     b = dataset.from_table(make_table("other", n_features=4), EMOTIONS, "b")

@@ -111,7 +111,8 @@ def test_clips_shorter_than_the_bound_and_silence_are_left_out_and_named_or_stop
 def test_the_same_recording_in_two_corpora_is_refused(tmp_path, good):
     other = write_corpus(tmp_path, SECOND, range(50, 56))
     shutil.copy(good.parent / FIRST / "0_fear_0.wav", tmp_path / SECOND / "50_fear_0.wav")
-    refused("corpora first and second hold the same recording", {FIRST: good, SECOND: other}, tmp_path)
+    message = r"corpus first holds 1 of the 72 recordings of corpus second .*equal sound.*Keep each recording in one"
+    refused(message, {FIRST: good, SECOND: other}, tmp_path)
 
 
 def test_too_few_segments_for_a_batch_are_refused(tmp_path, good):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.datasets.folds import Fold, check_folds, random_folds, speaker_folds
 from siamese_jax.datasets.segments import SegmentSource
 from siamese_jax.datasets.segments import load as load_segments
+from siamese_jax.datasets.shared_recordings import check_not_shared
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.cross_training.config import CorpusSettings, CrossTraining, relabelling
 from siamese_jax.features import is09
@@ -177,15 +179,12 @@ def _folds(
 
 def _check_disjoint(corpora: Sequence[Corpus]) -> None:
     """Raises InputError if two corpora hold one recording: pre-training would have seen the other's test clips."""
-    first_use: dict[str, tuple[str, str]] = {}
-    for corpus in corpora:
-        for clip, row in zip(corpus.dataset.table.clip.tolist(), corpus.row.tolist()):
-            name, other = first_use.setdefault(corpus.source.samples.hashes[row], (corpus.name, clip))
-            if name != corpus.name:
-                raise InputError(
-                    f"corpora {name} and {corpus.name} hold the same recording ({other}, {clip}), so pre-training on "
-                    "one would use test clips of the other. Keep each recording in one corpus only"
-                )
+    tables = [
+        dataclasses.replace(c.dataset.table, audio_hash=np.array(c.source.samples.hashes)[c.row]) for c in corpora
+    ]
+    for (corpus, table), (other, other_table) in itertools.combinations(zip(corpora, tables), 2):
+        names = f"corpus {corpus.name}", f"corpus {other.name}"
+        check_not_shared(table, other_table, names, "Keep each recording in one corpus only")
 
 
 def _features(name: str, manifest: Manifest, cache: Path) -> FeatureTable:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from siamese_jax.experiments.records import joined
 from siamese_jax.report.render import text
-from siamese_jax.report.render.document import Block, Fold, Heading, Paragraph, Table
+from siamese_jax.report.render.document import Alert, Block, Fold, Heading, Paragraph, Table
 
 GAPS = "not computable: some seeds never test"  # start of the note of an interval without its full crossing
 
@@ -32,6 +33,7 @@ def blocks(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
             f"{text.plural(record['n_seeds'], 'source seed')}. The interval over draws is Monte Carlo error on "
             f"these speakers and seeds, {NEEDED}"
         )
+        yield from remark(record["remarks"])
         yield _gains("The ratio loss and its control: paired differences of UAR in points.", record["gains"])
         if record["against_baselines"]:
             n = text.plural(record["n_baseline_draws"], "draw")
@@ -46,6 +48,12 @@ def blocks(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
                 f"Draws that start at or beyond the loss's pole (D_s ≥ D_d on the labelled clips), per cent with the "
                 f"{beyond[0]['share']['kind']} interval: {shares}."
             )
+
+
+def remark(text: str) -> Iterator[Block]:
+    """A warning of what a reader must know beside the numbers; none for ""."""
+    if text:
+        yield Alert(f"Mind: {text}.")
 
 
 def _words(kinds: Sequence[str]) -> list[str]:
@@ -135,6 +143,7 @@ def trainings(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         f"{text.plural(first['n_trainings'], 'training')} from different seeds. The interval over seeds is Monte "
         f"Carlo error on these speakers, {NEEDED}"
     )
+    yield from remark(joined(*dict.fromkeys(record["remarks"] for record in records)))
     kinds = ("over_seeds", *KINDS[1:])
     names = [f"{record['head']}, {record['scaling']}" for record in records]
     rows = [

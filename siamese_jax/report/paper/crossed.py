@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from siamese_jax.experiments.records import joined
+from siamese_jax.report.paper.claims import remark
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Paragraph, Picture, Table
 
@@ -24,6 +26,7 @@ def blocks(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         f"speakers x {text.plural(levels['draw'], 'draw')} x {text.plural(levels['seed'], 'source seed')}; other "
         "speakers' clips only. Estimates without intervals: few levels of a factor say little of its variance."
     )
+    yield from remark(joined(*dict.fromkeys(record["remarks"] for record in records)))
     names = list(first["components"])
     rows = []
     for record in records:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from siamese_jax.experiments.records import Difference
+from siamese_jax.experiments.records import Difference, joined
 from siamese_jax.report.render import text
 
 
@@ -35,4 +35,5 @@ def _table(rows: list[Difference]) -> Iterator[str]:
     for n_speakers in sorted({row.n_speakers for row in rows}):
         cells = {row.steps: text.bounded(row.uar_difference, row.ci_low, row.ci_high, signed=True)
                  for row in rows if row.n_speakers == n_speakers}  # fmt: skip
-        yield f"| {n_speakers} | " + " | ".join(cells[n] for n in steps) + " |\n"
+        remarks = joined(*dict.fromkeys(row.remarks for row in rows if row.n_speakers == n_speakers))
+        yield f"| {joined(str(n_speakers), remarks)} | " + " | ".join(cells[n] for n in steps) + " |\n"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from siamese_jax.experiments.records import Difference
+from siamese_jax.experiments.records import Difference, marked
 from siamese_jax.experiments.stored_results import stored_json
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.loading import reproduction, workdir
@@ -32,6 +32,13 @@ def write(folder: str | Path) -> str:
         return _page(path / "claims.md", f"Repeated trainings, {corpora}", list(claims.trainings(tested)))
     _write_differences(path)
     return _page(path / "claims.md", f"Tests of the paper's claims, {corpora}", list(claims.blocks(tested)))
+
+
+def last_line(folder: str | Path) -> str:
+    """The line on the results with remarks in a finished work directory; "" for none."""
+    path = user_path(folder)
+    name = "crossed.json" if workdir.kind_of(path) == "crossed" else "summary.json"
+    return marked([row["remarks"] for row in stored_json(path / name, list)])
 
 
 def _reproduction(path: Path, experiment: Experiment) -> str:

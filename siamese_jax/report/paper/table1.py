@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
-from siamese_jax.experiments.records import Row
+from siamese_jax.experiments.records import Row, joined
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.render import text
 
@@ -112,6 +112,7 @@ def _line(name: str, data: str, cell: str, rows: list[Row], chosen: str, paper: 
         same = len(set(cells.values())) == 1
         named = {"paper": "the paper's split", "speaker_disjoint": "other speakers"}
         cell += ": " + (cells["paper"] if same else "; ".join(f"{cells[s]} ({named[s]})" for s in cells))
+    cell = joined(cell, *dict.fromkeys(row.remarks for row in rows))
     scores = (_score(by_split.get(split)) for split in ("paper", "speaker_disjoint"))
     return name, data, cell, *scores, chosen, paper
 

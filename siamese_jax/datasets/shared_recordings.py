@@ -1,0 +1,91 @@
+"""Recordings that two tables share: training on one of them would see test clips of the other."""
+
+import dataclasses
+
+import numpy as np
+
+from siamese_jax.datasets.feature_table import FeatureTable
+from siamese_jax.errors import InputError
+
+ALLOWED_BY = "config.data.allow_shared_recordings"
+
+_FEW_COLUMNS = 16
+_TOLERANCE_OF_SPREAD, _TOLERANCE_OF_SIZE = 1e-4, 1e-5
+"""Rows are equal up to the rounding of a text file, as shares of a column's standard deviation and largest value; with
+fewer columns than 16, where clips are close by chance, to the bit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shared:
+    """The clips of a table that another one holds too.
+
+    `rows` [K] int are rows of the second table, `others` [K] int the matching rows of the first; `reasons` [K] say what
+    is equal.
+    """
+
+    rows: np.ndarray
+    others: np.ndarray
+    reasons: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def shared_recordings(first: FeatureTable, second: FeatureTable) -> Shared:
+    """Returns the clips of the second table that the first one holds too.
+
+    Clips are the same recording with an equal digest of their sound, equal features (of the same columns; known digests
+    that differ speak against it), or equal names in corpora of one name, however their features were computed.
+    """
+    by_digest = {str(digest): row for row, digest in enumerate(first.audio_hash) if digest}
+    by_name = {key: row for row, key in enumerate(_names(first))}
+    by_features = _equal_rows(first, second)
+    found: list[tuple[int, int, str]] = []
+    for row, (digest, name) in enumerate(zip(second.audio_hash.tolist(), _names(second))):
+        other = by_features.get(row)
+        if digest and digest in by_digest:
+            found.append((row, by_digest[digest], "sound"))
+        elif other is not None and not (digest and first.audio_hash[other]):
+            found.append((row, other, "features"))
+        elif name in by_name:
+            found.append((row, by_name[name], "corpus and clip names"))
+    rows, others = (np.array([entry[i] for entry in found], np.int64) for i in range(2))
+    return Shared(rows, others, tuple(entry[2] for entry in found))
+
+
+def check_not_shared(first: FeatureTable, second: FeatureTable, names: tuple[str, str], remedy: str) -> None:
+    """Raises InputError, with the two tables' names and the remedy, where they share recordings."""
+    shared = shared_recordings(first, second)
+    if len(shared):
+        clip, other = second.clip[shared.rows[0]], first.clip[shared.others[0]]
+        raise InputError(
+            f"{names[0]} holds {len(shared)} of the {len(second)} recordings of {names[1]} (first: {other} and {clip}, "
+            f"of equal {shared.reasons[0]}), so training on it would use test clips. {remedy}"
+        )
+
+
+def _names(table: FeatureTable) -> list[tuple[str, str]]:
+    return list(zip(np.char.lower(table.corpus).tolist(), table.clip.tolist()))
+
+
+def _equal_rows(first: FeatureTable, second: FeatureTable) -> dict[int, int]:
+    """Rows of the second table with equal features in the first, and their rows there."""
+    if first.feature_names != second.feature_names:
+        return {}
+    a, b = (np.asarray(table.features, np.float32) + np.float32(0.0) for table in (first, second))
+    if b.shape[1] < _FEW_COLUMNS:
+        row_of = {row.tobytes(): i for i, row in enumerate(a)}
+        return {i: row_of[row.tobytes()] for i, row in enumerate(b) if row.tobytes() in row_of}
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    tolerance_F = _TOLERANCE_OF_SPREAD * b.std(axis=0) + _TOLERANCE_OF_SIZE * np.abs(b).max(axis=0)
+    varied = int(np.argmax([len(np.unique(column)) for column in b.T]))
+    order = np.argsort(a[:, varied])
+    low = np.searchsorted(a[order, varied], b[:, varied] - tolerance_F[varied], "left")
+    high = np.searchsorted(a[order, varied], b[:, varied] + tolerance_F[varied], "right")
+    equal: dict[int, int] = {}
+    for i in np.flatnonzero(low < high).tolist():
+        candidates = order[low[i] : high[i]]
+        matching = candidates[(np.abs(a[candidates] - b[i]) <= tolerance_F).all(axis=1)]
+        if len(matching):
+            equal[i] = int(matching[0])
+    return equal
