@@ -17,13 +17,13 @@ import xarray as xr
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import summary
 from siamese_jax.experiments.records import diverged, joined, number
-from siamese_jax.experiments.summary import COMPARISONS, FEW_SHOT_DATA, Grid
+from siamese_jax.experiments.summary import COMPARISONS, FEW_SHOT_DATA, POINTS, Grid
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.stats import effect_sizes, intervals, paired_tests, power
 from siamese_jax.stats.paired_tests import PairedDifference
 from siamese_jax.stats.power import Chance
-from siamese_jax.stats.records import Interval
+from siamese_jax.stats.records import Interval, within
 from siamese_jax.stats.scoring import Scored
 
 SPLIT = "speaker_disjoint"
@@ -247,6 +247,7 @@ def _trade_off(experiment: Experiment, uar: np.ndarray) -> list[dict[str, Any]]:
         gains = intervals.gain_per_speaker(
             uar[order][:, m, f, r], numbers, experiment.report.level, paired=True, over="draws"
         )
+        gains = within(gains, *POINTS)
         for i, (first, second) in enumerate(itertools.pairwise(numbers)):
             gain = jax.tree.map(lambda x, i=i: x[i], gains)
             records.append({**cell, "from": first, "to": second, "gain_per_speaker": plain(gain, 1.0)})

@@ -22,6 +22,7 @@ from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.runtime.progress import OnDone
 from siamese_jax.stats import estimands, intervals, two_way
+from siamese_jax.stats.records import within
 from siamese_jax.stats.scoring import counts_by_speaker, uar
 
 PROTOCOLS = {"out_of_domain": "source_only", "in_domain": "loso"}
@@ -122,19 +123,20 @@ def examine(
         sums_JxSx2 = np.stack([counts_JxS, np.broadcast_to(baseline_S, counts_JxS.shape)], axis=2)
         against.append({
             "minus": name, "minus_uar": float(uar(baseline_S.sum(axis=0))),
-            **_over_speakers(sums_JxSx2, estimands.uar_difference, level),
+            **_over_speakers(sums_JxSx2, estimands.uar_difference, level, -1.0),
         })  # fmt: skip
-    over_seeds = claims.plain(intervals.t_interval(uar_J, level, over="seeds"), 1.0)
+    over_seeds = claims.plain(within(intervals.t_interval(uar_J, level, over="seeds"), *summary.PER_CENT), 1.0)
     return {
         "protocol": protocol, "source": plan.source.name, "target": target.name, "head": head, "scaling": scope,
         "n_trainings": len(uar_J), "sd": float(uar_J.std(ddof=1)) if len(uar_J) > 1 else None,
-        "uar": {"over_seeds": over_seeds, **_over_speakers(counts_JxS, estimands.uar, level)},
+        "uar": {"over_seeds": over_seeds, **_over_speakers(counts_JxS, estimands.uar, level, 0.0)},
         "against_baselines": against,
         "remarks": joined(plan.shared_note, diverged(int(trainings.diverged.sum()), len(uar_J))),
     }  # fmt: skip
 
 
-def _over_speakers(sums_JxS: np.ndarray, statistic: intervals.Statistic, level: float) -> dict[str, Any]:
-    speakers = intervals.jackknife_interval(sums_JxS.sum(axis=0), statistic, level, over="speakers")
-    both = two_way.crossed_interval(sums_JxS, statistic, level)
+def _over_speakers(sums_JxS: np.ndarray, statistic: intervals.Statistic, level: float, least: float) -> dict[str, Any]:
+    """Intervals of a statistic whose possible values are `least`..1."""
+    speakers = within(intervals.jackknife_interval(sums_JxS.sum(axis=0), statistic, level, over="speakers"), least, 1.0)
+    both = within(two_way.crossed_interval(sums_JxS, statistic, level), least, 1.0)
     return {"over_speakers": claims.plain(speakers, 100.0), "over_speakers_and_seeds": claims.plain(both, 100.0)}

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
@@ -15,7 +16,7 @@ from siamese_jax.protocols import stages
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.stats import intervals
-from siamese_jax.stats.records import Interval
+from siamese_jax.stats.records import within
 from siamese_jax.stats.scoring import Scored, counts_by_speaker, score, score_counts, stacked
 
 SPLITS = ("paper", "speaker_disjoint")
@@ -65,15 +66,27 @@ def labelled(experiment: Experiment, grid: Grid) -> xr.Dataset:
     return xr.Dataset(arrays, coords=coords)
 
 
-def over_runs(scored: Scored, level: float, over: str) -> Callable[..., dict[str, Any]]:
-    """Summaries of repetitions on the last axis: a function of the other axes' index, giving a row's score fields."""
-    interval = intervals.t_interval(scored.uar, level, over=over)
+PER_CENT, POINTS = (0.0, 100.0), (-100.0, 100.0)
+"""The possible values of UAR and of its differences."""
+
+
+def over_runs(
+    scored: Scored, level: float, over: str, possible: tuple[float, float] = PER_CENT
+) -> Callable[..., dict[str, Any]]:
+    """Summaries of repetitions on the last axis: a function of the other axes' index, giving a row's score fields.
+
+    Limits are clipped to the `possible` values.
+    """
+    interval = within(intervals.t_interval(scored.uar, level, over=over), *possible)
+    limits, clipped = (np.asarray(interval.low), np.asarray(interval.high)), np.asarray(interval.clipped)
+    labels = [dataclasses.replace(interval, clipped=jnp.asarray(moved)).label for moved in (False, True)]
     mean, wa = scored.uar.mean(axis=-1), scored.wa.mean(axis=-1)
     sd = scored.uar.std(axis=-1, ddof=1) if scored.uar.shape[-1] > 1 else np.full(mean.shape, np.nan)
 
     def fields(*index: int) -> dict[str, Any]:
         scores = {"uar_mean": number(mean[index]), "uar_sd": number(sd[index]), "wa_mean": number(wa[index])}
-        return scores | _limits(interval, index, 1.0)
+        low, high = (number(limit[index]) for limit in limits)
+        return scores | {"ci_low": low, "ci_high": high, "interval": labels[int(clipped[index])]}
 
     return fields
 
@@ -83,13 +96,10 @@ def _over_speakers(predictions: np.ndarray, target: Dataset, mask: np.ndarray, l
     n_classes, n_speakers = int(target.label.max()) + 1, len(target.speakers)
     counts = counts_by_speaker(predictions, target.label, mask, target.speaker, n_speakers, n_classes)
     scored = score_counts(counts.sum(axis=0))
-    limits = _limits(intervals.jackknife_t_interval(counts, level), (), 100.0)
+    interval = within(intervals.jackknife_t_interval(counts, level), 0.0, 1.0)
+    low, high = (number(100.0 * np.asarray(limit)) for limit in (interval.low, interval.high))
+    limits = {"ci_low": low, "ci_high": high, "interval": interval.label}
     return {"uar_mean": number(scored.uar), "uar_sd": None, "wa_mean": number(scored.wa), **limits}
-
-
-def _limits(interval: Interval, index: tuple[int, ...], factor: float) -> dict[str, Any]:
-    low, high = (number(factor * np.asarray(limit)[index]) for limit in (interval.low, interval.high))
-    return {"ci_low": low, "ci_high": high, "interval": interval.label}
 
 
 def _base(plan: Plan) -> dict[str, Any]:
@@ -245,7 +255,7 @@ def _difference_rows(
     plan: Plan, head: str, scope: str, split: str, method: str, minus: str, gain: np.ndarray, diverged_draws: np.ndarray
 ) -> Iterator[Difference]:
     protocol = plan.experiment.protocol
-    fields = over_runs(Scored(gain, gain), plan.experiment.report.level, "draws")
+    fields = over_runs(Scored(gain, gain), plan.experiment.report.level, "draws", POINTS)
     for k, f, r in np.ndindex(gain.shape[:3]):
         scores = fields(k, f, r)
         remark = diverged(int(diverged_draws[k, f, r].sum()), protocol.n_draws)

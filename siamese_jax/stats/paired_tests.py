@@ -9,7 +9,7 @@ import numpy as np
 
 from siamese_jax.errors import InputError
 from siamese_jax.stats import estimands, hypothesis_tests, intervals, records, two_way
-from siamese_jax.stats.records import Interval, PairedTest
+from siamese_jax.stats.records import Interval, PairedTest, within
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +37,16 @@ class PairedDifference:
 
     def over_draws(self, level: float) -> Interval:
         """The t interval of the mean difference, in points: Monte Carlo error."""
-        return intervals.t_interval(self.by_draw, level, over="draws")
+        return within(intervals.t_interval(self.by_draw, level, over="draws"), -100.0, 100.0)
 
     def over_speakers(self, level: float) -> Interval:
         """The jackknife t interval of the difference of pooled UARs, a share."""
-        return intervals.jackknife_interval(self.by_speaker, estimands.uar_difference, level, over="speakers")
+        interval = intervals.jackknife_interval(self.by_speaker, estimands.uar_difference, level, over="speakers")
+        return within(interval, -1.0, 1.0)
 
     def over_speakers_and_seeds(self, level: float) -> Interval:
         """The two-way jackknife t interval; NaN limits if a seed never tests a speaker: it needs a full crossing."""
-        interval = two_way.crossed_interval(self.counts, estimands.uar_difference, level)
+        interval = within(two_way.crossed_interval(self.counts, estimands.uar_difference, level), -1.0, 1.0)
         if (self.counts.sum(axis=(2, 3, 4)) > 0).all():
             return interval
         nan = jnp.full_like(interval.low, jnp.nan)

@@ -33,7 +33,9 @@ NOTES = (
 """The text of `reason`, by code."""
 _CODES = {"few_units": FEW_UNITS, "not_finite": NOT_FINITE, "no_variance": NO_VARIANCE, "lacks_class": LACKS_CLASS}
 
-_INTERVAL_ARRAYS = ("estimate", "low", "high", "standard_error", "df", "n_units", "reason")
+CLIPPED = ", clipped to the possible values"
+
+_INTERVAL_ARRAYS = ("estimate", "low", "high", "standard_error", "df", "n_units", "reason", "clipped")
 _INTERVAL_META = ("level", "kind", "over")
 
 
@@ -48,6 +50,7 @@ class Interval:
       n_units: [...] int32, the number of units (of the smaller axis, for two).
       reason: [...] int32, index into NOTES; 0 where the limits are computed.
       level, kind: nominal coverage, 0.95 for 95 %; the computation ("t", "jackknife t", "percentile", "BCa", ...).
+      clipped: [...] bool, whether a limit lay outside the possible values and was moved to their end, see `within`.
       over: the units that it generalises over, of OVER.
     """
 
@@ -58,19 +61,34 @@ class Interval:
     df: jax.Array
     n_units: jax.Array
     reason: jax.Array
+    clipped: jax.Array
     level: float
     kind: str
     over: str
 
     @property
     def label(self) -> str:
-        """The interval's name for tables and captions, as in "95 % t over speakers"."""
-        return f"{100 * self.level:g} % {self.kind} over {self.over}"
+        """The interval's name for tables and captions, as in "95 % t over speakers". For concrete arrays only."""
+        return f"{100 * self.level:g} % {self.kind} over {self.over}{self._clipped_text}"
+
+    @property
+    def _clipped_text(self) -> str:
+        return CLIPPED if np.asarray(self.clipped).any() else ""
 
     @property
     def note(self) -> str:
         """Why some limits are NaN, in words; "" where all are computed. For concrete arrays only."""
         return note_of(self.reason)
+
+
+def within(interval: Interval, low: float, high: float) -> Interval:
+    """The interval with its limits clipped to the possible values low..high; its label says so if any was outside.
+
+    A t interval of few units may reach beyond a recall of 1. Clipping keeps its coverage.
+    """
+    limits = jnp.clip(interval.low, low, high), jnp.clip(interval.high, low, high)
+    moved = (limits[0] > interval.low) | (limits[1] < interval.high)
+    return dataclasses.replace(interval, low=limits[0], high=limits[1], clipped=interval.clipped | moved)
 
 
 _TEST_ARRAYS = ("statistic", "p_value", "n_units", "reason")
@@ -192,4 +210,5 @@ def make_interval(
     freedom = nan if df is None else jnp.where(computed, jnp.broadcast_to(jnp.asarray(df, nan.dtype), shape), nan)
     low, high = jnp.where(computed, low, nan), jnp.where(computed, high, nan)
     n_units = jnp.broadcast_to(jnp.asarray(n_units, jnp.int32), shape)
-    return Interval(estimate, low, high, error, freedom, n_units, reason, level, kind, over)
+    clipped = jnp.zeros(shape, bool)
+    return Interval(estimate, low, high, error, freedom, n_units, reason, clipped, level, kind, over)

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from siamese_jax.errors import InputError
-from siamese_jax.stats import intervals, metrics, student_t
+from siamese_jax.stats import estimands, intervals, metrics, records, student_t
 
 
 def _speakers(seed: int, n_speakers: int = 24, clips: int = 8) -> np.ndarray:
@@ -166,3 +166,23 @@ def test_share_interval_agrees_with_scipy(hits: int) -> None:
     np.testing.assert_allclose([interval.low, interval.high], reference, rtol=1e-5, atol=1e-6)
     with pytest.raises(InputError, match="hits: expected booleans"):
         intervals.share_interval([0.1, 0.2], over="draws")
+
+
+def test_a_recall_at_four_speakers_stays_between_0_and_1() -> None:
+    """Four speakers whose recalls lie apart: 51.8 [-2.6, 106.2] per cent without bounds."""
+    counts = np.array([[[9, 1], [0, 10]], [[1, 9], [0, 10]], [[8, 2], [0, 10]], [[2, 8], [0, 10]]], np.float32)
+    free = intervals.jackknife_interval(counts, estimands.Recall(0), over="speakers")
+    assert free.low < 0
+    assert free.high > 1
+    bounded = records.within(free, 0.0, 1.0)
+    assert (float(bounded.low), float(bounded.high)) == (0.0, 1.0)
+    assert bounded.label == "95 % jackknife t over speakers, clipped to the possible values"
+    assert bounded.kind == free.kind  # what is offered does not depend on it
+
+
+def test_limits_inside_the_possible_values_stay_as_they_are() -> None:
+    interval = intervals.t_interval([[0.4, 0.5, 0.6], [0.1, 0.9, 0.1], [0.4, 0.4, 0.4]], over="draws")
+    bounded = records.within(interval, 0.0, 1.0)
+    assert bounded.clipped.tolist() == [False, True, False]
+    np.testing.assert_array_equal(bounded.low[::2], interval.low[::2])
+    assert records.within(jax.tree.map(lambda x: x[0], interval), 0.0, 1.0).label == "95 % t over draws"

@@ -20,7 +20,7 @@ from siamese_jax.experiments.records import number
 from siamese_jax.experiments.workdir import WorkDir
 from siamese_jax.models.embedding_classifiers import DECISIONS
 from siamese_jax.stats import coverage, estimands, intervals, paired_tests
-from siamese_jax.stats.records import Interval
+from siamese_jax.stats.records import CLIPPED, Interval, within
 from siamese_jax.stats.scoring import counts_by_speaker
 
 METHOD_NAMES = {"siamese": "Siamese", "logistic_regression": "logistic regression", "svm": "RBF SVM"}
@@ -112,11 +112,13 @@ def _counted(plan: Plan, corpus: Corpus, counts_SxCxC: np.ndarray, n_runs: int, 
     scores: dict[str, Any] = dict(
         zip(("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high"), _percent(uar) + _percent(wa))
     )
+    recalls = [over_speakers(estimands.Recall(c)) for c in range(len(total))]
+    clipped = any(interval.label.endswith(CLIPPED) for interval in (uar, wa, *recalls))
     row = Row(
         **fields, **scores, corpus=corpus.name, split=settings.split, n_folds=len(corpus.folds), n_runs=n_runs,
         n_speakers=int((counts_SxCxC.sum(axis=(1, 2)) > 0).sum()), n_clips=int(total.sum()) // n_runs,
-        recalls=[list(_percent(over_speakers(estimands.Recall(c)))) for c in range(len(total))],
-        interval=_label(uar), confusion=total.tolist(),
+        recalls=[list(_percent(interval)) for interval in recalls],
+        interval=_label(dataclasses.replace(uar, clipped=jnp.asarray(clipped))), confusion=total.tolist(),
     )  # fmt: skip
     return Counted(row, counts_SxCxC)
 
@@ -160,7 +162,9 @@ def _p_value(interval: Interval, p: jax.Array) -> float | None:
 
 
 def _over_speakers(sums: np.ndarray, statistic: Callable[[jax.Array], jax.Array], level: float) -> Interval:
-    return intervals.jackknife_interval(jnp.asarray(sums, jnp.float32), statistic, level, over="speakers")
+    least = -1.0 if statistic is estimands.uar_difference else 0.0
+    interval = intervals.jackknife_interval(jnp.asarray(sums, jnp.float32), statistic, level, over="speakers")
+    return within(interval, least, 1.0)
 
 
 def _percent(interval: Interval) -> tuple[float | None, float | None, float | None]:

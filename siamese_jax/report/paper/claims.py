@@ -6,6 +6,7 @@ from typing import Any
 from siamese_jax.experiments.records import joined
 from siamese_jax.report.render import text
 from siamese_jax.report.render.document import Alert, Block, Fold, Heading, Paragraph, Table
+from siamese_jax.stats.records import CLIPPED
 
 GAPS = "not computable: some seeds never test"  # start of the note of an interval without its full crossing
 
@@ -60,8 +61,13 @@ def _words(kinds: Sequence[str]) -> list[str]:
     return [kind.replace("_", " ") for kind in kinds]
 
 
-def _labels(intervals: dict[str, Any], kinds: Sequence[str]) -> str:
-    return "; ".join(f"{intervals[kind]['kind']} (n = {intervals[kind]['n_units']:,})" for kind in kinds)
+def _labels(rows: Sequence[dict[str, Any]], kinds: Sequence[str]) -> str:
+    """The kinds of intervals of all rows, and their units; a kind says so if a row's limit was clipped."""
+
+    def label(kind: str) -> str:
+        return max((row[kind]["kind"] for row in rows), key=lambda name: name.endswith(CLIPPED))
+
+    return "; ".join(f"{label(kind)} (n = {rows[0][kind]['n_units']:,})" for kind in kinds)
 
 
 def _gains(caption: str, gains: Sequence[dict[str, Any]]) -> Table:
@@ -72,7 +78,7 @@ def _gains(caption: str, gains: Sequence[dict[str, Any]]) -> Table:
     ]
     gaps = [gain[kind]["note"] for gain in gains for kind in KINDS if gain[kind]["note"].startswith(GAPS)]
     caption = (
-        f"{caption} Intervals: {_labels(gains[0], KINDS) if gains else ''}. p values of sign-flip permutation tests, "
+        f"{caption} Intervals: {_labels(gains, KINDS) if gains else ''}. p values of sign-flip permutation tests, "
         f"as computed → after Holm's correction over the rows. {text.NOT_OFFERED}"
         f"{' Gaps: ' + gaps[0] + '.' if gaps else ''}"
     )
@@ -150,7 +156,8 @@ def trainings(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         (name, *(estimate(record["uar"][kind], False) for kind in kinds), _sd(record["sd"]))
         for name, record in zip(names, records)
     ]
-    caption = f"UAR in per cent of the Siamese network. Intervals: {_labels(first['uar'], kinds)}. {text.NOT_OFFERED}"
+    labels = _labels([record["uar"] for record in records], kinds)
+    caption = f"UAR in per cent of the Siamese network. Intervals: {labels}. {text.NOT_OFFERED}"
     yield Table(caption, ("head, scaling", *_words(kinds), "standard deviation over seeds"), rows)
     rows = [
         (f"{name}: network minus {baseline['minus']} ({baseline['minus_uar']:.1f} %)",

@@ -1,12 +1,13 @@
 """Numbers as words: estimates with their limits, p values, and why a number is missing."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from siamese_jax.stats import coverage
-from siamese_jax.stats.records import NOTES, Interval, PairedTest
+from siamese_jax.stats.records import CLIPPED, NOTES, Interval, PairedTest
 
 ABBREVIATIONS = (
     "UAR: unweighted average recall, the mean of the emotions' recalls; OODT: out-of-domain training, on the source "
@@ -44,6 +45,11 @@ def estimate(
     if not math.isfinite(value):
         return note or "not computable"
     return bounded(value, low, high, note=f"interval {note}" if note else "", digits=digits, signed=signed)
+
+
+def label(intervals: Sequence[Interval]) -> str:
+    """The name of intervals of one kind, which says so if any limit was clipped."""
+    return max((interval.label for interval in intervals), key=lambda name: name.endswith(CLIPPED))
 
 
 def gaps(*intervals: Interval) -> str:

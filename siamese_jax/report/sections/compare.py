@@ -14,6 +14,7 @@ from siamese_jax.report.paper import claims, table1
 from siamese_jax.report.render import text
 from siamese_jax.report.render.document import Alert, Block, Heading, Paragraph, Section, Table
 from siamese_jax.stats import estimands, intervals, two_way
+from siamese_jax.stats.records import within
 
 PAPER_SPLIT = table1.COLUMNS.index("UAR %, paper's split")
 
@@ -105,6 +106,7 @@ def _contrasts(runs: list[Loaded]) -> Iterator[Block]:
         for name in (name for name in base if name in pooled):
             sums = np.stack([pooled[name], base[name]], axis=1)
             interval = intervals.jackknife_interval(sums, estimands.uar_difference, level, over="speakers")
+            interval = within(interval, -1.0, 1.0)
             p = text.p_value(float(two_way.t_test(interval).p_value))
             rows.append((name, text.estimate(interval, factor=100, signed=True), p))
         yield Table(

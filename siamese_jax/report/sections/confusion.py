@@ -11,7 +11,7 @@ from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Gallery, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
 from siamese_jax.stats import estimands, intervals
-from siamese_jax.stats.records import Interval
+from siamese_jax.stats.records import Interval, within
 
 
 def section(runs: list[Loaded]) -> Section:
@@ -36,14 +36,15 @@ def recall_table(run: Loaded, methods: list[Counted], setting: Setting) -> Table
     n = int(np.asarray(by_emotion[0].n_units).min())
     caption = (
         f"Recall in per cent, {setting.name}; fine-tuning: {run.fixed_name}; in brackets the "
-        f"{by_emotion[0].label} interval, n = {text.plural(n, 'speaker')}; all repetitions pooled."
+        f"{text.label(by_emotion)} interval, n = {text.plural(n, 'speaker')}; all repetitions pooled."
     )
     return Table(caption, ("method", *emotions), rows)
 
 
 def _recall(pooled_KxSxCxC: np.ndarray, label: int, level: float) -> Interval:
     statistic = estimands.Recall(label)
-    return jax.vmap(lambda sums: intervals.jackknife_interval(sums, statistic, level, over="speakers"))(pooled_KxSxCxC)
+    jackknife = jax.vmap(lambda sums: intervals.jackknife_interval(sums, statistic, level, over="speakers"))
+    return within(jackknife(pooled_KxSxCxC), 0.0, 1.0)
 
 
 def shares(counts_CxC: np.ndarray) -> np.ndarray:

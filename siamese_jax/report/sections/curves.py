@@ -11,7 +11,7 @@ from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
 from siamese_jax.stats import coverage, intervals
-from siamese_jax.stats.records import Interval
+from siamese_jax.stats.records import Interval, within
 
 NEAR_POLE = 0.05  # distance of r from 1 that counts as near the pole
 
@@ -41,7 +41,7 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     style = ("#0072B2", "o", "-", "source training")
     yield Gallery([
         _picture(f"source_{q}_{number}", "source training", x, "source training steps", y_label,
-                 [(intervals.t_interval(log[q], report.level, over="seeds"), style)], protocol.n_seeds)
+                 [(_of_lengths(log[q], report.level, "seeds"), style)], protocol.n_seeds)
         for q, y_label in QUANTITIES
     ])  # fmt: skip
     yield Paragraph(f"Fine-tuning, on the labelled target clips ({run.fixed_name}; all evaluation steps):")
@@ -51,7 +51,7 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
         skipped = cell.skipped.transpose("loss", "draw").values
     yield Gallery([
         _picture(f"fine_tuning_{q}_{number}", "fine-tuning", list(protocol.steps), "fine-tuning steps (not to scale)",
-                 y_label, [(intervals.t_interval(tuned[q][m], report.level, over="draws"), STYLES[loss])
+                 y_label, [(_of_lengths(tuned[q][m], report.level, "draws"), STYLES[loss])
                            for m, loss in enumerate(protocol.losses)], protocol.n_draws)
         for q, y_label in QUANTITIES
     ])  # fmt: skip
@@ -124,9 +124,14 @@ def _pole(run: Loaded, setting: Setting) -> Iterator[Block]:
     )
 
 
+def _of_lengths(values: np.ndarray, level: float, over: str) -> Interval:
+    """The t interval of losses, distances or their ratios, none of which is negative."""
+    return within(intervals.t_interval(values, level, over=over), 0.0, np.inf)
+
+
 def pole_cells(r_D: np.ndarray, level: float) -> tuple[str, ...]:
     """Mean r, share of draws beyond the pole, and share near it, in words."""
-    mean = text.estimate(intervals.t_interval(r_D, level, over="draws"), digits=3)
+    mean = text.estimate(_of_lengths(r_D, level, "draws"), digits=3)
     if not np.isfinite(r_D).all():
         lost = int((~np.isfinite(r_D)).sum())
         return mean, *(f"not computable: r is not a number in {text.plural(lost, 'draw')}",) * 2

@@ -11,6 +11,7 @@ from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Block, Gallery, Paragraph, Picture, Section, Table
 from siamese_jax.report.sections.per_setting import each_setting
 from siamese_jax.stats.intervals import t_interval
+from siamese_jax.stats.records import within
 
 NAME = "emotion_distances"
 
@@ -63,14 +64,14 @@ def _blocks(run: Loaded, setting: Setting, values: xr.DataArray, number: str) ->
 
 
 def _mean(values_D: np.ndarray, level: float) -> str:
-    return text.estimate(t_interval(values_D, level, over="draws"), digits=2)
+    return text.estimate(within(t_interval(values_D, level, over="draws"), 0.0, np.inf), digits=2)
 
 
 def separation(distances_DxCxC: np.ndarray) -> np.ndarray:
     """Mean distance between emotions over mean distance within, [D]; NaN if the latter is 0."""
     own = np.eye(distances_DxCxC.shape[-1], dtype=bool)
-    within, between = distances_DxCxC[:, own].mean(axis=1), distances_DxCxC[:, ~own].mean(axis=1)
-    return np.divide(between, within, out=np.full(len(within), np.nan), where=within > 0)
+    inside, between = distances_DxCxC[:, own].mean(axis=1), distances_DxCxC[:, ~own].mean(axis=1)
+    return np.divide(between, inside, out=np.full(len(inside), np.nan), where=inside > 0)
 
 
 def _picture(run: Loaded, state: str, distances_DxCxC: np.ndarray, name: str) -> Picture:

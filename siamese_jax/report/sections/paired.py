@@ -18,7 +18,7 @@ from siamese_jax.report.sections.per_setting import headed_settings
 from siamese_jax.stats import paired_tests
 from siamese_jax.stats.intervals import t_interval
 from siamese_jax.stats.paired_tests import PairedDifference
-from siamese_jax.stats.records import Interval, PairedTest
+from siamese_jax.stats.records import Interval, PairedTest, within
 from siamese_jax.stats.scoring import uar
 
 N_SIGN_PATTERNS = 9_999  # sampled if there are too many draws to count all sign patterns
@@ -120,7 +120,7 @@ def _baseline_blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Blo
 def tested(experiment: Experiment, pairs: list[Pair], cell_name: str, split: str) -> Iterator[Table]:
     """Two tables of a family of differences: over draws, and over people."""
     values = np.stack([pair.difference.by_draw for pair in pairs])
-    interval = t_interval(values, experiment.report.level, over="draws")
+    interval = within(t_interval(values, experiment.report.level, over="draws"), -100.0, 100.0)
     key = jax.random.fold_in(jax.random.key(experiment.protocol.seed), 3)
     flips, wilcoxon = paired_tests.over_draws(values, key, N_SIGN_PATTERNS)
     columns = [[text.estimate(interval, (i,), signed=True) for i in range(len(pairs))]]
@@ -151,7 +151,7 @@ def _claims(level: float, pairs: list[Pair], cell_name: str, split: str, family:
         note = " Over seeds too it is not computed here: a drawn speaker is not tested, so the crossing has gaps."
     header = ["difference"]
     for intervals in families:
-        header += [intervals[0].label, "its t test"]
+        header += [text.label(intervals), "its t test"]
     columns = [_claim_column(intervals) for intervals in families]
     n_seeds, n_speakers = len(np.unique(pairs[0].seeds)), int(families[0][0].n_units)
     caption = (
@@ -178,7 +178,8 @@ def _by_speakers(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     cells = [loss_pairs(*run.tuned(setting, "paper", k)) for k in n_speakers]
     names = [pair.name for pair in cells[0]]
     by_name = [[pair.difference for pair in pairs] for pairs in zip(*cells)]
-    draws = [t_interval(np.stack([pair.by_draw for pair in pairs]), level, over="draws") for pairs in by_name]
+    by_draw = [np.stack([pair.by_draw for pair in pairs]) for pairs in by_name]
+    draws = [within(t_interval(values, level, over="draws"), -100.0, 100.0) for values in by_draw]
     people = [_stack([pair.over_speakers(level) for pair in pairs]) for pairs in by_name]
     kinds = (("draws", "over draws (Monte Carlo error)", draws, 1.0),
              ("speakers", "over speakers (claims)", people, 100.0))  # fmt: skip
@@ -193,7 +194,7 @@ def _by_speakers(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
     for key, _, intervals, factor in kinds:
         rows = [(str(k), *(text.estimate(interval, (i,), factor, signed=True) for interval in intervals))
                 for i, k in enumerate(n_speakers)]  # fmt: skip
-        caption = f"Points of UAR {_where(run.experiment)}; {intervals[0].label}."
+        caption = f"Points of UAR {_where(run.experiment)}; {text.label(intervals)}."
         table = Table(caption, ("target speakers", *names), rows)
         yield Fold(f"The same by number of target speakers, over {key}, as a table", [table])
 

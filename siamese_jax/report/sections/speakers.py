@@ -12,7 +12,7 @@ from siamese_jax.report.render.document import Block, Fold, Gallery, Paragraph, 
 from siamese_jax.report.sections.per_setting import each_setting
 from siamese_jax.stats import estimands, scoring
 from siamese_jax.stats.intervals import jackknife_interval, t_interval, welch_interval
-from siamese_jax.stats.records import NOTES, Interval
+from siamese_jax.stats.records import NOTES, Interval, within
 
 AT_ONCE = 12  # speakers of one figure
 MARKS = (("#000000", "x"), ("#777777", "d"), ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#E69F00", "D"))
@@ -43,7 +43,7 @@ def _blocks(run: Loaded, setting: Setting, number: str) -> Iterator[Block]:
 
 def by_speaker(method: Counted, level: float) -> Interval:
     """UAR [S] by speaker, per cent, t interval over repetitions; not computable if one lacks clips of some emotion."""
-    return t_interval(scoring.uar(method.per_run).T, level, over=method.over)
+    return within(t_interval(scoring.uar(method.per_run).T, level, over=method.over), 0.0, 100.0)
 
 
 def _pictures(run: Loaded, methods: list[Counted], intervals: list[Interval], name: str) -> Iterator[Picture]:
@@ -101,7 +101,7 @@ def sex_blocks(run: Loaded, methods: list[Counted]) -> Iterator[Block]:
     jackknife = jax.vmap(lambda sums: jackknife_interval(sums, estimands.uar, level, over="speakers"))
     columns = []
     for sex in known:
-        interval = jackknife(pooled[:, sexes == sex])
+        interval = within(jackknife(pooled[:, sexes == sex]), 0.0, 1.0)
         columns.append([text.estimate(interval, (i,), 100) for i in range(len(methods))])
     header = [f"{sex} (n = {text.plural(int((sexes == sex).sum()), 'speaker')})" for sex in known]
     if len(known) == 2:
@@ -119,7 +119,7 @@ def sex_blocks(run: Loaded, methods: list[Counted]) -> Iterator[Block]:
 def _sex_difference(method: Counted, sexes: np.ndarray, level: float) -> str:
     values = scoring.uar(method.pooled)
     female, male = values[sexes == "female"], values[sexes == "male"]
-    interval = welch_interval(female, male, level, over="speakers")
+    interval = within(welch_interval(female, male, level, over="speakers"), -100.0, 100.0)
     if reason := text.not_offered(interval.kind, int(interval.n_units), "speakers"):
         return f"{text.number(female.mean() - male.mean(), signed=True)} (interval {reason})"
     if int(interval.reason):
