@@ -50,7 +50,8 @@ def test_rows_of_diverged_trainings_say_so():
     ood = xr.Dataset({"predictions": (("seed", "clip"), np.zeros((2, n), np.int8))})
     ood["diverged"] = ("seed", [True, False])
     idt = ood.assign(tested=("clip", np.ones(n, bool)), diverged=("seed", [False, False]))
-    rows = list(summary.siamese_rows(PLAN, "abs_difference", "corpus", *(x.assign_attrs(seconds=1.0) for x in (ood, idt)), None))
+    ood, idt = (arrays.assign_attrs(seconds=1.0) for arrays in (ood, idt))
+    rows = list(summary.siamese_rows(PLAN, "abs_difference", "corpus", ood, idt, None))
     assert {(row.method, row.remarks) for row in rows} == {
         ("oodt", "shared; 1 of 2 trainings diverged (lower config.training.learning_rate)"), ("idt", "shared")
     }  # fmt: skip
