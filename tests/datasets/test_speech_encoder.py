@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import functools
+import hashlib
 import json
 import os
 import shutil
@@ -232,6 +233,18 @@ def test_an_hour_is_computed_in_pieces_within_a_third_of_its_own_memory(encoder,
 
 
 @pytest.mark.long
+def test_a_file_of_an_hour_has_a_row(small, tmp_path):
+    clip = np.tile(sound(16000), 61 * 60)
+    manifest = write_clips(tmp_path, [clip, CLIPS[2]])
+    tracemalloc.start()
+    table = extraction.compute_table(manifest, small, WORKERS)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(table) == 2
+    assert peak < 3 * clip.nbytes
+
+
+@pytest.mark.long
 def test_the_encoder_that_ships_gives_its_default_layers():
     ready = speech_encoder.extractor("tiny.en", dataclasses.replace(OPTIONS, layers=(0, 1, 2, 3)))
     rows = ready.features(CLIPS, 50)
@@ -245,6 +258,16 @@ def test_the_encoder_that_ships_gives_its_default_layers():
     row = log_mel.reflected(piece.astype(np.float32), 50)[None]
     expected = speech_encoder.piece_statistics(params, row, jnp.array([50]), n_heads=6, bands=80, options=options)
     np.testing.assert_allclose(rows[4], np.asarray(expected).ravel(), atol=2e-4)
+
+
+def test_the_card_of_the_encoder_that_ships_has_the_checksums_of_its_files_and_its_licence():
+    folder = shipped.speech_encoder("tiny.en")
+    card = (folder / "README.md").read_text()
+    for name in ("config.json", "model.safetensors"):
+        content = (folder / name).read_bytes()
+        assert f"| {name} | {len(content)} | {hashlib.sha256(content).hexdigest()} |" in card
+    licence = (ROOT / "LICENSES" / "MIT-OpenAI-Whisper.txt").read_text()
+    assert card.endswith(licence[licence.index("MIT License") :])
 
 
 # Options that cannot be.

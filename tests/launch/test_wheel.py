@@ -61,7 +61,10 @@ def test_the_wheel_holds_one_package_with_its_data(wheel):
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"siamese_jax"}
     assert "siamese_jax/py.typed" in names
     shipped = ROOT / "siamese_jax" / "datasets" / "shipped"
-    assert {f"siamese_jax/datasets/shipped/{path.name}" for path in shipped.glob("*.*")} <= set(names)
+    files = {path.relative_to(ROOT).as_posix() for path in shipped.rglob("*.*") if "__pycache__" not in path.parts}
+    assert files <= set(names)
+    licences = {"LICENSE", *(path.name for path in (ROOT / "LICENSES").iterdir())}
+    assert licences <= {Path(name).name for name in names if ".dist-info/" in name}
 
 
 def test_every_module_of_the_checkout_is_in_the_wheel(program, tmp_path):
