@@ -25,7 +25,8 @@ class Declared:
     """The sound of a file as its header declares it: `size` bytes from `start`, or UNKNOWN.
 
     `field`, `width` and `order` locate the number in the header, which counts `extra` bytes more; a width of 0 means
-    that it is written otherwise. A file that lacks `slack` bytes is whole.
+    that it is written otherwise. A file that lacks `slack` bytes is whole. `is_open` tells
+    whether the mark of its end is missing.
     """
 
     start: int
@@ -35,6 +36,7 @@ class Declared:
     order: str = "little"
     extra: int = 0
     slack: int = HEADER_SLACK
+    is_open: bool = False
 
     def is_inexact(self, length: int) -> bool:
         """Returns whether a 64-bit size is unknown or too long, which libsndfile takes at its word."""
@@ -57,6 +59,17 @@ def declared(file: BinaryIO, length: int) -> Declared | None:
     if found is None and _at(file, 0, 20) == b"Creative Voice File\x1a":
         found = _voc(file, length)
     return found or _sds(file, length)
+
+
+def is_video(file: BinaryIO) -> bool | None:
+    """Returns whether FFmpeg is to read the file, whatever its suffix; None where its first bytes do not tell."""
+    head = _at(file, 0, 16)
+    if head[:4] in _READERS and head[:4] not in (b"FLV\x01", b"\x1aE\xdf\xa3"):
+        return {b"AVI ": True, b"WAVE": False}.get(head[8:12]) if head.startswith(b"RIF") else False
+    if head[:4] == b"fLaC" or head[:3] == b"Cre":
+        return False
+    videos = (b"FLV\x01", b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75", b"\0\0\x01\xba")  # FLV, Matroska, ASF, MPEG
+    return True if head[4:8] == b"ftyp" or head.startswith(videos) else None
 
 
 def repaired(file: BinaryIO, length: int) -> io.BytesIO | None:
@@ -134,12 +147,15 @@ def _wave(file: BinaryIO, length: int) -> Declared | None:
 
 
 def _video(file: BinaryIO, length: int) -> Declared:
-    """AVI: one or more chunks RIFF, the last of which tells where the file ends; without a size, the lists inside."""
-    content, size = [(c, s) for name, c, s in _chunks(file, 0, length, "little") if name == b"RIFF"][-1]
-    if _known(size, 4) > 0:
-        return Declared(content, size, slack=1)
-    inside = [(c, s) for _, c, s in _chunks(file, content + 4, length, "little")] or [(content, 0)]
-    return Declared(inside[-1][0], _known(inside[-1][1], 4), slack=1)
+    """AVI: its last list `movi` of pictures and sounds. The index behind it may be missing."""
+    found = Declared(12, 0)
+    for name, content, size in _chunks(file, 0, length, "little"):
+        found = Declared(content, _known(size, 4), slack=1) if name == b"RIFF" else found
+        end = content + size if _known(size, 4) > 0 else length
+        for inner, start, inner_size in _chunks(file, content + 4, min(length, end), "little"):
+            if inner == b"LIST" and _at(file, start, 4) == b"movi" and _known(inner_size, 4) > 0:
+                found = Declared(start, inner_size, slack=1)
+    return found
 
 
 def _wave64(file: BinaryIO, length: int) -> Declared | None:
@@ -210,7 +226,7 @@ def _caf(file: BinaryIO, length: int) -> Declared | None:
 
 
 def _ogg(file: BinaryIO, length: int) -> Declared | None:
-    """Ogg: pages, the last of which is marked as the end; of a file without it some of the sound is missing."""
+    """Ogg: pages, the last of which is marked as the end."""
     start, ended = 0, False
     while start < length:
         header = _at(file, start, 27)
@@ -221,7 +237,7 @@ def _ogg(file: BinaryIO, length: int) -> Declared | None:
             start += 27 + header[26] + sum(_at(file, start + 27, header[26]))
         else:
             start += 27
-    return Declared(0, start if ended else max(start, length) + 1, slack=0)
+    return Declared(0, start, slack=0, is_open=not ended)
 
 
 def _sds(file: BinaryIO, length: int) -> Declared | None:

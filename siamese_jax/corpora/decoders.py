@@ -60,9 +60,21 @@ class _Sound(soundfile.SoundFile):
             frames -= len(self.read(min(block, frames), dtype="float32", always_2d=True)) or frames
 
 
+def open_stream(path: Path, start: float | None, end: float | None) -> contextlib.AbstractContextManager[Stream]:
+    """Returns a context with the segment of a clip: by the file's content where it is known, else by its suffix.
+
+    Raises ClipError, or InputError where a video is read without PyAV.
+    """
+    with opened(path) as file:
+        is_video = containers.is_video(file)
+    if is_video is None:
+        is_video = path.suffix.lower() in VIDEO_SUFFIXES
+    return (_video_stream if is_video else _audio_stream)(path, start, end)
+
+
 @contextlib.contextmanager
-def audio_stream(path: Path, start: float | None, end: float | None) -> Iterator[Stream]:
-    """Yields the segment of a file that libsndfile reads, by its content and not by its suffix. Raises ClipError."""
+def _audio_stream(path: Path, start: float | None, end: float | None) -> Iterator[Stream]:
+    """Yields the segment of a file that libsndfile reads. Raises ClipError."""
     try:
         with opened(path) as file, _sound(path, file) as sound:
             floating = sound.subtype in ("FLOAT", "DOUBLE")
@@ -110,6 +122,9 @@ def require_whole(path: Path, file: BinaryIO, length: int) -> bool:
     if declared and (missing := declared.missing(length)):
         whole = length + missing
         raise bad_clip(path, f"unreadable: {length} of {whole} bytes are there; fetch the file again")
+    if declared and declared.is_open:
+        remedy = "fetch the file again, or let ffmpeg copy it where it is whole"
+        raise bad_clip(path, f"unreadable: its last page is not marked as its end; {remedy}")
     return declared is not None and declared.is_inexact(length)
 
 
@@ -145,7 +160,7 @@ def _span(path: Path, start: float | None, end: float | None, frames: int, rate:
 
 
 @contextlib.contextmanager
-def video_stream(path: Path, start: float | None, end: float | None) -> Iterator[Stream]:
+def _video_stream(path: Path, start: float | None, end: float | None) -> Iterator[Stream]:
     """Yields the segment of a video's first audio stream, by FFmpeg. Raises ClipError, or InputError without PyAV."""
     with opened(path) as file:
         require_whole(path, file, os.fstat(file.fileno()).st_size)
@@ -153,6 +168,8 @@ def video_stream(path: Path, start: float | None, end: float | None) -> Iterator
         import av
     except ImportError as error:
         remedy = "install it with: pip install 'siamese_jax[video]'"
+        if path.suffix.lower() not in VIDEO_SUFFIXES:
+            raise bad_clip(path, f"unreadable: a video under another suffix, which needs PyAV; {remedy}") from error
         raise InputError(f"{path}: reading {path.suffix} needs PyAV; {remedy}") from error
     try:
         # A playlist in a video's clothes may name other files; only this one is opened.

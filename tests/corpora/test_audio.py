@@ -157,6 +157,9 @@ def test_missing_pyav_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(InputError, match=r"pip install 'siamese_jax\[video\]'") as caught:
         decode(tmp_path / "a.avi")
     assert not isinstance(caught.value, ClipError)  # every clip would fail: the run has to stop
+    (tmp_path / "a.wav").write_bytes(b"RIFF\0\0\0\0AVI " * 500)
+    with pytest.raises(ClipError, match="a video under another suffix, which needs PyAV"):
+        decode(tmp_path / "a.wav")
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -186,6 +186,35 @@ def test_an_avi_without_a_size_is_told_by_its_lists(tmp_path: Path) -> None:
         decode(path)
 
 
+def test_an_avi_without_its_index_is_whole_and_one_of_two_parts_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    content = video_of(path, "pcm_s16le")
+    path.write_bytes(content[: content.index(b"idx1") + 8])
+    assert len(decode(path).samples) == 16000
+    second = b"RIFF" + struct.pack("<I", 4000) + b"AVIXLIST" + struct.pack("<I", 3988) + b"movi" + bytes(1000)
+    path.write_bytes(content + second)
+    with pytest.raises(ClipError, match=r"unreadable: \d+ of \d+ bytes"):
+        decode(path)
+
+
+def test_an_ogg_without_the_mark_of_its_end_may_be_cut_between_two_pages(tmp_path: Path) -> None:
+    content = content_of("OGG", "VORBIS")
+    (tmp_path / "a.ogg").write_bytes(content[: content.rindex(b"OggS")])
+    with pytest.raises(ClipError, match="unreadable: its last page is not marked as its end"):
+        decode(tmp_path / "a.ogg")
+
+
+@pytest.mark.parametrize("suffix", ["wav", "bin", "mp3"])
+def test_a_video_or_a_sound_under_the_suffix_of_the_other_is_read(tmp_path: Path, suffix: str) -> None:
+    for kind, codec in (("avi", "pcm_s16le"), ("mp4", "aac"), ("flv", "mp3"), ("mkv", "pcm_s16le"), ("mpg", "mp2")):
+        content = video_of(tmp_path / f"a.{kind}", codec, 44100)
+        (tmp_path / f"b.{suffix}").write_bytes(content)
+        np.testing.assert_array_equal(decode(tmp_path / f"b.{suffix}").samples, decode(tmp_path / f"a.{kind}").samples)
+    for kind in ("WAV", "FLAC", "AIFF", "RF64"):
+        (tmp_path / "c.mp4").write_bytes(content_of(kind, "PCM_16"))
+        np.testing.assert_array_equal(decode(tmp_path / "c.mp4").samples, SOUND)
+
+
 @pytest.mark.parametrize(("rate", "layout"), [(48000, "mono"), (44100, "stereo")])
 def test_a_stream_whose_rate_or_channels_change_is_one_bad_clip(tmp_path: Path, rate: int, layout: str) -> None:
     av = pytest.importorskip("av")
