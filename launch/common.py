@@ -6,17 +6,28 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from logging import LogRecord
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from siamese_jax.errors import InputError, LostError
+from siamese_jax.errors import InputError, LostError, first_line
 from siamese_jax.protocols.config import new_place
-from siamese_jax.runtime import config_files, distributed, interrupt
-from siamese_jax.runtime.devices import use_all_cores
+from siamese_jax.runtime import config_files, distributed, environment, interrupt
+from siamese_jax.runtime.devices import require_platforms, use_all_cores
+from siamese_jax.runtime.terminal import printable
 
 FAILED = 2
 """Exit code for an input that cannot be used, or a disk that fails; the message names the remedy."""
+
+
+def _make_printable(record: LogRecord) -> bool:
+    """Cleans a message of the log, which may quote names from files."""
+    record.msg, record.args = printable(record.getMessage()), None
+    return True
+
+
+logging.get_absl_handler().addFilter(_make_printable)
 
 # --help shows the flags that are defined here as flags of the launcher.
 flags.disclaim_key_flags()
@@ -72,6 +83,11 @@ def share() -> distributed.Share:
     return distributed.share(flags.FLAGS.distributed == "auto", flags.FLAGS.num_processes, flags.FLAGS.process_id)
 
 
+def show(text: str, end: str = "\n") -> None:
+    """Prints text from data to standard output, without what would steer a terminal."""
+    print(printable(text), end=end)
+
+
 def run(main: Callable[..., int | None], folders: bool = False, joins: bool = False, one_pass: bool = True) -> None:
     """Parses the flags of a launcher, calls its `main`, and exits with the returned code or as `exit_codes` says.
 
@@ -84,17 +100,29 @@ def run(main: Callable[..., int | None], folders: bool = False, joins: bool = Fa
     def guarded(argv: list[str]) -> int | None:
         if len(argv) > 1 and not folders:
             raise app.UsageError(f"unexpected arguments: {argv[1:]}; flags start with --, see --help")
-        use_all_cores(one_pass)
         with exit_codes():
+            environment.check()
+            use_all_cores(one_pass)
             if joins:
                 join_hosts()
+            require_platforms()
             return main([_expanded(folder) for folder in argv[1:]]) if folders else main()
 
     # absl's --help prints this docstring, also for the console command.
     sys.modules["__main__"].__doc__ = main.__globals__["__doc__"]
     with exit_codes():
         arguments = _with_config_files(sys.argv[1:])
-    app.run(guarded, [sys.argv[0], *arguments])
+    app.run(guarded, [sys.argv[0], *arguments], flags_parser=_parsed)
+
+
+def _parsed(arguments: list[str]) -> list[str]:
+    """Returns the arguments that are no flags; exits with `FAILED` for a flag that is unknown, or of a wrong value."""
+    with exit_codes():
+        try:
+            return list(flags.FLAGS(arguments))
+        except (flags.Error, ValueError) as error:
+            raise InputError(f"{error}. --help lists the flags of this command") from error
+    raise AssertionError  # exit_codes has ended the process
 
 
 def _with_config_files(arguments: list[str]) -> list[str]:
@@ -110,13 +138,28 @@ def _with_config_files(arguments: list[str]) -> list[str]:
     return changed
 
 
+def _config_files(arguments: list[str]) -> list[str]:
+    """The values of --config, as one word or two, up to "--"."""
+    files = []
+    arguments = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    for argument, following in zip(arguments, [*arguments[1:], ""]):
+        if re.match(r"--?config(=|$)", argument):
+            files.append(argument.partition("=")[2] if "=" in argument else following)
+    return files
+
+
 def _check_overrides(arguments: list[str], default: str) -> None:
-    """Raises InputError for --config.KEY=VALUE with an unknown key; the message names the key to give."""
+    """Raises InputError for a --config that cannot be loaded, and for --config.KEY=VALUE with an unknown key.
+
+    The message names the key to give.
+    """
     overrides = [match for argument in arguments if (match := re.match(r"--?config\.([\w.]+)", argument))]
-    if not overrides:
+    files = _config_files(arguments)
+    if not overrides and not files:
         return
-    files = [argument.partition("=")[2] for argument in arguments if argument.startswith("--config=")]
     config = config_files.load(files[-1] if files else default)
+    if not isinstance(config, ConfigDict):
+        raise InputError(f"{files[-1]}: get_config() returns a {type(config).__name__}; expected a ConfigDict")
     for match in overrides:
         group = config
         *parents, last = match[1].split(".")
@@ -135,7 +178,7 @@ def _check_overrides(arguments: list[str], default: str) -> None:
 def print_last(line: str) -> None:
     """Prints what must be on the last line of a run, if anything."""
     if line:
-        print(line)
+        show(line)
 
 
 @contextlib.contextmanager
@@ -154,6 +197,10 @@ def exit_codes() -> Iterator[None]:
         logging.error("%s", error)
         logging.debug("", exc_info=error)
         code, why = FAILED, str(error)
+    except MemoryError as error:
+        why = f"out of memory ({first_line(error)}); give smaller settings, or a machine with more memory"
+        logging.error("%s", why)
+        code = FAILED
     except LostError as error:
         logging.error("%s", error)
         code, why = distributed.LOST, str(error)

@@ -5,6 +5,8 @@ import runpy
 import sys
 from pathlib import Path
 
+from . import check_jax
+
 _NOT_COMMANDS = ("__init__", "common", "console")
 
 
@@ -20,6 +22,7 @@ def main() -> int:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     known = commands()
     if command in known:
+        check_jax()
         sys.argv[:2] = [f"siamese-jax {command}"]
         runpy.run_module(f"{__package__}.{command}", run_name="__main__")
         return 0

@@ -30,8 +30,8 @@ def main() -> None:
         run.run(chosen, WORKDIR.value, CACHE.value, report.write)
     except InputError as error:
         raise InputError(config.with_flags(str(error), CONFIG.value.corpora.keys())) from error
-    print(report.short(WORKDIR.value))
-    print(f"Results, figures and every fold: {WORKDIR.value}")
+    common.show(report.short(WORKDIR.value))
+    common.show(f"Results, figures and every fold: {WORKDIR.value}")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def main() -> None:
     contact_sheet(_OUTPUT.value, samples, images, _COLUMNS.value, title)
     for left_out in errors:
         logging.warning("%s", left_out)
-    print(f"{_OUTPUT.value}: {len(samples)} segments drawn, {len(errors)} clips left out")
+    common.show(f"{_OUTPUT.value}: {len(samples)} segments drawn, {len(errors)} clips left out")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def main() -> int:
     else:
         raise app.UsageError("give either --corpus and --root, or --manifest")
     report = check_manifest(manifest, EMOTION_LIST.value, WORKERS.value, problems)
-    print(format_report(report, SHOWN.value), end="")
+    common.show(format_report(report, SHOWN.value), end="")
     if OUTPUT.value is not None:
         write_manifest(OUTPUT.value, manifest)
     return 1 if report.errors else 0

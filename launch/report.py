@@ -16,7 +16,7 @@ OUTPUT = common.define_path("output", "report.html", "The page to write, NAME.ht
 
 def main(workdirs: list[str]) -> None:
     document = page.write(workdirs, OUTPUT.value, ["siamese-jax", "report", *workdirs, f"--output={OUTPUT.value}"])
-    print(f"{shlex.quote(OUTPUT.value)}: {len(document.sections)} sections, {len(document.pictures())} figures")
+    common.show(f"{shlex.quote(OUTPUT.value)}: {len(document.sections)} sections, {len(document.pictures())} figures")
 
 
 if __name__ == "__main__":

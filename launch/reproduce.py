@@ -21,8 +21,8 @@ common.define_hosts()
 def main() -> None:
     reproduce.run(config.resolve(CONFIG.value), WORKDIR.value)
     if distributed.is_writer():
-        print(results.write(WORKDIR.value))
-        print(f"Results, figure and every repetition: {WORKDIR.value}")
+        common.show(results.write(WORKDIR.value))
+        common.show(f"Results, figure and every repetition: {WORKDIR.value}")
         common.print_last(results.last_line(WORKDIR.value))
 
 

@@ -40,7 +40,7 @@ def main() -> None:
     else:
         rerun.run(experiment, WORKDIR.value, DRAWS.value, BASELINE_DRAWS.value)
     if distributed.is_writer():
-        print(results.write(WORKDIR.value))
+        common.show(results.write(WORKDIR.value))
         common.print_last(results.last_line(WORKDIR.value))
 
 

@@ -20,7 +20,7 @@ LEVEL = flags.DEFINE_float("level", 0.95, "Level of the intervals; Bonferroni co
 
 def main(workdirs: list[str]) -> None:
     results = source_effect.read_all(workdirs, HEAD.value, SCALING.value, LOSS.value, STEPS.value)
-    print(json.dumps(source_effect.compare(results, LEVEL.value), indent=2, ensure_ascii=False))
+    common.show(json.dumps(source_effect.compare(results, LEVEL.value), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

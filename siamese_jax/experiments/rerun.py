@@ -16,7 +16,7 @@ from siamese_jax.errors import InputError
 from siamese_jax.experiments import claims, summary
 from siamese_jax.experiments.claims import Baselines, Reruns
 from siamese_jax.experiments.records import Difference, Row
-from siamese_jax.experiments.run_context import Run, fine_tuning_name, open_run
+from siamese_jax.experiments.run_context import MOST_DRAWS, Run, fine_tuning_name, open_run
 from siamese_jax.experiments.summary import FEW_SHOT_DATA, SPLITS, Grid
 from siamese_jax.protocols import baselines, stages
 from siamese_jax.protocols.config import Experiment
@@ -36,10 +36,10 @@ def run(experiment: Experiment, workdir: str | Path, n_draws: int, n_baseline_dr
     Raises InputError as `reproduce.run`; also for the scope "train", which draws no clips, and for no draws.
     """
     scopes, size = experiment.data.scalings, experiment.protocol.n_draws
-    if n_draws < 1 or n_baseline_draws < 0 or "train" in scopes:
+    if not 1 <= n_draws <= MOST_DRAWS or not 0 <= n_baseline_draws <= MOST_DRAWS or "train" in scopes:
         raise InputError(
             f"{n_draws} draws, {n_baseline_draws} of them for the baselines, config.data.scalings {', '.join(scopes)}; "
-            "expected 1 or more draws, 0 or more for the baselines, and not 'train'"
+            f"expected 1 to {MOST_DRAWS:,} draws, 0 or more for the baselines, and not 'train'"
         )
     n_blocks, n_baseline_blocks = -(-n_draws // size), -(-n_baseline_draws // size)
     settings = []

@@ -16,7 +16,7 @@ from siamese_jax.datasets.folds import leave_one_speaker_out
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import claims, summary
 from siamese_jax.experiments.records import Row, diverged, joined
-from siamese_jax.experiments.run_context import Run, open_run
+from siamese_jax.experiments.run_context import MOST_DRAWS, Run, open_run
 from siamese_jax.protocols import stages
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
@@ -37,9 +37,9 @@ def run(experiment: Experiment, workdir: str | Path, protocol: str, n_trainings:
 
     Raises InputError as `reproduce.run`; also for another protocol, no training, or OODT under the scope "train".
     """
-    if protocol not in PROTOCOLS or n_trainings < 1:
+    if protocol not in PROTOCOLS or not 1 <= n_trainings <= MOST_DRAWS:
         names = " or ".join(map(repr, PROTOCOLS))
-        raise InputError(f"{n_trainings} trainings of {protocol!r}; expected 1 or more trainings of {names}")
+        raise InputError(f"{n_trainings} trainings of {protocol!r}; expected 1 to {MOST_DRAWS:,} trainings of {names}")
     if protocol == "out_of_domain" and "train" in experiment.data.scalings:
         raise InputError(
             "config.data.scalings holds 'train', which scales in-domain training only and has no source to train on; "

@@ -21,9 +21,12 @@ from siamese_jax.experiments.workdir import WorkDir
 from siamese_jax.protocols import baselines, stages, suitability
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
-from siamese_jax.runtime import distributed, interrupt
+from siamese_jax.runtime import distributed, environment, interrupt
 from siamese_jax.runtime.devices import available_cores
 from siamese_jax.runtime.progress import Bars, OnDone, bars
+
+MOST_DRAWS = 10_000_000  # of a rerun; each is held in memory as its clips
+LARGEST_STAGE = 4 << 30  # bytes of one stage's predictions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,10 +110,25 @@ def open_run(experiment: Experiment, workdir: str | Path, kind: str) -> Iterator
     Raises InputError if a table cannot be used for this protocol, or the folder holds another experiment.
     """
     started = time.perf_counter()
+    environment.check()
     source, target = load(experiment)
+    _check_size(experiment, len(target))
     work = WorkDir(workdir, experiment, digests(source, target), kind)
     with work, bars() as progress, interrupt.threads(available_cores()) as executor:
         yield Run(experiment, source, target, work, progress, executor, started)
+
+
+def _check_size(experiment: Experiment, n_clips: int) -> None:
+    """Raises InputError where the predictions of one stage would not fit into the memory of common machines."""
+    protocol = experiment.protocol
+    n_cells = len(protocol.losses) * len(protocol.frozen) * len(protocol.steps)
+    size = n_cells * protocol.n_draws * n_clips
+    if size > LARGEST_STAGE:
+        raise InputError(
+            f"config.protocol.n_draws is {protocol.n_draws:,}: the predictions of {n_cells} cells on {n_clips} clips "
+            f"would take {size / 2**30:,.0f} GiB, {LARGEST_STAGE >> 30} GiB at most; give fewer, or run more draws in "
+            "blocks by siamese-jax rerun"
+        )
 
 
 def load(experiment: Experiment) -> tuple[Dataset, Dataset]:

@@ -170,12 +170,20 @@ def new_place(flat: str) -> str | None:
     return f"{GROUP_OF[name]}.{name}" if name in GROUP_OF else None
 
 
+MOST = {
+    "n_draws": 1_000_000, "n_seeds": 10_000, "n_in_domain_seeds": 10_000, "pad_speakers": 10_000,
+    "source_steps": 10_000_000, "in_domain_steps": 10_000_000, "steps": 1_000_000, "batch_size": 1_000_000,
+    "encoder_widths": 16_384, "head_width": 16_384,
+}  # fmt: skip
+"""The largest values of settings that memory and time grow with; more draws are a rerun's, block by block."""
+
+
 def resolve(config: ConfigDict) -> Experiment:
     """Returns the experiment that `config` describes.
 
     Raises InputError, naming the key that is unknown or missing, or whose value is of the wrong type or out of range.
     """
-    experiment = record(Experiment, config.to_dict(), "config", "configs/reproduce.py")
+    experiment = record(Experiment, config_dict.values(config), "config", "configs/reproduce.py")
     check(experiment)
     return experiment
 
@@ -209,6 +217,11 @@ def check(experiment: Experiment, where: str = "config") -> None:
         "batch_size", "scale_floor", "learning_rate", "second_learning_rate", "clip_norm",
     ):  # fmt: skip
         require(name, values[name] > 0, "a positive number")
+    for name, most in MOST.items():
+        largest = max(values[name]) if isinstance(values[name], tuple) else values[name]
+        require(name, largest <= most, f"at most {most:,}")
+    require("seed", 0 <= protocol.seed < 2**32, "a number from 0 to 4294967295")
+    require("encoder_widths", min(values["encoder_widths"]) >= 1 and n_layers <= 64, "1 to 64 widths of at least 1")
     steps, frozen, batch = protocol.steps, protocol.frozen, experiment.training.batch_size
     increasing = list(steps) == sorted(steps) and steps[0] >= 0 and steps[-1] >= 1
     require("steps", increasing, "increasing numbers of steps, the last at least 1")

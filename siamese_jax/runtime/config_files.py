@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from siamese_jax.errors import InputError
+from siamese_jax.errors import InputError, first_line
 from siamese_jax.runtime.files import user_path
 
 _PACKAGE = Path(__file__).parent.parent
@@ -31,5 +31,19 @@ def find(config: str | os.PathLike[str]) -> Path:
 
 
 def load(config: str | os.PathLike[str]) -> ConfigDict:
-    """Returns a new ConfigDict from the configuration of a name, such as "smoke", or of a path; see `find`."""
-    return runpy.run_path(str(find(config)))["get_config"]()
+    """Returns a new ConfigDict from the configuration of a name, such as "smoke", or of a path; see `find`.
+
+    Raises InputError if the file is no Python, fails, or has no `get_config`.
+    """
+    file = find(config)
+    try:
+        made: ConfigDict = runpy.run_path(str(file))["get_config"]()
+    except InputError:
+        raise
+    except Exception as error:  # the file is a program of the user's own
+        reason = f"{type(error).__name__}: {first_line(error)[:200]}"
+        raise InputError(
+            f"{file}: cannot be loaded ({reason}); expected Python with a function get_config() that returns a "
+            "ConfigDict, as in configs/reproduce.py"
+        ) from error
+    return made

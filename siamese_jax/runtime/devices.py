@@ -1,12 +1,16 @@
 """Devices of this process: CPU cores as devices, and compiled programs cached on disk."""
 
+import contextlib
 import logging
 import os
 from pathlib import Path
 
 import jax
 
+from siamese_jax.errors import InputError, first_line
 from siamese_jax.runtime import xla
+
+MOST_DEVICES = 4096
 
 
 def available_cores() -> int:
@@ -30,9 +34,29 @@ def use_all_cores(one_pass: bool = True) -> None:
         xla.ask_for_one_pass()
     # An accelerator's missing library is not worth a warning.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
-    if getattr(jax.config, "jax_num_cpu_devices") == -1:  # noqa: B009 - the stubs lack it
+    cores = getattr(jax.config, "jax_num_cpu_devices")  # noqa: B009 - the stubs lack it
+    if cores != -1 and not 1 <= cores <= MOST_DEVICES:
+        raise InputError(f"JAX_NUM_CPU_DEVICES is {cores}; expected 1 to {MOST_DEVICES}, or unset it for all cores")
+    if cores == -1:
         jax.config.update("jax_num_cpu_devices", available_cores())
     if getattr(jax.config, "jax_compilation_cache_dir") is None:  # noqa: B009 - the stubs lack it
-        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        jax.config.update("jax_compilation_cache_dir", str(home / "siamese_jax" / "xla"))
+        # A user without a home, as in some containers, has no cache.
+        with contextlib.suppress(RuntimeError):
+            home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+            jax.config.update("jax_compilation_cache_dir", str(home / "siamese_jax" / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def require_platforms() -> None:
+    """Raises InputError where JAX_PLATFORMS names a platform that JAX cannot use here; initialises the platforms."""
+    wanted = getattr(jax.config, "jax_platforms")  # noqa: B009 - the stubs lack it
+    if not wanted:
+        return
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        reason = first_line(error).rstrip(".") if str(error) else "no plugin for it is installed"
+        raise InputError(
+            f"JAX_PLATFORMS is {wanted!r}, which JAX cannot use here ({reason}); install JAX's plugin for it, such as "
+            "jax[cuda13], or unset JAX_PLATFORMS"
+        ) from error

@@ -7,6 +7,7 @@ collective hangs, or process 0 is killed, JAX aborts them by its heartbeat.
 
 import concurrent.futures
 import dataclasses
+import ipaddress
 import os
 import re
 import signal
@@ -22,10 +23,10 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, PartitionSpec
 
 from siamese_jax.errors import InputError, LostError, first_line
-from siamese_jax.runtime import interrupt
+from siamese_jax.runtime import devices, environment, interrupt
 
-JOIN_SECONDS = int(os.environ.get("SIAMESE_JAX_JOIN_SECONDS", "300"))  # time-out for all processes to start
-LOST_SECONDS = float(os.environ.get("SIAMESE_JAX_LOST_SECONDS", "30"))  # time-out of a process's heartbeat
+JOIN_SECONDS = environment.seconds("SIAMESE_JAX_JOIN_SECONDS", 300)  # time-out for all processes to start
+LOST_SECONDS = environment.seconds("SIAMESE_JAX_LOST_SECONDS", 30)  # time-out of a process's heartbeat
 LOST = 3  # exit code where another process was lost or has failed
 RUNNING = -1  # in place of an exit code, of a process that has not ended
 PIECE = 1 << 20  # most bytes that one collective gathers from each process
@@ -126,9 +127,12 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
     _state = "joining"
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM from `interrupt`
     # JAX aborts the process at initialization_timeout, and hears no signal before: this thread waits in its place.
+    # JAX's own default listens on all interfaces.
+    bound = bind_address(coordinator) if coordinator is not None and process == 0 else None
     joining = concurrent.futures.ThreadPoolExecutor(1).submit(
         jax.distributed.initialize, coordinator, processes, process, cluster_detection_method=method,
-        initialization_timeout=JOIN_SECONDS + 3600, heartbeat_timeout_seconds=max(1, int(LOST_SECONDS)),
+        coordinator_bind_address=bound,
+        initialization_timeout=int(JOIN_SECONDS) + 3600, heartbeat_timeout_seconds=max(1, int(LOST_SECONDS)),
     )  # fmt: skip
     limit = time.monotonic() + JOIN_SECONDS
     while not concurrent.futures.wait([joining], interrupt.POLL_SECONDS).done:
@@ -140,13 +144,37 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
             raise InputError(f"no cluster was found ({first_line(error)}). {cluster_advice()}") from error
         raise InputError(
             f"process {process} of {processes}: could not join at {coordinator} ({first_line(error)}). Start all with "
-            "the same coordinator, whose port must be free, the same num_processes, and each with its own process_id"
+            "the same coordinator, an address of process 0's machine whose port is free, the same num_processes, and "
+            "each with its own process_id"
         ) from error
     _state = "joined"
     # The first collective connects the processes, and gloo waits at most 30 s for that: it must not come later.
-    devices = jax.local_devices()
-    require_same("devices of a process", f"{len(devices)} {devices[0].device_kind}")
-    logging.info("process %d of %d, each with %d devices", index(), count(), len(devices))
+    devices.require_platforms()
+    own = jax.local_devices()
+    require_same("devices of a process", f"{len(own)} {own[0].device_kind}")
+    logging.info("process %d of %d, each with %d devices", index(), count(), len(own))
+
+
+def bind_address(coordinator: str) -> str | None:
+    """Returns the address, "host:port", on which process 0 listens: the coordinator's own; None for all interfaces.
+
+    None, with a warning, only where the host's name leads to this machine alone: the other processes use its network
+    address, which is not known here.
+    """
+    host, _, port = coordinator.rpartition(":")
+    name = host.strip("[]")
+    try:
+        addresses = {str(found[4][0]) for found in socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM)}
+        loopback = all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses)
+    except (OSError, ValueError, UnicodeError):
+        return coordinator  # joining says what is wrong with it
+    if loopback and name != "localhost" and not name.startswith("127.") and name != "::1":
+        logging.warning(
+            "%s is the address of this machine alone (%s), so process 0 listens on all interfaces; give its network "
+            "address as --coordinator to listen there only", name, ", ".join(sorted(addresses)),
+        )  # fmt: skip
+        return None
+    return coordinator
 
 
 def _absent(coordinator: str | None, processes: int | None) -> str:
@@ -156,11 +184,11 @@ def _absent(coordinator: str | None, processes: int | None) -> str:
         socket.create_connection((host.strip("[]"), int(port)), 2.0).close()
     except (OSError, ValueError) as error:
         return (
-            f"process 0 could not be reached at {coordinator} within {JOIN_SECONDS} s ({error}). Check that it was "
+            f"process 0 could not be reached at {coordinator} within {JOIN_SECONDS:g} s ({error}). Check that it was "
             "started, that this address leads to it from here, and that nothing blocks the port"
         )
     return (
-        f"not all {processes} processes came to {coordinator} within {JOIN_SECONDS} s. Start all of them, with the "
+        f"not all {processes} processes came to {coordinator} within {JOIN_SECONDS:g} s. Start all of them, with the "
         "same coordinator and num_processes, each with its own process_id; the log of a missing process says why"
     )
 

@@ -5,7 +5,6 @@ While a `Checkpoint` is open, every call of a `vectorize.TrialProgram` stores it
 
 import contextvars
 import logging
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -16,15 +15,13 @@ import jax
 import numpy as np
 
 from siamese_jax.errors import InputError
-from siamese_jax.runtime import checkpoints
+from siamese_jax.runtime import checkpoints, environment
 from siamese_jax.runtime.plain_files import remove_tree
 
 log = logging.getLogger(__name__)
 
 COST = 0.05  # largest fraction of the time that saving may take: after a slow save the next comes later
-SAVE_SECONDS = float(
-    os.environ.get("SIAMESE_JAX_SAVE_SECONDS", "10")
-)  # work that a kill loses, beside chunks in flight
+SAVE_SECONDS = environment.seconds("SIAMESE_JAX_SAVE_SECONDS", 10)  # work that a kill loses, beside chunks in flight
 PART = "part_"  # prefix of a part's folder, before its number
 
 Kept = tuple[np.ndarray, list[np.ndarray]]

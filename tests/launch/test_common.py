@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+from logging import LogRecord
 
 import pytest
 from absl import flags
@@ -67,6 +68,43 @@ def test_an_override_of_a_missing_key_names_its_new_place_or_the_keys(argument, 
         common._check_overrides([argument], "reproduce")
     assert ended.value.code == 2
     assert message in caplog.text
+
+
+@pytest.mark.parametrize("words", [["--config=facenet"], ["--config", "facenet"], ["-config", "facenet"]])
+def test_overrides_are_those_of_a_config_given_as_one_word_or_two(words):
+    common._check_overrides([*words, "--config.features.training.batch_size=8"], "reproduce")
+    with pytest.raises(InputError, match="no key 'protocol' there"):
+        common._check_overrides([*words, "--config.protocol.n_draws=3"], "reproduce")
+    common._check_overrides(["--config.protocol.n_draws=3", "--", *words], "reproduce")
+
+
+def test_a_config_file_that_makes_no_configuration_is_refused(tmp_path):
+    (tmp_path / "mine.py").write_text("def get_config():\n    return {'a': 1}\n")
+    with pytest.raises(InputError, match=r"mine\.py: get_config\(\) returns a dict; expected a ConfigDict"):
+        common._check_overrides([f"--config={tmp_path / 'mine.py'}"], "reproduce")
+
+
+def test_an_unknown_or_wrong_flag_exits_with_two_and_its_name(caplog):
+    for flag in ("--nonsense=3", "--stderrthreshold=loud"):
+        with pytest.raises(SystemExit) as ended:
+            common._parsed(["program", flag])
+        assert ended.value.code == 2
+        assert flag.partition("=")[0].strip("-") in caplog.text
+
+
+def test_memory_that_is_not_there_exits_with_two(caplog):
+    with pytest.raises(SystemExit) as ended, common.exit_codes():
+        raise MemoryError("Unable to allocate 7.28 TiB")
+    assert ended.value.code == 2
+    assert "out of memory (Unable to allocate 7.28 TiB); give smaller settings" in caplog.text
+
+
+def test_control_characters_reach_neither_the_log_nor_the_output(capsys):
+    common.show("a\x1b[2Jb")
+    assert capsys.readouterr().out == "a\ufffd[2Jb\n"
+    record = LogRecord("x", 40, "x", 1, "%s: row %d", ("a\x1b[2J.wav", 3), None)
+    assert common._make_printable(record)
+    assert record.getMessage() == "a\ufffd[2J.wav: row 3"
 
 
 def test_overrides_of_groups_in_groups_are_found():

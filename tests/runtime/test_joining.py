@@ -118,3 +118,40 @@ def test_the_coordinator_is_the_host_of_mpirun(monkeypatch, uri, host):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert distributed._detect(None, None) == (f"{host}:61447", 4, 1)
+
+
+@pytest.mark.parametrize(
+    "coordinator", ["localhost:1234", "127.0.0.1:1234", "127.9.9.9:1", "[::1]:1234", "192.0.2.7:80"]
+)
+def test_process_0_listens_on_the_given_address_alone(coordinator):
+    assert distributed.bind_address(coordinator) == coordinator
+
+
+def test_a_name_that_leads_to_its_own_machine_alone_is_said_to_be_open_to_all(monkeypatch, caplog):
+    found = [(0, 0, 0, "", ("127.0.1.1", 1234))]
+    monkeypatch.setattr(distributed.socket, "getaddrinfo", lambda *given, **how: found)
+    assert distributed.bind_address("node7:1234") is None
+    assert (
+        "node7 is the address of this machine alone (127.0.1.1), so process 0 listens on all interfaces" in caplog.text
+    )
+
+
+def test_a_name_that_no_one_knows_is_left_to_joining(monkeypatch):
+    def fail(*given, **how):
+        raise OSError("unknown")
+
+    monkeypatch.setattr(distributed.socket, "getaddrinfo", fail)
+    assert distributed.bind_address("nowhere.invalid:1234") == "nowhere.invalid:1234"
+
+
+def test_a_run_of_two_processes_listens_on_no_other_interface(monkeypatch):
+    given = {}
+    monkeypatch.setattr(distributed.jax.distributed, "initialize", lambda *a, **how: given.update(how) or stop())
+
+    def stop():
+        raise RuntimeError("not joined in this test")
+
+    monkeypatch.setattr(distributed, "_state", "alone")
+    with pytest.raises(InputError, match="could not join at localhost:1234"):
+        distributed.join("localhost:1234", 2, 0)
+    assert given["coordinator_bind_address"] == "localhost:1234"

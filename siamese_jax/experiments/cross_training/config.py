@@ -19,7 +19,7 @@ from siamese_jax.features.segments import SegmentConfig
 from siamese_jax.models.embedding_classifiers import DECISIONS
 from siamese_jax.models.facenet import FaceNetConfig
 from siamese_jax.protocols.config import Experiment, check
-from siamese_jax.runtime.config_dict import record
+from siamese_jax.runtime.config_dict import flat, record, shown, values
 from siamese_jax.runtime.files import user_path
 from siamese_jax.training.facenet.config import Learning, TrainConfig
 
@@ -130,7 +130,7 @@ def with_audio(config: ConfigDict, places: Sequence[str], keep_target: bool = Fa
     Raises InputError if a place is not of this form, or a name is given twice; if the target is unknown; and with
     `keep_target` if it is not among them.
     """
-    changed = ConfigDict(config.to_dict(), convert_dict=True)
+    changed = ConfigDict(values(config), convert_dict=True)
     if not places:
         return changed
     corpora: dict[str, Any] = {}
@@ -166,9 +166,26 @@ def with_flags(message: str, listed: Collection[str]) -> str:
 
 def resolve(config: ConfigDict) -> CrossTraining:
     """The cross-training that `config` describes. Raises InputError that names an unknown, missing or invalid key."""
-    resolved = record(CrossTraining, config.to_dict(), "config", EXAMPLE)
+    resolved = record(CrossTraining, _within_bounds(values(config)), "config", EXAMPLE)
     _check(resolved)
     return resolved
+
+
+MOST = {
+    "folds": 1000, "rate": 768_000, "seconds": 3600, "size": 4096, "fft_size": 1 << 20, "channels": 16,
+    "embedding": 1 << 16, "width": 16, "depth": 16, "time_masks": 1000, "frequency_masks": 1000,
+    "classes_per_batch": 1000, "segments_per_class": 1_000_000, "epochs": 1_000_000, "patience": 1_000_000,
+    "validation_segments": 10_000_000, "embed_batch": 1_000_000, "devices": 4096, "neighbours": 1_000_000,
+}  # fmt: skip
+"""The largest values of settings that memory and time grow with, checked before any is used."""
+
+
+def _within_bounds(given: dict[str, Any]) -> dict[str, Any]:
+    for place, value in flat(given).items():
+        most = MOST.get(place.rpartition(".")[2])
+        if most is not None and isinstance(value, (int, float)) and value > most:
+            raise InputError(f"config.{place} is {shown(value)}; expected at most {most:,}")
+    return given
 
 
 def _check(config: CrossTraining) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,6 +14,7 @@ from siamese_jax.corpora.manifest import Manifest
 from siamese_jax.errors import ClipError, InputError
 from siamese_jax.features.images import ImageConfig, view_images
 from siamese_jax.features.segments import SegmentConfig, cut
+from siamese_jax.report.render import figures
 from siamese_jax.runtime.files import atomic_path
 
 SUFFIXES = (".png", ".pdf", ".svg")
@@ -101,7 +101,7 @@ def contact_sheet(path: str | Path, samples: Sequence[Sample], config: ImageConf
                                for view in ("waveform", "spectrogram"))  # fmt: skip
     columns = min(columns, len(samples))
     rows = -(-len(samples) // columns)
-    with matplotlib.rc_context({"font.size": 8, "axes.titlesize": 8, "image.interpolation": "nearest"}):
+    with figures.settings({"font.size": 8, "axes.titlesize": 8, "image.interpolation": "nearest"}):
         figure = Figure(figsize=(0.6 + 2.1 * columns, 0.7 + 4.2 * rows), dpi=120, layout="constrained")
         figure.suptitle(f"{title}\n{_key(config)}", fontsize=9)
         axes = figure.subplots(2 * rows, columns, squeeze=False)

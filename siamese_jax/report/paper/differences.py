@@ -5,6 +5,7 @@ from itertools import groupby
 
 from siamese_jax.experiments.records import Difference, joined
 from siamese_jax.report.render import text
+from siamese_jax.report.render.markdown import escape
 
 
 def markdown(differences: list[Difference]) -> str:
@@ -17,14 +18,16 @@ def markdown(differences: list[Difference]) -> str:
         return row.head, row.scaling, row.split, row.method, row.minus
 
     first = unfrozen[0]
+    corpora = escape(f"{first.source} to {first.target}")
     parts = [
-        f"# Paired differences of UAR (unweighted average recall), {first.source} to {first.target}\n\nPoints; the "
+        f"# Paired differences of UAR (unweighted average recall), {corpora}\n\nPoints; the "
         f"same draws, starting networks and test clips on both sides; {first.n_draws} draws, {first.n_seeds} source "
         f"trainings; in brackets the {first.interval} interval (Monte Carlo error on these speakers); frozen layers: "
         f"{first.frozen}.\n"
     ]
     for (head, scaling, split, method, minus), rows in groupby(sorted(unfrozen, key=group), key=group):
-        parts.append(f"\n## {method} minus {minus} (head {head}, scaled by {scaling}, split {split})\n\n")
+        title = escape(f"{method} minus {minus} (head {head}, scaled by {scaling}, split {split})")
+        parts.append(f"\n## {title}\n\n")
         parts.extend(_table(list(rows)))
     return "".join(parts)
 

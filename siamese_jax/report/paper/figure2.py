@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from siamese_jax.experiments.records import Row
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
-from siamese_jax.report.render import text
+from siamese_jax.report.render import figures, text
 from siamese_jax.runtime.files import atomic_path
 
 STYLES = {  # Okabe and Ito's colours for colour-blind readers; each line has its own marker and dashes
@@ -24,14 +24,16 @@ OFFSET = 0.22  # speakers between the markers of neighbouring methods, to tell t
 
 def write(experiment: Experiment, rows: list[Row], folder: Path) -> None:
     """Writes `draw`'s figure as figure2.png and figure2.pdf into `folder`; nothing if nothing was fine-tuned."""
-    figure = draw(experiment, rows)
-    if figure is None:
-        return
-    for suffix, options in ((".png", {"dpi": 160}), (".pdf", {"metadata": {"CreationDate": None}})):
-        with atomic_path(folder / f"figure2{suffix}") as temporary:
-            figure.savefig(temporary, **options)
+    with figures.settings({}):
+        figure = draw(experiment, rows)
+        if figure is None:
+            return
+        for suffix, options in ((".png", {"dpi": 160}), (".pdf", {"metadata": {"CreationDate": None}})):
+            with atomic_path(folder / f"figure2{suffix}") as temporary:
+                figure.savefig(temporary, **options)
 
 
+@figures.settings({})
 def draw(experiment: Experiment, rows: list[Row]) -> Figure | None:
     """The figure: a row of panels for each head and scaling scope; None if nothing was fine-tuned."""
     scopes, depths = [scope for scope in experiment.data.scalings if scope != "train"], experiment.protocol.frozen
@@ -54,6 +56,7 @@ def draw(experiment: Experiment, rows: list[Row]) -> Figure | None:
     return figure
 
 
+@figures.settings({})
 def panel(experiment: Experiment, rows: list[Row], head: str, scope: str, frozen: int) -> Figure:
     """One panel as a figure of its own, a column wide; all panels of a setting share their limits."""
     figure = Figure(figsize=(3.5, 3.9), layout="constrained")

@@ -7,6 +7,7 @@ from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
 from siamese_jax.experiments.records import Row, joined
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.report.render import text
+from siamese_jax.report.render.markdown import escape
 
 PAPER = {  # the paper's Table 1 (UAR, per cent) by source and target; fine-tuning by loss, best of its grid
     ("enterface05", "ravdess"): {"oodt": 32.8, "idt": 50.0, "none": 32.9, "ratio": 39.9},
@@ -32,7 +33,7 @@ COLUMNS = ("method", "training data", "cell", "UAR %, paper's split", "UAR %, ot
 
 def markdown(experiment: Experiment, rows: list[Row], optimism: list[dict[str, Any]]) -> str:
     """One table for each head and scaling scope, as Markdown, of all rows; `optimism`: see `summary.optimism`."""
-    parts = [f"# {rows[0].source} to {rows[0].target}\n\n{preamble(experiment)}"]
+    parts = [f"# {escape(f'{rows[0].source} to {rows[0].target}')}\n\n{preamble(experiment)}"]
     header = f"| {' | '.join(COLUMNS)} |\n" + "|---" * len(COLUMNS) + "|\n"
     for scope in experiment.data.scalings:
         for head in experiment.network.heads:

@@ -1,7 +1,8 @@
 """Figures a column wide: one style, PNG bytes, text that is never taken for mathematics."""
 
+import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import matplotlib
@@ -33,10 +34,19 @@ def literal(text: str) -> str:
     return " ".join(text.split()).replace("$", r"\$")
 
 
+@contextlib.contextmanager
+def settings(changes: Any) -> Iterator[None]:
+    """Matplotlib's defaults with `changes`, whatever the user's matplotlibrc says (TeX, which may be missing)."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(changes)
+        yield
+
+
 def png(draw: Callable[[], Figure]) -> bytes:
     """The figure that `draw` returns, under the report's style, as PNG."""
     drawn, packed = io.BytesIO(), io.BytesIO()
-    with matplotlib.rc_context(STYLE):
+    with settings(STYLE):
         draw().savefig(drawn, format="png", dpi=DPI)
     with Image.open(drawn) as image:
         image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(packed, format="png", optimize=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from siamese_jax.report.render import document as parts
 from siamese_jax.report.render.document import Block, Document, Picture, Section, Table
 from siamese_jax.report.render.style import CSS
+from siamese_jax.runtime.terminal import printable
 
 # Even if a name slipped through unescaped, the page may load and run nothing.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -35,8 +36,8 @@ def render(document: Document) -> str:
 
 def escape(text: str) -> str:
     """Text for element content and quoted attributes."""
-    # XML's control characters have no place in a page, not even escaped.
-    return html.escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "\N{REPLACEMENT CHARACTER}", text), quote=True)
+    # Control characters have no place in a page, not even escaped.
+    return html.escape(printable(text), quote=True)
 
 
 def _anchor(title: str) -> str:

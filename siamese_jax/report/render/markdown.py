@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from siamese_jax.report.render.document import Alert, Block, Code, Document, Fold, Gallery, Heading, Paragraph, Table
 from siamese_jax.runtime.files import atomic_path, write_text
+from siamese_jax.runtime.terminal import printable
 
 
 def render(document: Document, folder: str) -> str:
@@ -32,8 +33,8 @@ def page(title: str, blocks: Sequence[Block]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text without any Markdown or HTML syntax, on one line, also inside a table."""
-    text = re.sub(r"\s+", " ", text)
+    """Text without any Markdown or HTML syntax or control character, on one line, also inside a table."""
+    text = printable(re.sub(r"\s+", " ", text))
     # Backslashes do not stop raw HTML in every renderer; entities do.
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*\[\]|#!~$])", r"\\\1", text)
@@ -50,7 +51,7 @@ def _blocks(blocks: Sequence[Block], folder: str) -> Iterator[str]:
             case Code(text):
                 # Longer than any run of backticks inside, so that nothing inside can end it.
                 fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-                yield f"{fence}\n{text}\n{fence}\n"
+                yield f"{fence}\n{printable(text)}\n{fence}\n"
             case Paragraph(text):
                 yield escape(text) + "\n"
             case Table(caption, header, rows):

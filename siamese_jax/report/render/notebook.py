@@ -5,6 +5,8 @@ import io
 
 from matplotlib.figure import Figure
 
+from siamese_jax.report.render import figures
+
 
 @dataclasses.dataclass(frozen=True)
 class Markdown:
@@ -28,8 +30,9 @@ class Picture:
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
-        # The software's name and version would make equal figures differ.
-        self.figure.savefig(buffer, format="png", dpi=self.dpi, metadata={"Software": None})
+        with figures.settings({}):
+            # The software's name and version would make equal figures differ.
+            self.figure.savefig(buffer, format="png", dpi=self.dpi, metadata={"Software": None})
         return buffer.getvalue()
 
     def __repr__(self) -> str:
