@@ -235,7 +235,8 @@ def _clip(
         problems.append(RowProblem(number, "sex", f"{row['sex']!r}, expected female, male or nothing"))
     start, end = (_seconds(row, field, number, problems) for field in ("start", "end"))
     if end is not None and end <= (start or 0.0):
-        problems.append(RowProblem(number, "end", f"{end:g} s does not lie after the start, {start or 0.0:g} s"))
+        late = f"{end:g} s does not lie after the start, {start or 0.0:g} s"
+        problems.append(RowProblem(number, "end", late, shared="does not lie after the start"))
     given = nfc(row["file"]).replace("\\", "/")
     if given and (problem := file_problem(given)):
         problems.append(RowProblem(number, "file", problem))
@@ -261,7 +262,12 @@ def _doubled(clip: Clip, number: int, rows_seen: dict[tuple[object, ...], int]) 
     keys = {"name": ("name", clip.corpus, clip.name), "file": ("file", clip.file, clip.start, clip.end)}
     firsts = {field: rows_seen.setdefault(key, number) for field, key in keys.items()}
     return [
-        RowProblem(number, field, f"{getattr(clip, field)!r} is already in row {first}; list each clip once")
+        RowProblem(
+            number,
+            field,
+            f"{getattr(clip, field)!r} is already in row {first}; list each clip once",
+            shared="is already in an earlier row; list each clip once",
+        )
         for field, first in firsts.items()
         if first != number
     ]
@@ -277,5 +283,5 @@ def _seconds(row: Mapping[str, str], field: str, number: int, problems: list[Row
     try:
         return seconds(text)
     except ValueError as error:
-        problems.append(RowProblem(number, field, f"{text!r}, {error}"))
+        problems.append(RowProblem(number, field, f"{text!r}, {error}", shared=str(error)))
         return None

@@ -48,7 +48,7 @@ class ProblemGroup(NamedTuple):
 
 
 def grouped(problems: Iterable[RowProblem], remedy: str) -> list[ProblemGroup]:
-    """Returns one group for each message, the most frequent first, with the number of its rows.
+    """Returns one group for each message, the most frequent first, with the number of its rows; a few rows stay single.
 
     `remedy` is added where the common aliases know the word; "" where they cannot be given.
     """
@@ -59,8 +59,8 @@ def grouped(problems: Iterable[RowProblem], remedy: str) -> list[ProblemGroup]:
     for (field, subject, message), same in sorted(rows.items(), key=lambda item: -len(item[1])):
         numbers = ", ".join(str(problem.row) for problem in same[:_ROWS_NAMED])
         hint = f" {remedy}" if remedy and same[0].aliased else ""
-        if len(same) == 1:
-            groups.append(ProblemGroup(f"row {same[0].row}, {field}", same[0].message + hint))
+        if len(same) == 1 or (not subject and len(same) <= _ROWS_NAMED):
+            groups += [ProblemGroup(f"row {problem.row}, {field}", problem.message + hint) for problem in same]
         elif subject:
             where = f"({field}, first in row {same[0].row})"
             groups.append(ProblemGroup(f"{len(same)} x {subject!r}", f"{message}{hint} {where}"))
@@ -85,7 +85,7 @@ def seconds(text: str) -> float | None:
     if math.isfinite(value) and value >= 0.0:
         return value
     if re.fullmatch(r"\d+,\d+", text):
-        raise ValueError(f"expected seconds with a decimal point, {text.replace(',', '.')}")
+        raise ValueError("a decimal comma; expected seconds with a decimal point, such as 0.5")
     raise ValueError("expected seconds, 0 or more")
 
 

@@ -177,6 +177,17 @@ def test_clips_listed_twice(tmp_path: Path) -> None:
     assert len(read_manifest(write(tmp_path / "s.csv", segments))) == 2
 
 
+def test_a_hundred_clips_listed_twice_are_one_line(tmp_path: Path) -> None:
+    text = "file,emotion,speaker,start,end\n" + "".join(f"{i % 100}.wav,anger,anna,,\n" for i in range(200))
+    text += "".join(f"x{i}.wav,anger,anna,{i + 1},{i}\n" for i in range(100))
+    with pytest.raises(InputError) as caught:
+        read_manifest(write(tmp_path / "m.csv", text))
+    for told in ("100 rows (102, 103, 104 and 97 more), name: is already in an earlier row; list each clip once",
+                 "100 rows (202, 203, 204 and 97 more), end: does not lie after the start",
+                 "100 of 300 rows usable"):  # fmt: skip
+        assert told in str(caught.value)
+
+
 def test_names_are_unique_within_a_corpus(tmp_path: Path) -> None:
     clip = Clip("a.wav", "a", "anger", "c_1", "c")
     other = Clip("b.wav", "a", "anger", "d_1", "d")

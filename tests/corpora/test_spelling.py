@@ -111,10 +111,10 @@ def test_words_of_another_language_get_the_list_of_nouns_once(tmp_path: Path, wo
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [('"0,5"', "expected seconds with a decimal point, 0.5"), ("soon", "expected seconds, 0 or more")],
+    [('"0,5"', "a decimal comma; expected seconds with a decimal point"), ("soon", "expected seconds, 0 or more")],
 )
 def test_no_good_row_because_of_times_is_said(tmp_path: Path, text: str, told: str) -> None:
-    rows = [(f"{i}.wav", "anger", "anna", text) for i in range(40)]
+    rows = [(f"{i}.wav", "anger", "anna", text.replace("0", str(i))) for i in range(40)]
     report = report_of(manifest_of(tmp_path, rows, "file,emotion,speaker,start"))  # type: ignore[arg-type]
     assert told in report
     assert "40 rows (2, 3, 4 and 37 more), start" in report
