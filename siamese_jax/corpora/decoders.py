@@ -122,9 +122,9 @@ def require_whole(path: Path, file: BinaryIO, length: int) -> bool:
     if declared and (missing := declared.missing(length)):
         whole = length + missing
         raise bad_clip(path, f"unreadable: {length} of {whole} bytes are there; fetch the file again")
-    if declared and declared.is_open:
-        remedy = "fetch the file again, or let ffmpeg copy it where it is whole"
-        raise bad_clip(path, f"unreadable: its last page is not marked as its end; {remedy}")
+    if declared and declared.fault:
+        remedy = "fetch the file again, or convert it where it is whole"
+        raise bad_clip(path, f"unreadable: {declared.fault}; {remedy}")
     return declared is not None and declared.is_inexact(length)
 
 

@@ -204,6 +204,13 @@ def test_an_ogg_without_the_mark_of_its_end_may_be_cut_between_two_pages(tmp_pat
         decode(tmp_path / "a.ogg")
 
 
+@pytest.mark.parametrize("codec", ["VORBIS", "OPUS"])
+def test_an_ogg_of_two_streams_in_a_row_is_no_shorter_clip(tmp_path: Path, codec: str) -> None:
+    (tmp_path / "a.ogg").write_bytes(content_of("OGG", codec) + content_of("OGG", codec, channels=2))
+    with pytest.raises(ClipError, match="unreadable: several streams, one after the other; fetch the file again, or"):
+        decode(tmp_path / "a.ogg")
+
+
 @pytest.mark.parametrize("suffix", ["wav", "bin", "mp3"])
 def test_a_video_or_a_sound_under_the_suffix_of_the_other_is_read(tmp_path: Path, suffix: str) -> None:
     for kind, codec in (("avi", "pcm_s16le"), ("mp4", "aac"), ("flv", "mp3"), ("mkv", "pcm_s16le"), ("mpg", "mp2")):
