@@ -10,9 +10,8 @@ import time
 
 import numpy as np
 import pytest
-from test_extraction import IS09, OPTIONS, ROOT, write_clips
+from extraction_for_tests import IS09, OPTIONS, ROOT, write_clips
 
-from siamese_jax.corpora import audio
 from siamese_jax.datasets import extraction, extraction_cache
 from siamese_jax.datasets.table_files import read_table
 from siamese_jax.errors import InputError, LostError
@@ -21,28 +20,7 @@ from siamese_jax.runtime import distributed
 from siamese_jax.runtime.distributed import Share
 from siamese_jax.runtime.lock import holder
 
-
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory):
-    return write_clips(tmp_path_factory.mktemp("clips"), 10)
-
-
-@pytest.fixture(scope="module")
-def table(manifest):
-    return extraction.compute_table(manifest, IS09, OPTIONS)
-
-
-@pytest.fixture
-def decoded(monkeypatch):
-    """Names of the files that were decoded."""
-    names = []
-
-    def decode(path, *arguments):
-        names.append(path.stem)
-        return audio.decode(path, *arguments)
-
-    monkeypatch.setattr(extraction, "decode", decode)
-    return names
+N_CLIPS = 10  # of the fixture `manifest`
 
 
 def shared(manifest, output, index, count):

@@ -18,6 +18,7 @@ from absl import logging
 from siamese_jax.datasets import scaling_scopes
 from siamese_jax.datasets.draws import FewShotDraws
 from siamese_jax.datasets.folds import Split
+from siamese_jax.errors import InputError
 from siamese_jax.experiments.cross_training.config import CrossTraining
 from siamese_jax.experiments.cross_training.corpora import Corpus
 from siamese_jax.experiments.run_context import clip_coords
@@ -117,6 +118,10 @@ def _siamese(plan: Plan, system: System, folds: Sequence[Split], progress: Bars)
         ood_scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, scope)
         arrays = stages.out_of_domain(plan, head, ood_scope, trained, lambda _: None)
     seconds = time.perf_counter() - start
+    if n_diverged := int(arrays.diverged.sum()):
+        raise InputError(
+            f"{system.title}: {n_diverged} of {n_runs} trainings diverged; lower config.features.training.learning_rate"
+        )
     n_parameters, per_clip = _siamese_cost(plan, head, n_reference)
     return _arrays(arrays.predictions.transpose("seed", "clip").values, seconds / n_runs, per_clip, n_parameters)
 
