@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from siamese_jax.corpora.csv_files import some
 from siamese_jax.errors import InputError, first_line
 
 _DAMAGE = (
@@ -50,11 +51,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                 array = _read_member(path, archive, member)
                 if array is not None:
                     arrays[name] = array
-            return arrays
     except InputError:
         raise
     except _DAMAGE as error:
         raise InputError(_unreadable(path, first_line(error))) from error
+    if not arrays:
+        held = some([repr(member.filename) for member in members]) or "nothing"
+        raise InputError(f"{path}: a zip archive without NumPy arrays ({held}); expected an npz, or a CSV file")
+    return arrays
 
 
 def _unreadable(path: Path, reason: str) -> str:

@@ -66,8 +66,11 @@ def read_table(path: str | Path, corpus: str | None = None, companion: str | Pat
     path = user_path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a feature table, .npz or .csv")
-    with path.open("rb") as file:
-        is_zip = file.read(2) == b"PK"
+    try:
+        with path.open("rb") as file:
+            is_zip = file.read(2) == b"PK"
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a table, .npz or .csv") from error
     arrays = read_arrays(path) if is_zip else None
     if arrays is not None and "made" in arrays:
         table = _own_table(path, arrays, corpus)

@@ -90,6 +90,13 @@ def test_a_small_archive_of_gigabytes_of_zeros_is_refused(tmp_path: Path) -> Non
         read_table(tmp_path / "t.npz")
 
 
+def test_a_workbook_is_no_table(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+    with pytest.raises(InputError, match=r"a zip archive without NumPy arrays \('\[Content_Types\]\.xml'\)"):
+        read_table(tmp_path / "t.xlsx")
+
+
 def test_two_arrays_of_one_name(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
         archive.writestr("X", with_header("(4, 3)"))
