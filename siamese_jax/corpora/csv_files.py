@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from siamese_jax.corpora.spelling import printable
 from siamese_jax.errors import InputError
 
 _MOST_LISTED = 8  # items listed in one message
@@ -136,8 +137,9 @@ def read_text(path: Path) -> str:
         if content.startswith(magic):
             raise InputError(f"{path}: {kind}; expected a CSV in UTF-8")
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8-sig")
-    if encoding == "utf-8-sig" and b"\0" in content[1:2]:
-        encoding = "utf-16-le"  # without a mark: every second byte of Latin text is 0
+    if encoding == "utf-8-sig" and b"\0" in content[:2]:
+        # Without a mark: every second byte of Latin text is 0.
+        encoding = "utf-16-be" if content[0] == 0 else "utf-16-le"
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -165,7 +167,7 @@ def require_columns(
     if missing or doubled:
         problem = f"no column {', '.join(missing)}" if missing else f"doubled column {', '.join(doubled)}"
         raise InputError(
-            f"{path}, row {row}: {problem} (found: {', '.join(names[:_MOST_NAMED]) or 'nothing'}); "
+            f"{path}, row {row}: {problem} (found: {printable(', '.join(names[:_MOST_NAMED])) or 'nothing'}); "
             f"expected a header with {', '.join(required)} and, if wanted, {', '.join(optional)}"
         )
 

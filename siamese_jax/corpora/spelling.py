@@ -38,8 +38,8 @@ def stored_path(root: Path, relative: str) -> Path:
     path = root / relative
     if relative.isascii():
         return path
-    found = root
-    for part in path.parts[len(root.parts) :]:
+    found = Path(path.anchor) if Path(relative).is_absolute() else root
+    for part in path.parts[len(found.parts) :]:
         candidate = found / part
         if not _exists(candidate):
             candidate = found / _names_in(str(found), _change_time(found)).get(nfc(part), part)

@@ -86,6 +86,18 @@ def test_a_wrong_length_in_the_header_with_the_whole_sound_behind_it_is_read(
     np.testing.assert_array_equal(decode(path, 0.1, 0.3).samples, whole[1600:4800])
 
 
+@pytest.mark.parametrize("length", [2**31 - 1, 2**31 - 4096, 2**31 - 2**20, 2**32 - 1, 2**32 - 37])
+def test_a_wav_written_to_a_pipe_is_read(tmp_path: Path, length: int) -> None:
+    (tmp_path / "a.wav").write_bytes(with_length(content_of("WAV", "PCM_16"), length))
+    np.testing.assert_array_equal(decode(tmp_path / "a.wav").samples, SOUND)
+
+
+def test_a_gigabyte_that_stopped_early_is_no_pipe(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(with_length(content_of("WAV", "PCM_16"), 1_500_000_000))
+    with pytest.raises(ClipError, match="unreadable: 16044 of 1500000044 bytes are there"):
+        decode(tmp_path / "a.wav")
+
+
 def test_a_length_of_0_with_nothing_but_texts_behind_it_is_an_empty_file(tmp_path: Path) -> None:
     empty = b"RIFF\x00\x00\x00\x00WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16000, 32000, 2, 16)
     (tmp_path / "a.wav").write_bytes(empty + b"data\0\0\0\0LIST\x0c\0\0\0INFOIART\0\0\0\0")

@@ -48,8 +48,11 @@ def test_a_manifest_in_nfc_finds_a_file_in_nfd_and_the_other_way_round(tmp_path:
     write_sound(tmp_path / "Zoë" / "né.wav")
     for form in (nfd, str):
         rows = [(form("Zoé/né.wav"), "anger", "a"), (form("Zoë/né.wav"), "fear", "a")]
+        absolute = [(f"{tmp_path}/{file}", *labels) for file, *labels in rows]
+        for given in (rows, absolute):
+            manifest = read_manifest(manifest_of(tmp_path, given), root=None if given is rows else "elsewhere")
+            assert all(manifest.path(clip).is_file() for clip in manifest)
         manifest = read_manifest(manifest_of(tmp_path, rows))
-        assert all(manifest.path(clip).is_file() for clip in manifest)
         assert [clip.name for clip in manifest] == ["Zoé/né", "Zoë/né"]
 
 
