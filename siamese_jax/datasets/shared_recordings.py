@@ -9,6 +9,8 @@ from siamese_jax.errors import InputError
 
 ALLOWED_BY = "config.data.allow_shared_recordings"
 
+BY_NAME = "corpus and clip names"
+
 _FEW_COLUMNS = 16
 _TOLERANCE_OF_SPREAD, _TOLERANCE_OF_SIZE = 1e-4, 1e-5
 """Rows are equal up to the rounding of a text file, as shares of a column's standard deviation and largest value; with
@@ -48,7 +50,7 @@ def shared_recordings(first: FeatureTable, second: FeatureTable) -> Shared:
         elif other is not None and not (digest and first.audio_hash[other]):
             found.append((row, other, "features"))
         elif name in by_name:
-            found.append((row, by_name[name], "corpus and clip names"))
+            found.append((row, by_name[name], BY_NAME))
     rows, others = (np.array([entry[i] for entry in found], np.int64) for i in range(2))
     return Shared(rows, others, tuple(entry[2] for entry in found))
 
@@ -57,6 +59,8 @@ def check_not_shared(first: FeatureTable, second: FeatureTable, names: tuple[str
     """Raises InputError, with the two tables' names and the remedy, where they share recordings."""
     shared = shared_recordings(first, second)
     if len(shared):
+        if shared.reasons[0] == BY_NAME:
+            remedy = f"If they are other recordings, give the corpora names that differ. {remedy}"
         clip, other = second.clip[shared.rows[0]], first.clip[shared.others[0]]
         raise InputError(
             f"{names[0]} holds {len(shared)} of the {len(second)} recordings of {names[1]} (first: {other} and {clip}, "

@@ -189,19 +189,24 @@ def resolve(config: ConfigDict) -> Experiment:
 
 
 def check(experiment: Experiment, where: str = "config") -> None:
-    """Raises InputError if a value is out of range; `where` is the experiment's name in messages."""
+    """Raises InputError if values are out of range; `where` is the experiment's name. One message names them all."""
+    problems: list[str] = []
     values = {name: getattr(getattr(experiment, group), name) for name, group in GROUP_OF.items()}
     protocol, emotions, n_layers = experiment.protocol, experiment.data.emotions, len(experiment.network.encoder_widths)
 
     def require(name: str, valid: bool, expected: str) -> None:
         if not valid:
-            raise InputError(f"{where}.{GROUP_OF[name]}.{name} is {values[name]}; expected {expected}")
+            problems.append(f"{where}.{GROUP_OF[name]}.{name} is {values[name]}; expected {expected}")
 
     def require_known(name: str, allowed: Sequence[Any]) -> None:
         for value in values[name] if isinstance(values[name], tuple) else [values[name]]:
             if value not in allowed:
                 place, known = f"{where}.{GROUP_OF[name]}.{name}", ", ".join(map(str, allowed))
-                raise InputError(f"{place} holds {value!r}; expected one of {known}")
+                problems.append(f"{place} holds {value!r}; expected one of {known}")
+
+    def settle() -> None:
+        if problems:
+            raise InputError(". ".join(problems))
 
     choices = {
         "emotions": EMOTIONS, "scalings": SCALINGS, "heads": HEADS, "losses": SECOND_UPDATES, "baselines": BASELINES,
@@ -212,6 +217,7 @@ def check(experiment: Experiment, where: str = "config") -> None:
     for name in ("emotions", "scalings", "heads", "losses", "frozen", "n_speakers", "steps", "encoder_widths"):
         distinct = len(set(values[name])) == len(values[name]) or name == "encoder_widths"
         require(name, bool(values[name]) and distinct, "at least one value, each once")
+    settle()
     for name in (
         "n_draws", "n_seeds", "n_in_domain_seeds", "source_steps", "in_domain_steps", "pad_speakers", "head_width",
         "batch_size", "scale_floor", "learning_rate", "second_learning_rate", "clip_norm",
@@ -227,8 +233,10 @@ def check(experiment: Experiment, where: str = "config") -> None:
     require("steps", increasing, "increasing numbers of steps, the last at least 1")
     require("n_speakers", min(protocol.n_speakers) >= 1, "numbers of at least 1")
     require("frozen", min(frozen) >= 0 and max(frozen) <= n_layers, f"0 to {n_layers} encoder layers")
-    balanced = f"a multiple of the {len(emotions)} emotions (at least 2), so that batches are balanced"
+    fitting = max(batch // max(len(emotions), 2), 1) * max(len(emotions), 2)
+    balanced = f"a multiple of the {len(emotions)} emotions (at least 2) for balanced batches, such as {fitting}"
     require("batch_size", len(emotions) >= 2 and batch % len(emotions) == 0, balanced)
     require("level", 0 < experiment.report.level < 1, "a share between 0 and 1, such as 0.95")
     for name in ("frozen", "n_speakers", "steps"):
         require_known(f"fixed_{name}", values[name])
+    settle()

@@ -72,6 +72,12 @@ def test_bad_values_are_named_with_what_was_expected(values, message):
         config.resolve(changed(**values))
 
 
+def test_all_values_out_of_range_are_one_message():
+    message = r"batch_size is 32; expected a multiple of the 3 emotions .* such as 30\. .*fixed_n_speakers holds 4"
+    with pytest.raises(InputError, match=message):
+        config.resolve(changed(emotions=("anger", "sadness", "fear"), n_speakers=(1, 2)))
+
+
 def test_whole_numbers_serve_as_rates():
     assert config.resolve(changed(clip_norm=2)).training.clip_norm == 2.0
 
