@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from siamese_jax.corpora.audio import RATE, audio_hash, decode
+from siamese_jax.corpora.audio import CUT_OFF, RATE, audio_hash, decode
 from siamese_jax.corpora.manifest import EMOTIONS, NOT_LISTED, Clip, Manifest, unknown_label
 from siamese_jax.corpora.row_fields import ALIASES, RowProblem, grouped
 from siamese_jax.corpora.spelling import printable, similar_speakers
@@ -21,8 +21,8 @@ class Finding:
     """A problem of a manifest.
 
     `severity` is "error" or "warning"; `kind` is of `siamese_jax.corpora.audio.KINDS`, or "row", "folder",
-    "unknown label", "absent class", "one class", "duplicates", "spelling"; `where` is the file, row, speaker or class;
-    `message` tells the expectation and the remedy.
+    "unknown label", "absent class", "one class", "duplicates", "spelling", "cut off"; `where` is the file, row, speaker
+    or class; `message` tells the expectation and the remedy.
     """
 
     severity: str
@@ -56,10 +56,11 @@ class Report:
 
 
 class _Decoded(NamedTuple):
-    """The digest and the length of a clip's samples, or the error."""
+    """The digest and the length of a clip's samples, and whether some were cut off; or the error."""
 
     digest: str
     samples: int
+    cut_off: bool
     error: ClipError | None
 
 
@@ -105,10 +106,10 @@ def _decode_all(manifest: Manifest, workers: int) -> Iterator[_Decoded]:
 
     def work(clip: Clip) -> _Decoded:
         try:
-            samples = decode(manifest.path(clip), clip.start, clip.end).samples
+            sound = decode(manifest.path(clip), clip.start, clip.end)
         except ClipError as error:
-            return _Decoded("", 0, error)
-        return _Decoded(audio_hash(samples), len(samples), None)
+            return _Decoded("", 0, False, error)
+        return _Decoded(audio_hash(sound.samples), len(sound.samples), sound.resampling.endswith(CUT_OFF), None)
 
     with bars() as progress:
         advance = progress.start("clips", len(manifest))
@@ -122,6 +123,10 @@ def _clip_findings(manifest: Manifest, decoded: Sequence[_Decoded]) -> Iterator[
         if result.error is not None:
             kind, _, message = result.error.reason.partition(": ")
             yield Finding("error", kind, clip.file, message)
+        if result.cut_off:
+            yield Finding(
+                "warning", "cut off", clip.file, "samples beyond [-1, 1] are cut off at full scale; scale them"
+            )
         if clip.emotion and clip.emotion not in EMOTIONS:
             yield Finding("error", "unknown label", clip.file, unknown_label(clip.emotion))
 

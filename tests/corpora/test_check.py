@@ -72,6 +72,14 @@ def test_duplicates_are_found_by_their_samples_not_their_bytes(make_tree: MakeTr
     assert report.errors == ()
 
 
+def test_samples_that_are_cut_off_are_a_warning(make_tree: MakeTree) -> None:
+    root = make_tree(tidy_tree())
+    sound = noise("loud") / 32768
+    sound[7] = 2.0
+    soundfile.write(root / "wav/03a01Wa.wav", sound, 16000, subtype="FLOAT")
+    assert kinds(adapters.scan("emodb", root)) == [("warning", "cut off", "wav/03a01Wa.wav")]
+
+
 def test_classes_and_speakers(make_tree: MakeTree) -> None:
     files = ["wav/03a01Wa.wav", "wav/03a01Fa.wav", "wav/03a01Ta.wav", "wav/08a01Fa.wav", "wav/08a02Fa.wav"]
     assert kinds(adapters.scan("emodb", make_tree(files))) == [
