@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ Block = tuple[int, np.ndarray]
 _UNCOUNTED = 2**63 - 1  # libsndfile's number of frames of a FLAC stream whose header does not tell
 _BLOCK = 2**18  # values of a block
 _END_TOLERANCE = 0.01  # seconds; segment tables round their ends to hundredths
+_LONGEST = 1e9  # seconds; beyond any file
 _UNTIMED = (0.3, 0.05)  # seconds, or share, by which a video may end before its declared end
 _FRAMES = re.compile(r"(?:Frames|Cols)\s*:\s*(\d+)")  # in libsndfile's log
 _FRAMES_IN_LOG = ("AVR", "MPC2K", "MAT4", "MAT5")
@@ -188,8 +190,11 @@ def _video_stream(path: Path, start: float | None, end: float | None) -> Iterato
 
 def _within(path: Path, blocks: Iterator[Block], start: float | None, end: float | None, rate: int) -> Iterator[Block]:
     """Yields what lies between `start` and `end` of a sound whose length is known at its end. Raises ClipError."""
-    first = round((start or 0.0) * rate)
-    last = None if end is None else round(end * rate)
+    begin_s, end_s = start or 0.0, math.inf if end is None else end
+    if not 0.0 <= begin_s < end_s:
+        raise bad_clip(path, f"bad segment: start {begin_s:g} s, end {end_s:g} s; expected 0 <= start < end")
+    first = round(min(begin_s, _LONGEST) * rate)
+    last = None if end is None else round(min(end, _LONGEST) * rate)
     position = 0
     for block_rate, sound_LxC in blocks:
         begin, stop = max(first - position, 0), None if last is None else max(last - position, 0)

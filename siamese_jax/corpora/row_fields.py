@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 _ROWS_NAMED = 3  # rows named for a problem that many rows share
 
-_CLOCK = re.compile(r"(?:(\d+) days? )?(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)")
+_CLOCK = re.compile(r"(?:(\d{1,6}) days? )?(\d{1,6}):([0-5]?\d):([0-5]?\d(?:\.\d+)?)")
 """Times as audformat and pandas write them: 0 days 00:00:01.200000."""
 
 
@@ -79,7 +79,7 @@ def seconds(text: str) -> float | None:
         days, hours, minutes, rest = clock.groups()
         return int(days or 0) * 86400.0 + int(hours) * 3600.0 + int(minutes) * 60.0 + float(rest)
     try:
-        value = float(text)
+        value = float(text) if "_" not in text else math.nan  # 1_5 is a number to Python alone
     except ValueError:
         value = math.nan
     if math.isfinite(value) and value >= 0.0:

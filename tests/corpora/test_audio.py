@@ -112,11 +112,16 @@ def test_segment_in_seconds(tmp_path: Path, noise: np.ndarray) -> None:
     np.testing.assert_array_equal(decode(tmp_path / "a.wav", end=1.005).samples, noise)
 
 
-@pytest.mark.parametrize(("start", "end"), [(0.5, 0.5), (0.5, 0.2), (-0.1, 0.5), (0.0, 1.5), (1.5, None)])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(0.5, 0.5), (0.5, 0.2), (-0.1, 0.5), (0.0, 1.5), (1.5, None), (1e308, None), (0.0, 1e308), (np.nan, 1.0)],
+)
 def test_segment_outside_the_file(tmp_path: Path, noise: np.ndarray, start: float, end: float | None) -> None:
     soundfile.write(tmp_path / "a.wav", noise, 16000, subtype="PCM_16")
-    with pytest.raises(ClipError, match="bad segment"):
-        decode(tmp_path / "a.wav", start, end)
+    write_video(tmp_path / "a.avi", "pcm_s16le", noise, 16000)
+    for name in ("a.wav", "a.avi"):
+        with pytest.raises(ClipError, match="bad segment"):
+            decode(tmp_path / name, start, end)
 
 
 def test_avi_is_bit_exact(tmp_path: Path, noise: np.ndarray) -> None:

@@ -114,7 +114,15 @@ def test_words_of_another_language_get_the_list_of_nouns_once(tmp_path: Path, wo
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [('"0,5"', "a decimal comma; expected seconds with a decimal point"), ("soon", "expected seconds, 0 or more")],
+    [
+        ('"0,5"', "a decimal comma; expected seconds with a decimal point"),
+        ("soon", "expected seconds, 0 or more"),
+        ("1_0", "expected seconds"),
+        ("9" * 500, "expected seconds"),
+        ("9" * 9 + " days 00:00:01", "expected seconds"),
+        ("nan", "expected seconds"),
+        ("-0:00:01", "expected seconds"),
+    ],
 )
 def test_no_good_row_because_of_times_is_said(tmp_path: Path, text: str, told: str) -> None:
     rows = [(f"{i}.wav", "anger", "anna", text.replace("0", str(i))) for i in range(40)]
