@@ -12,6 +12,7 @@ from absl import flags
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.cross_training import config, run
 from siamese_jax.report.cross_training import page as report
+from siamese_jax.report.render import terminal
 
 from . import common
 
@@ -30,7 +31,7 @@ def main() -> None:
         run.run(chosen, WORKDIR.value, CACHE.value, report.write)
     except InputError as error:
         raise InputError(config.with_flags(str(error), CONFIG.value.corpora.keys())) from error
-    common.show(report.short(WORKDIR.value))
+    common.show(terminal.fit(report.short(WORKDIR.value)))
     common.show(f"Results, figures and every fold: {WORKDIR.value}")
 
 

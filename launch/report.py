@@ -8,6 +8,7 @@ The page needs no other file. Exit status: 0 with a report, 2 when a folder cann
 import shlex
 
 from siamese_jax.report import page
+from siamese_jax.runtime.devices import compile_quickly
 
 from . import common
 
@@ -15,6 +16,7 @@ OUTPUT = common.define_path("output", "report.html", "The page to write, NAME.ht
 
 
 def main(workdirs: list[str]) -> None:
+    compile_quickly()
     document = page.write(workdirs, OUTPUT.value, ["siamese-jax", "report", *workdirs, f"--output={OUTPUT.value}"])
     common.show(f"{shlex.quote(OUTPUT.value)}: {len(document.sections)} sections, {len(document.pictures())} figures")
 

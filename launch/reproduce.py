@@ -9,6 +9,7 @@ or 130 after SIGTERM or SIGINT, 3 when another process of the run was lost.
 from siamese_jax.experiments import reproduce
 from siamese_jax.protocols import config
 from siamese_jax.report.paper import results
+from siamese_jax.report.render import terminal
 from siamese_jax.runtime import distributed
 
 from . import common
@@ -21,7 +22,7 @@ common.define_hosts()
 def main() -> None:
     reproduce.run(config.resolve(CONFIG.value), WORKDIR.value)
     if distributed.is_writer():
-        common.show(results.write(WORKDIR.value))
+        common.show(terminal.fit(results.write(WORKDIR.value)))
         common.show(f"Results, figure and every repetition: {WORKDIR.value}")
         common.print_last(results.last_line(WORKDIR.value))
 

@@ -9,6 +9,7 @@ from absl import flags
 from siamese_jax.experiments import crossed, rerun, retrain
 from siamese_jax.protocols import config
 from siamese_jax.report.paper import results
+from siamese_jax.report.render import terminal
 from siamese_jax.runtime import distributed
 
 from . import common
@@ -40,7 +41,7 @@ def main() -> None:
     else:
         rerun.run(experiment, WORKDIR.value, DRAWS.value, BASELINE_DRAWS.value)
     if distributed.is_writer():
-        common.show(results.write(WORKDIR.value))
+        common.show(terminal.fit(results.write(WORKDIR.value)))
         common.print_last(results.last_line(WORKDIR.value))
 
 

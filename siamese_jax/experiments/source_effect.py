@@ -6,7 +6,7 @@ The units are the target's speakers: each speaker's UAR, averaged over all draws
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,11 @@ def read_all(workdirs: Sequence[str | Path], head: str, scope: str, loss: str, s
     return [read(path, label, head, scope, loss, steps) for path, label in zip(workdirs, labels(workdirs), strict=True)]
 
 
-def read(workdir: str | Path, label: str, head: str, scope: str, loss: str, steps: int) -> SpeakerScores:
-    """Reads a reproduction, named by its source and `label`.
+def read(
+    workdir: str | Path, label: str, head: str, scope: str, loss: str, steps: int,
+    arrays_of: Callable[[str], xr.Dataset] | None = None,
+) -> SpeakerScores:  # fmt: skip
+    """Reads a reproduction, named by its source and `label`; `arrays_of` gives arrays by name if they are read already.
 
     Raises InputError if `workdir` lacks the experiment, setting, loss or evaluation step.
     """
@@ -65,8 +68,9 @@ def read(workdir: str | Path, label: str, head: str, scope: str, loss: str, step
     scores = []
     speakers: tuple[str, ...] = ()
     for stage in files:
-        with stored_arrays(workdir, f"{head}/{scope}/{stage.stem}", xr.open_dataset) as arrays:
-            speakers, by_cell = _score(arrays.load(), loss, steps)
+        name = f"{head}/{scope}/{stage.stem}"
+        arrays = arrays_of(name) if arrays_of else stored_arrays(workdir, name, xr.load_dataset)
+        speakers, by_cell = _score(arrays, loss, steps)
         scores.append(by_cell)
     name = f"{Path(config['data']['source']).stem} ({label})"
     n_speakers = tuple(int(stage.stem.rpartition("_")[2]) for stage in files)

@@ -60,3 +60,9 @@ def require_platforms() -> None:
             f"JAX_PLATFORMS is {wanted!r}, which JAX cannot use here ({reason}); install JAX's plugin for it, such as "
             "jax[cuda13], or unset JAX_PLATFORMS"
         ) from error
+
+
+def compile_quickly() -> None:
+    """Makes XLA optimise less, and caches every program; for a process of many small programs that run once each."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

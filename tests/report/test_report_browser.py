@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from siamese_jax.report.render import figures
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
@@ -156,8 +158,8 @@ def test_figures_are_legible_on_a_phone(browser, path):
     browser.open(path, NARROW)
     widths = browser.run("return [...document.images].map(i => [i.clientWidth, i.naturalWidth])")
     for shown, drawn in widths:
-        # 8-point text at 180 dots an inch is 20 pixels high; at this width it keeps 10.
-        assert shown / drawn * 20 >= 10
+        # 8-point text at 150 dots an inch is 16.7 pixels high; at this width it keeps 10.
+        assert shown / drawn * 8 * figures.DPI / 72 >= 10
 
 
 def test_nothing_is_hidden_on_paper(browser, report):

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 import scipy.stats
 import xarray as xr
+from matplotlib.figure import Figure
 from report_blocks import tables_of
 from sklearn.decomposition import PCA
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
+from siamese_jax.experiments import source_effect
 from siamese_jax.protocols import config
 from siamese_jax.report.loading import reproduction
-from siamese_jax.report.render import text
+from siamese_jax.report.loading import workdir as stored_workdir
+from siamese_jax.report.render import figures, text
+from siamese_jax.report.render.document import Paragraph, Table
 from siamese_jax.report.sections import confusion, curves, distances, embeddings, overview, paired, speakers
 from siamese_jax.stats import estimands, intervals, paired_tests
 
@@ -253,16 +257,72 @@ def test_words_never_hide_what_is_missing():
 
 
 def test_the_brief_claims_nothing_where_the_interval_holds_zero(run):
-    sentences = [block.text for block in overview.section([run]).blocks]
-    found = [sentence for sentence in sentences if ", points of UAR: " in sentence]
-    assert found
-    for sentence in found:
-        if "not computable" in sentence:
-            assert "no claim can be made" in sentence
+    (table,) = (block for block in overview.section([run]).blocks if isinstance(block, Table))
+    found = [row for row in table.rows if row[0].startswith("Is ")]
+    assert len(found) >= 5
+    for _, verdict in found:
+        if "not " in verdict.partition("(")[2]:  # the interval is not computable or not offered
+            assert verdict.startswith("No claim can be made")
             continue
-        low, high = (float(v) for v in sentence.partition("[")[2].partition("]")[0].split(", "))
-        assert ("no difference can be claimed" in sentence) == (low <= 0 <= high)
-        assert "over speakers" in sentence
+        low, high = (float(v) for v in verdict.partition("[")[2].partition("]")[0].split(", "))
+        expected = "Yes: " if low > 0 else "No, it is behind: " if high < 0 else "No difference can be claimed: "
+        assert verdict.startswith(expected)
+    assert "over speakers" in table.caption
+
+
+def test_several_runs_have_one_verdict_a_question_and_say_who_won(run):
+    runs = [dataclasses.replace(run, label=label) for label in ("a", "b", "c")]
+    blocks = overview.section(runs).blocks
+    (table,) = (block for block in blocks if isinstance(block, Table))
+    questions = [row[0] for row in table.rows]
+    assert len(set(questions)) == len(questions)
+    alone = next(block for block in overview.section([run]).blocks if isinstance(block, Table))
+    assert questions == [row[0] for row in alone.rows]
+    for (_, several), (_, single) in zip(table.rows, alone.rows, strict=True):
+        answer, value = single.removesuffix(".").split(": ", 1)
+        where = ("in all 3 runs", "in any of the 3 runs")
+        assert several.startswith(tuple(f"{answer} {words}: a {value}; b {value}" for words in where))
+    assert table.rows[0][0] == "Which method scores highest?"
+    # Runs of one description share a sentence.
+    assert len([block for block in blocks if isinstance(block, Paragraph)]) == 2
+    assert blocks[0].text.startswith("a, b and c: ")
+
+
+def test_the_highest_score_is_that_of_the_summary(run):
+    (table,) = (block for block in overview.section([run]).blocks if isinstance(block, Table))
+    fixed = [row for row in run.rows if (row.split, row.selection) == ("paper", "fixed") and row.uar_mean is not None]
+    steps = run.experiment.report.fixed_steps
+    shown = [
+        row for row in fixed if (row.method == "fine_tuning" and row.steps == steps) or row.data == "source+target"
+    ]
+    best = max(row.uar_mean for row in shown)
+    assert f": {best:.1f} [" in table.rows[0][1]
+
+
+def test_verdicts_differ_by_run_where_the_runs_do():
+    runs_of = {"yes": ["a +1.0", "b +2.0"], "no, it is behind": ["c -1.0"]}
+    shown = "Yes in 2 of 3 runs (a +1.0; b +2.0). No, it is behind in 1 of 3 runs (c -1.0)."
+    assert overview._joined(runs_of, 3) == shown
+
+
+def test_a_stage_is_opened_once_for_a_page(workdir, setting, monkeypatch):
+    fresh, opened = reproduction.load(workdir, "run"), []
+    real = stored_workdir.stored_arrays
+    monkeypatch.setattr(stored_workdir, "stored_arrays", lambda *a: (opened.append(a[1]), real(*a))[1])
+    for split in ("paper", "speaker_disjoint", "paper"):
+        fresh.tuned(setting, split)
+        fresh.few_shot(setting, split)
+    source_effect.read(workdir, "run", setting.head, setting.scope, "none", 4, fresh.arrays)
+    assert len(opened) == len(set(opened)) > 2
+
+
+def test_a_figure_is_drawn_once(monkeypatch):
+    drawn, real = [], Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda self, renderer: (drawn.append(1), real(self, renderer))[1])
+    image = figures.png(lambda: figures.panel(2.0)[0])
+    assert len(drawn) == 1
+    assert image.startswith(b"\x89PNG")
+    assert int.from_bytes(image[16:20], "big") == round(figures.WIDTH * figures.DPI)
 
 
 def test_provenance_names_every_setting(run, report):

@@ -57,6 +57,7 @@ class Loaded(Folder):
 
     rows: list[Row]
     optimism: list[dict[str, Any]]
+    _tuned: dict[tuple[Any, ...], Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @property
     def corpora(self) -> str:
@@ -81,10 +82,13 @@ class Loaded(Folder):
         fixed = self.experiment.report
         n_speakers = fixed.fixed_n_speakers if n_speakers is None else n_speakers
         steps = fixed.fixed_steps if steps is None else steps
-        with self.fine_tuning(setting.head, setting.scope, n_speakers) as arrays:
+        key = (setting, split, n_speakers, steps)
+        if key not in self._tuned:  # several sections show a cell
+            arrays = self.fine_tuning(setting.head, setting.scope, n_speakers)
             cell = arrays.predictions.sel(frozen=fixed.fixed_frozen, step=steps).transpose("loss", "draw", "clip")
             counts = self._counts(cell.values, self._tested(arrays, split)[None])
-            return dict(zip(cell.loss.values.tolist(), counts)), arrays.seed_of_draw.values
+            self._tuned[key] = dict(zip(cell.loss.values.tolist(), counts)), arrays.seed_of_draw.values
+        return self._tuned[key]
 
     def fixed_cell(self, setting: Setting, split: str) -> list[Counted]:
         """The cell that the configuration names, one entry a loss."""

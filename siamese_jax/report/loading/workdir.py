@@ -24,6 +24,9 @@ from siamese_jax.runtime.files import atomic_path
 from siamese_jax.runtime.plain_files import read, require_plain
 from siamese_jax.runtime.provenance import VERSION
 
+SMALL = 1 << 26
+"""Bytes of a stage's arrays up to which a report keeps them in memory."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
@@ -55,7 +58,11 @@ class Folder:
         """A stage's arrays, read on demand; raises InputError if they are missing or damaged."""
         if name not in self._opened:
             # Opening costs more than most reads; xarray opens a closed file again by itself.
-            self._opened[name] = stored_arrays(self.path, name, xr.open_dataset)
+            arrays = stored_arrays(self.path, name, xr.open_dataset)
+            if arrays.nbytes <= SMALL:
+                with arrays:
+                    arrays.load()
+            self._opened[name] = arrays
         return self._opened[name]
 
 

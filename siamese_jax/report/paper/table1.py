@@ -34,12 +34,19 @@ COLUMNS = ("method", "training data", "cell", "UAR %, paper's split", "UAR %, ot
 def markdown(experiment: Experiment, rows: list[Row], optimism: list[dict[str, Any]]) -> str:
     """One table for each head and scaling scope, as Markdown, of all rows; `optimism`: see `summary.optimism`."""
     parts = [f"# {escape(f'{rows[0].source} to {rows[0].target}')}\n\n{preamble(experiment)}"]
-    header = f"| {' | '.join(COLUMNS)} |\n" + "|---" * len(COLUMNS) + "|\n"
+    shown = columns(rows)
+    header = f"| {' | '.join(shown)} |\n" + "|---" * len(shown) + "|\n"
     for scope in experiment.data.scalings:
         for head in experiment.network.heads:
-            body = "".join(f"| {' | '.join(line)} |\n" for line in lines(experiment, rows, optimism, head, scope))
+            cells = (line[: len(shown)] for line in lines(experiment, rows, optimism, head, scope))
+            body = "".join(f"| {' | '.join(line)} |\n" for line in cells)
             parts.append(f"## head {head}, features scaled by {scope}\n\n{header}{body}")
     return "\n".join(parts)
+
+
+def columns(rows: list[Row]) -> tuple[str, ...]:
+    """The first of COLUMNS: all, or without the paper's if it has no numbers for these corpora."""
+    return COLUMNS if (rows[0].source, rows[0].target) in PAPER else COLUMNS[:-1]
 
 
 def preamble(experiment: Experiment) -> str:
@@ -66,7 +73,7 @@ def lines(
     of_head = _pick([row for row in rows if row.head == head], scope)
 
     def reference(key: str) -> str:
-        return f"{paper[key]}" if key in paper else "not in the paper"
+        return f"{paper[key]}" if key in paper else ""
 
     for method, name, data in (("oodt", "OODT, Siamese", "source"), ("idt", "IDT, Siamese", "loso")):
         cell_rows = [row for row in of_head if row.method == method]

@@ -8,13 +8,14 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from siamese_jax.stats.records import Interval
 
-DPI = 180
-COLOURS = 96  # of a PNG's palette: line figures need few, and the page carries every byte
+DPI = 150
+COLOURS = 64  # of a PNG's palette: line figures need few, and the page carries every byte
 WIDTH = 3.5  # inches of a column: with 8-point text a figure is legible on a phone and in print
 
 STYLE: Any = {
@@ -45,11 +46,15 @@ def settings(changes: Any) -> Iterator[None]:
 
 def png(draw: Callable[[], Figure]) -> bytes:
     """The figure that `draw` returns, under the report's style, as PNG."""
-    drawn, packed = io.BytesIO(), io.BytesIO()
+    packed = io.BytesIO()
     with settings(STYLE):
-        draw().savefig(drawn, format="png", dpi=DPI)
-    with Image.open(drawn) as image:
-        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(packed, format="png", optimize=True)
+        figure = draw()
+        figure.set_dpi(DPI)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # once; savefig draws twice, to lay out and to write
+    pixels = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
+    few = pixels.convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(packed, format="png")
     return packed.getvalue()
 
 

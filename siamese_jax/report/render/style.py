@@ -27,7 +27,14 @@ figcaption { font-size: .9rem; max-width: 60rem; margin: .3rem 0; }
 .gallery figure { margin: .5rem 0; }
 img { display: block; width: 100%; max-width: 30rem; height: auto; background: #ffffff; border-radius: .3rem;
   border: 1px solid var(--line); }
-.scroll { overflow-x: auto; max-width: 100%; }
+.scroll { overflow-x: auto; max-width: 100%; scroll-timeline: --sideways inline; }
+.scroll::before { content: "Scroll sideways for more columns \\2192"; display: block; position: sticky; left: 0;
+  width: max-content; max-width: 100%; overflow: hidden; max-height: 0; font-size: .82rem; color: var(--link); }
+@supports (animation-timeline: scroll()) {
+  .scroll::before { animation: hint linear both; animation-timeline: --sideways; } /* none without overflow */
+  @keyframes hint { from, to { max-height: 1.6rem; } } }
+@supports not (animation-timeline: scroll()) { @media (max-width: 48rem) {
+  .scroll:not(:has(.facts))::before { max-height: 1.6rem; } } }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
   overflow-wrap: break-word; min-width: 5.5rem; max-width: 22rem; }
@@ -60,6 +67,7 @@ summary { cursor: pointer; font-weight: 600; padding: .2rem 0; }
   .gallery figure, tr, img { break-inside: avoid; }
   h2, h3, figcaption { break-after: avoid; }
   .scroll, pre { overflow: visible; }
+  .scroll::before { content: none; }
   pre { white-space: pre-wrap; }
   table { font-size: 7.5pt; }
   th, td { padding: .15rem .3rem; min-width: 0; }

@@ -142,7 +142,8 @@ def source_section(runs: list[Loaded]) -> Section | None:
     for head, scope, loss in [(*setting, loss) for setting in sorted(shared) for loss in losses]:
         blocks.append(Heading(f"Head {head}, scaled by {scope}, {loss}, {text.plural(report.fixed_steps, 'step')}"))
         try:
-            scores = [source_effect.read(run.path, run.label, head, scope, loss, report.fixed_steps) for run in runs]
+            steps = report.fixed_steps
+            scores = [source_effect.read(run.path, run.label, head, scope, loss, steps, run.arrays) for run in runs]
             blocks.extend(_source_tables(source_effect.compare(scores, report.level)))
         except InputError as error:
             blocks.append(Paragraph(f"Not compared: {error}."))
