@@ -26,11 +26,11 @@ import jax
 import jax.numpy as jnp
 import librosa
 import numpy as np
-import soundfile
 from absl import app, flags
 
+from benchmarks import sounds
 from siamese_jax.corpora.audio import decode
-from siamese_jax.corpora.manifest import Clip, Manifest
+from siamese_jax.corpora.manifest import Manifest
 from siamese_jax.datasets import extraction
 from siamese_jax.datasets.extractors import interspeech_2009
 from siamese_jax.experiments import workdir
@@ -49,37 +49,6 @@ _MEMORY = flags.DEFINE_list("memory", ["1000", "10000"], "Clips of one second to
 _WORKER = flags.DEFINE_string("worker", None, "For the program's own use: the part to run in this process.")
 
 Timing = dict[str, float]
-
-
-def _speech(seconds: float, seed: int) -> np.ndarray:
-    """Something voiced and something noisy in turns: [L] int16."""
-    rng = np.random.default_rng(seed)
-    time_L = np.arange(int(seconds * is09.RATE)) / is09.RATE
-    phase_L = np.cumsum(120 + 30 * np.sin(2 * np.pi * 0.7 * time_L + seed)) / is09.RATE
-    voiced_L = sum(np.sin(2 * np.pi * k * phase_L) / k for k in range(1, 20))
-    loudness_L = np.clip(np.sin(2 * np.pi * 1.3 * time_L + seed), 0.0, None)
-    signal_L = loudness_L * voiced_L + 0.05 * rng.standard_normal(len(time_L))
-    return (0.3 * 32767 * signal_L / np.abs(signal_L).max()).astype(np.int16)
-
-
-def _synthesise(folder: Path, clips: int, seconds: Sequence[float]) -> None:
-    """Writes one file for each of `seconds`, and hard links to them up to `clips` names."""
-    for number in range(clips):
-        file = folder / f"{number:06d}.wav"
-        if number < len(seconds):
-            soundfile.write(file, _speech(seconds[number], number), is09.RATE, subtype="PCM_16")
-        else:
-            os.link(folder / f"{number % len(seconds):06d}.wav", file)
-
-
-def _manifest(folder: Path) -> Manifest:
-    files = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*.wav"))]
-    return Manifest(folder, tuple(Clip(file, file, "fear", "x_1", "x") for file in files))
-
-
-def _seconds(manifest: Manifest) -> float:
-    infos = {file.stat().st_ino: soundfile.info(file) for file in map(manifest.path, manifest)}
-    return sum(infos[manifest.path(clip).stat().st_ino].duration for clip in manifest)
 
 
 def _first(manifest: Manifest, clips: int) -> Manifest:
@@ -130,7 +99,7 @@ def _ways(manifest: Manifest) -> dict[str, tuple[float, Callable[[], Any]]]:
     files = [part.path(clip) for clip in part]
     samples = [decode(manifest.path(clip)).samples for clip in _first(manifest, 256)]
     floats = [(clip_L / 32768.0).astype(np.float32) for clip_L in samples[: len(files)]]
-    whole, slow, held = _seconds(manifest), _seconds(part), sum(map(len, samples)) / is09.RATE
+    whole, slow, held = sounds.seconds(manifest), sounds.seconds(part), sum(map(len, samples)) / is09.RATE
     ways: dict[str, tuple[float, Callable[[], Any]]] = {
         "siamese_jax_files": (whole, lambda: extraction.compute_table(manifest, extractor, options)),
         "siamese_jax_memory": (held, _from_memory(samples)),
@@ -174,21 +143,23 @@ def _measure(ways: dict[str, tuple[float, Callable[[], Any]]]) -> dict[str, Any]
 
 
 def _one_core(folder: Path) -> dict[str, Any]:
-    return _measure(_ways(_manifest(folder)))
+    return _measure(_ways(sounds.manifest(folder)))
 
 
 def _all_cores(folder: Path) -> dict[str, Any]:
-    manifest = _manifest(folder)
+    manifest = sounds.manifest(folder)
     extractor, options = interspeech_2009(), extraction.Options(available_cores(), strict=True)
     call = functools.partial(extraction.compute_table, manifest, extractor, options)
-    return {"all_cores": {**_measure({"x": (_seconds(manifest), call)})["x"], "cores": options.workers}}
+    return {"all_cores": {**_measure({"x": (sounds.seconds(manifest), call)})["x"], "cores": options.workers}}
 
 
 def _peak(folder: Path) -> dict[str, Any]:
     """Peak of memory of one extraction in this process, parts and table on disk included."""
     with tempfile.TemporaryDirectory() as scratch:
         extractor, options = interspeech_2009(), extraction.Options(available_cores(), strict=True)
-        took = _timed(lambda: extraction.extract(_manifest(folder), Path(scratch) / "table.npz", extractor, options))
+        took = _timed(
+            lambda: extraction.extract(sounds.manifest(folder), Path(scratch) / "table.npz", extractor, options)
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"peak_mib": peak / 1024, "wall_seconds": took["wall"]}
 
@@ -219,7 +190,7 @@ def _report(scratch: Path) -> dict[str, Any]:
     folder = Path(_FOLDER.value) if _FOLDER.value else scratch / "speed"
     if not _FOLDER.value:
         folder.mkdir()
-        _synthesise(folder, _CLIPS.value, [2.0 + 0.2 * number for number in range(16)])
+        sounds.synthesise(folder, _CLIPS.value, [2.0 + 0.2 * number for number in range(16)])
     record: dict[str, Any] = {"provenance": workdir.provenance(), "block": CPU_BLOCK, "repeats": _REPEATS.value}
     record["ways"] = {**_in_process("one_core", folder), **_in_process("all_cores", folder)}
     ours, bound = (record["ways"][name]["audio_per_cpu_second"] for name in ("siamese_jax_memory", "fft_bound"))
@@ -228,7 +199,7 @@ def _report(scratch: Path) -> dict[str, Any]:
     for clips in map(int, _MEMORY.value):
         many = scratch / f"memory{clips}"
         many.mkdir()
-        _synthesise(many, clips, [1.0] * 16)
+        sounds.synthesise(many, clips, [1.0] * 16)
         record["memory"][str(clips)] = _in_process("peak", many)
     return record
 
