@@ -18,6 +18,7 @@ import numpy as np
 
 from siamese_jax.corpora.audio import CUT_OFF, Decoded, audio_hash, decode
 from siamese_jax.corpora.manifest import Manifest, none_usable
+from siamese_jax.corpora.spelling import printable
 from siamese_jax.datasets.extraction_cache import ExtractionCache, FeatureRow
 from siamese_jax.datasets.extractors import Extractor
 from siamese_jax.datasets.feature_table import FeatureTable
@@ -32,6 +33,7 @@ from siamese_jax.runtime.threads import in_order
 
 log = logging.getLogger(__name__)
 
+NAMED = 20  # clips of one kind of error that the log names
 GROUP = 32  # clips that a worker takes at a time
 PACKAGES = ("jax", "jaxlib", "numpy", "soundfile", "soxr")
 
@@ -106,13 +108,16 @@ def _compute(
     if rows:
         log.info("%d of %d clips were finished by an earlier run", len(rows), len(indices))
     bad: dict[int, ClipError] = {}
+    kinds = Counter[str]()
     with bars() as progress:
         advance = progress.start("features", len(indices))
         advance(len(rows))
         for index, result in _results(manifest, missing, extractor, options):
             if isinstance(result, ClipError):
                 bad[index] = result
-                log.warning("left out: %s", result)
+                kinds[_kind(result)] += 1
+                if kinds[_kind(result)] <= NAMED:
+                    log.warning("left out: %s", printable(str(result)))
             else:
                 rows[index] = result
                 if cache:
@@ -120,10 +125,15 @@ def _compute(
             advance(1)
             interrupt.check()
     if bad:
-        log.warning("%d of %d clips were left out", len(bad), len(indices))
+        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        log.warning("%d of %d clips were left out (%s); the table names them all", len(bad), len(indices), counts)
     if cut_off := sum(row.resampling.endswith(CUT_OFF) for row in rows.values()):
         log.warning("%d clips hold samples beyond full scale, which were cut off at it", cut_off)
     return rows, bad
+
+
+def _kind(error: ClipError) -> str:
+    return error.reason.partition(":")[0]
 
 
 def _results(manifest: Manifest, indices: Sequence[int], extractor: Extractor, options: Options) -> Iterator[Result]:

@@ -50,9 +50,16 @@ def test_bad_clips_of_every_kind_are_named_counted_and_left_out(tmp_path, manife
     left_out = read_table(tmp_path / "t.npz").made["left_out"]
     assert [entry["file"] for entry in left_out] == list(told)
     assert all(reason in entry["reason"] for entry, reason in zip(left_out, told.values(), strict=True))
-    assert f"{len(told)} of {len(clips)} clips were left out" in caplog.text
+    assert f"{len(told)} of {len(clips)} clips were left out (7 missing, 5 unreadable, 1 " in caplog.text
     assert "1 clips hold samples beyond full scale, which were cut off at it" in caplog.text
     assert found.made["resampling"] == {"none": len(table), "none, cut off at full scale": 1}
+
+
+def test_a_thousand_missing_clips_are_a_few_lines_and_a_count(tmp_path, manifest, caplog):
+    clips = with_clips(manifest, *(f"gone{i}.wav" for i in range(1000)))
+    assert len(extraction.compute_table(clips, IS09, OPTIONS).made["left_out"]) == 1000
+    assert len(caplog.records) == 21
+    assert f"1000 of {len(clips)} clips were left out (1000 missing); the table names them all" in caplog.text
 
 
 def test_a_clip_without_an_emotion_has_a_row(manifest, table):
