@@ -183,7 +183,8 @@ def _video_stream(path: Path, start: float | None, end: float | None) -> Iterato
             if stream.codec_context is None:
                 raise bad_clip(path, "unreadable: the codec of its sound is unknown; convert the file")
             rate = int(stream.rate or 0)
-            yield Stream(rate, None, False, _within(path, _video_frames(path, container, stream), start, end, rate))
+            floating = stream.codec_context.name.startswith("pcm_f")
+            yield Stream(rate, None, floating, _within(path, _video_frames(path, container, stream), start, end, rate))
     except (av.FFmpegError, UnicodeError) as error:
         raise bad_clip(path, f"unreadable: {error}; fetch or convert the file again") from error
 

@@ -40,7 +40,10 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     except (OSError, ValueError) as error:
         raise bad_clip(path, _refusal(path, error)) from error
     with file:
-        yield cast(BinaryIO, file)
+        try:
+            yield cast(BinaryIO, file)
+        except OSError as error:  # a failing disk, a stale network folder
+            raise bad_clip(path, f"unreadable: {error.strerror or error}; fetch the file again") from error
 
 
 def _require_file(path: Path) -> None:

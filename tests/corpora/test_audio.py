@@ -88,6 +88,19 @@ def test_many_float_samples_above_1_are_refused(tmp_path: Path, subtype: str, pe
         decode(tmp_path / "a.wav")
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mov", "avi"])
+def test_float_samples_above_1_in_a_video_are_refused(tmp_path: Path, suffix: str) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / f"a.{suffix}"), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray((tone(16000) * 6).astype(np.float32)[None], format="flt", layout="mono")
+        frame.sample_rate = 16000
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            container.mux(packet)
+    with pytest.raises(ClipError, match=r"out of range: samples reach 1\.8"):
+        decode(tmp_path / f"a.{suffix}")
+
+
 def test_a_long_sound_in_blocks_has_the_bits_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sound = np.random.default_rng(4).normal(0, 0.1, (30000, 2))
     soundfile.write(tmp_path / "a.wav", sound, 44100, subtype="DOUBLE")

@@ -1,5 +1,6 @@
 """One bad clip in ten thousand is named, counted and left out, whatever is wrong with it; nothing else ends."""
 
+import errno
 import resource
 import shutil
 import struct
@@ -14,7 +15,7 @@ import pytest
 import soundfile
 from corpus_trees import LATIN_1, make_bad, noise, write_sound
 
-from siamese_jax.corpora import adapters
+from siamese_jax.corpora import adapters, containers
 from siamese_jax.corpora.audio import MAX_SAMPLES, decode
 from siamese_jax.corpora.check import check_manifest, format_report
 from siamese_jax.corpora.manifest import Clip, Manifest, write_manifest
@@ -55,6 +56,19 @@ def test_a_file_or_folder_with_a_latin_1_name_is_left_out_of_a_corpus(tmp_path: 
     with pytest.raises(InputError, match=r"m\\xfcller\.wav/wav/03a01Wa\.wav: no name in UTF-8"):
         write_manifest(tmp_path / "m.csv", adapters.scan("emodb", tmp_path / LATIN_1))
     assert manifest.left_out == (("m\\xfcller.wav/08a01Wa.wav", reason), ("wav/m\\xfcller.wav", reason))
+
+
+def test_a_disk_that_fails_while_a_clip_is_read_is_one_bad_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sound(tmp_path / "a.wav")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(containers, "declared", fail)
+    with pytest.raises(ClipError, match="unreadable: Input/output error; fetch the file again"):
+        decode(tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize("name", ["a.raw", "a", "a.wav.part", "a.txt", "a.xyz"])
