@@ -51,7 +51,7 @@ class FileIndex:
         version, files = stored.get("format"), stored.get("files")
         try:
             # A digest of its own, and its very bytes: any change is seen.
-            intact = content == _rendered(files, version) and isinstance(files, dict)
+            intact = content == _rendered(files, version) and _are_entries(files)
         except (ValueError, RecursionError):  # NaN, lone surrogates, nesting
             intact = False
         if not intact:
@@ -169,6 +169,13 @@ def _beside_a_writer(folder: Path, get: Callable[[FileIndex], T]) -> T:
             if now.files == index.files:
                 raise
             index = now
+
+
+def _are_entries(files: Any) -> bool:
+    return isinstance(files, dict) and all(
+        isinstance(entry, dict) and {key: type(value) for key, value in entry.items()} == {"sha256": str, "size": int}
+        for entry in files.values()
+    )
 
 
 def _rendered(files: Any, version: Any) -> bytes:

@@ -44,6 +44,8 @@ def require_plain(folder: Path) -> None:
     """Raises InputError where `folder` holds a link, pipe, socket or device at any depth, or cannot be listed."""
 
     def refuse(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):  # a run in progress removes its temporary folders
+            return
         raise InputError(f"{error.filename}: cannot be listed ({error.strerror}); fix its permissions") from error
 
     for place, folders, files in os.walk(folder, onerror=refuse):

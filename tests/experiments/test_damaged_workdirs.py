@@ -128,6 +128,19 @@ def test_a_flipped_digit_of_the_index_is_refused(finished):
         opened(finished)
 
 
+@pytest.mark.parametrize("files", [3, [], {"a": 3}, {"a": {"sha256": "x"}}, {"a": {"sha256": 1, "size": "x"}}])
+def test_an_index_of_other_entries_is_refused_though_its_digest_fits(finished, files):
+    (finished / "index.json").write_bytes(file_index._rendered(files, 1))
+    with pytest.raises(InputError, match=r"index\.json: changed since it was written"):
+        opened(finished)
+
+
+def test_an_index_of_another_format_is_named(finished):
+    (finished / "index.json").write_bytes(file_index._rendered({}, 2))
+    with pytest.raises(InputError, match=r"index\.json: is of the format 2, not 1"):
+        opened(finished)
+
+
 def test_a_work_directory_without_an_index_is_refused_by_its_version(finished):
     (finished / "index.json").unlink()
     for read in (opened, stored_results.stored_config):

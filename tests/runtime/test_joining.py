@@ -2,6 +2,7 @@
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from hosts_for_tests import ends, open_mpi_rank, slurm_step, start
@@ -46,10 +47,20 @@ def test_an_absent_process_ends_the_others_with_a_message(tmp_path):
     assert "SLURM_STEP_NODELIST is not set: start the processes by srun" in undetected
 
 
-def test_a_wait_for_others_heeds_a_signal(tmp_path):
+def listening(pid):
+    """The addresses, as the system's table writes them, on which a process listens."""
+    sockets = {str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    tables = (Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6"))
+    lines = [line.split() for table in tables for line in table]
+    return {line[1].partition(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets}
+
+
+def test_a_wait_for_others_heeds_a_signal_and_listens_on_the_coordinator_s_address_alone(tmp_path):
     (process,) = start("trials", tmp_path / "none", 2, 1, cluster=slurm_step, only=[0])
     while "Connecting to JAX distributed service" not in process.stderr.readline():
         assert process.poll() is None
+    if Path("/proc/net/tcp").exists():
+        assert {address[-8:] for address in listening(process.pid)} == {"0100007F"}  # 127.0.0.1
     process.send_signal(signal.SIGTERM)
     ((code, _, err),) = ends([process], 20)
     assert code == 143
