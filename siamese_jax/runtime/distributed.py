@@ -81,17 +81,24 @@ def _detect(processes: int | None, process: int | None) -> tuple[str | None, int
     if all(name in env for name in SLURM):
         # "node7,node9" or "node[07-12,15]"
         first, suffix = re.match(r"([^,[]*)(?:\[([^,\-\]]*))?", env["SLURM_STEP_NODELIST"]).groups("")  # type: ignore
-        host, job, numbers = first + suffix, int(env["SLURM_JOB_ID"]), (env["SLURM_NTASKS"], env["SLURM_PROCID"])
+        host, job, numbers = first + suffix, _number("SLURM_JOB_ID"), ("SLURM_NTASKS", "SLURM_PROCID")
     elif all(name in env for name in OPEN_MPI):
         # "JOB.0;tcp://10.96.0.1,10.148.0.1:34911" or "JOB.0;tcp6://[fe80::1,2620::2]:43370"
         uri = re.match(r"(\d+)\..*?tcp6?://\[?((?<=\[)[^,\]]+|[^,:\[]+)", env.get("OMPI_MCA_orte_hnp_uri", ""))
         host, job = (uri[2], int(uri[1]) >> 12) if uri else ("", 0)
-        numbers = (env[OPEN_MPI[0]], env[OPEN_MPI[1]])
+        numbers = OPEN_MPI
     address = host and f"{host}:{env.get('JAX_COORDINATOR_PORT') or job % 2**12 + 61440}"
     if numbers[0]:
-        processes = int(numbers[0]) if processes is None else processes
-        process = int(numbers[1]) if process is None else process
+        processes = _number(numbers[0]) if processes is None else processes
+        process = _number(numbers[1]) if process is None else process
     return env.get("JAX_COORDINATOR_ADDRESS") or address or None, processes, process
+
+
+def _number(variable: str) -> int:
+    text = os.environ[variable]
+    if not re.fullmatch(r"[0-9]{1,9}", text.strip()):
+        raise InputError(f"{variable} is {text[:40]!r}; expected a number of 0 or more, as the cluster sets it")
+    return int(text)
 
 
 def cluster_advice() -> str:
@@ -166,7 +173,7 @@ def bind_address(coordinator: str) -> str | None:
     try:
         addresses = {str(found[4][0]) for found in socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM)}
         loopback = all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses)
-    except (OSError, ValueError, UnicodeError):
+    except (OSError, ValueError, OverflowError):
         return coordinator  # joining says what is wrong with it
     if loopback and name != "localhost" and not name.startswith("127.") and name != "::1":
         logging.warning(
@@ -182,7 +189,7 @@ def _absent(coordinator: str | None, processes: int | None) -> str:
     host, _, port = str(coordinator).rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), 2.0).close()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         return (
             f"process 0 could not be reached at {coordinator} within {JOIN_SECONDS:g} s ({error}). Check that it was "
             "started, that this address leads to it from here, and that nothing blocks the port"

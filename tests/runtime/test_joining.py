@@ -166,3 +166,18 @@ def test_a_run_of_two_processes_listens_on_no_other_interface(monkeypatch):
     with pytest.raises(InputError, match="could not join at localhost:1234"):
         distributed.join("localhost:1234", 2, 0)
     assert given["coordinator_bind_address"] == "localhost:1234"
+
+
+@pytest.mark.parametrize("variable", ["SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_PROCID"])
+@pytest.mark.parametrize("text", ["2(x2)", "", "-1", "9" * 5000])
+def test_a_cluster_s_variable_that_is_no_number_is_named(monkeypatch, variable, text):
+    for name, value in zip(distributed.SLURM, ("7", "localhost", "2", "0", "0"), strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(InputError, match=f"{variable} is '.*'; expected a number of 0 or more"):
+        distributed.share(True, None, None)
+
+
+def test_a_port_beyond_all_ports_is_left_to_joining():
+    assert distributed.bind_address("localhost:99999") == "localhost:99999"
+    assert "could not be reached at localhost:99999" in distributed._absent("localhost:99999", 2)
