@@ -27,7 +27,9 @@ def _make_printable(record: LogRecord) -> bool:
     return True
 
 
+# The handler sees every logger's messages, but only from app.run on.
 logging.get_absl_handler().addFilter(_make_printable)
+logging.get_absl_logger().addFilter(_make_printable)
 
 # --help shows the flags that are defined here as flags of the launcher.
 flags.disclaim_key_flags()

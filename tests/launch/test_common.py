@@ -107,6 +107,12 @@ def test_control_characters_reach_neither_the_log_nor_the_output(capsys):
     assert record.getMessage() == "a\ufffd[2J.wav: row 3"
 
 
+def test_control_characters_of_an_error_before_the_flags_are_read_reach_no_log(caplog):
+    with pytest.raises(SystemExit), common.exit_codes():
+        raise InputError("a\x1b[2J.wav: no sound")
+    assert "a\ufffd[2J.wav: no sound" in caplog.text
+
+
 def test_overrides_of_groups_in_groups_are_found():
     common._check_overrides(["--config.features.training.batch_size=8", "--config.level=0.9"], "facenet")
     with pytest.raises(InputError, match=r"give --config\.features\.training\.batch_size"):
