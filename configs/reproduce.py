@@ -14,6 +14,8 @@ def get_config() -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.source = "emodb"  # a shipped table's name, or a table's path
+    config.data.features = "is09"  # of shipped tables: the paper's 64; or "whisper", of a speech encoder
+    config.data.layers = ()  # of a speech encoder's features: the layers to use; all if empty
     config.data.source_corpus = ""  # for a table of another program: the corpus of its clip names
     config.data.source_companion = ""  # for a table of another program: a CSV with emotion and speaker of its clips
     config.data.target = "ravdess"  # section 3
@@ -50,6 +52,8 @@ def get_config() -> ConfigDict:
     config.protocol.pooling = "mean_log"  # of similarities over a class's references
     config.protocol.pad_speakers = 4  # draws are padded to a multiple of this, so that fewer shapes compile
     config.protocol.baselines = ("logistic_regression", "svm")  # classifiers on the same draws
+    config.protocol.logistic_c = 1.0  # the library's default
+    config.protocol.logistic_solver = "scikit-learn"  # or "jax": all fits at once, to the minimum
     config.protocol.seed = 0  # of all random numbers
 
     config.report = ConfigDict()

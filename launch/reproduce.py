@@ -6,6 +6,8 @@ The same command resumes a stopped run. Exit status: 0 with results, 2 with a me
 or 130 after SIGTERM or SIGINT, 3 when another process of the run was lost.
 """
 
+from pathlib import Path
+
 from siamese_jax.experiments import reproduce
 from siamese_jax.protocols import config
 from siamese_jax.report.paper import results
@@ -20,11 +22,17 @@ common.define_hosts()
 
 
 def main() -> None:
-    reproduce.run(config.resolve(CONFIG.value), WORKDIR.value)
+    experiments = config.resolve_each(CONFIG.value)
+    folders = {name: Path(WORKDIR.value) / name for name in experiments}
+    for name, experiment in experiments.items():
+        reproduce.run(experiment, folders[name])
     if distributed.is_writer():
-        common.show(terminal.fit(results.write(WORKDIR.value)))
+        common.show("\n".join(terminal.fit(results.write(folder)) for folder in folders.values()))
+        if len(folders) > 1:
+            common.show(terminal.fit(results.write_side_by_side(WORKDIR.value, folders)))
         common.show(f"Results, figure and every repetition: {WORKDIR.value}")
-        common.print_last(results.last_line(WORKDIR.value))
+        for folder in folders.values():
+            common.print_last(results.last_line(folder))
 
 
 if __name__ == "__main__":

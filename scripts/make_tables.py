@@ -6,17 +6,21 @@ FOLDER/audio/ravdess holds Actor_01 ... Actor_24, FOLDER/audio/emodb holds wav/0
 """
 
 import argparse
+import dataclasses
 import hashlib
+import itertools
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import numpy as np
+
 from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import EMOTIONS
-from siamese_jax.datasets import shipped
+from siamese_jax.datasets import shipped, speech_encoder
 from siamese_jax.datasets.extraction import Options, extract
 from siamese_jax.datasets.extractors import interspeech_2009
 from siamese_jax.datasets.feature_table import FeatureTable
-from siamese_jax.datasets.table_files import duplicates
+from siamese_jax.datasets.table_files import duplicates, write_table
 from siamese_jax.runtime.devices import available_cores, use_all_cores
 from siamese_jax.runtime.files import write_text
 
@@ -42,6 +46,15 @@ ORIGINS = {
 }
 
 
+WHISPER = speech_encoder.Options(layers=(1, 2, 3), loudness=-25.0, padding="clip", precision="float32")
+
+CONTENT = {
+    "is09": "The 64 features (mean and standard deviation of the INTERSPEECH 2009 contours)",
+    "whisper": "2,304 features (mean and standard deviation over time of layers 1, 2 and 3 of the speech encoder of "
+    "Whisper tiny.en, clips at -25 dBFS; float16)",
+}
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -53,7 +66,7 @@ def duplicate_names(table: FeatureTable) -> list[str]:
     return [" = ".join(clips) for clips in groups.values() if len(clips) > 1]
 
 
-def card(name: str, table: FeatureTable, path: Path) -> str:
+def card(name: str, features: str, table: FeatureTable, path: Path) -> str:
     title, citation, licence, copy = ORIGINS[name]
     counts = Counter(table.emotion.tolist())
     speakers = {str(speaker): str(sex) for speaker, sex in zip(table.speaker, table.sex)}
@@ -62,7 +75,7 @@ def card(name: str, table: FeatureTable, path: Path) -> str:
     lines = [
         f"# {path.name}: {title}",
         "",
-        f"The 64 features (mean and standard deviation of the INTERSPEECH 2009 contours) of {len(table)} clips.",
+        f"{CONTENT[features]} of {len(table)} clips.",
         "",
         f"**Citation.** {citation}",
         "",
@@ -80,7 +93,8 @@ def card(name: str, table: FeatureTable, path: Path) -> str:
         f"{'; '.join(duplicate_names(table)) or 'None.'}",
         "",
         "**Made** in a checkout by `make tables SIAMESE_JAX_DATA=FOLDER`. The command `siamese-jax extract "
-        f"--corpus={name} --root=FOLDER/audio/{name} --output={path.name}` computes the same features. Versions: "
+        f"--corpus={name} --root=FOLDER/audio/{name} --features={features} --output={path.name}` computes the same "
+        "features" + (", rounded to float16 afterwards" if features == "whisper" else "") + ". Versions: "
         f"{table.made['program']}, features version {table.made['extractor']}, {packages}. "
         f"{table.made['left_out_count']} clips left out. Another machine or version may round the last digits "
         "differently.",
@@ -89,6 +103,11 @@ def card(name: str, table: FeatureTable, path: Path) -> str:
         "| --- | --- |",
         f"| {path.name} | {sha256(path.read_bytes())} |",
         f"| features (float32, little-endian, row by row) | {sha256(table.features.astype('<f4').tobytes())} |",
+        *(
+            [f"| weights of the speech encoder | {table.made['speech_encoder_digest']} (the first 16 digits) |"]
+            if features == "whisper"
+            else []
+        ),
     ]
     return "\n".join(lines) + "\n"
 
@@ -98,11 +117,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds audio/ravdess and audio/emodb")
     folder = parser.parse_args().data
     use_all_cores()
-    for name in shipped.SHIPPED:
-        path = shipped.shipped(name)
-        manifest = adapters.scan(name, folder / "audio" / name)
-        table = extract(manifest, path, interspeech_2009(), Options(workers=available_cores(), strict=True))
-        write_text(path.with_suffix(".md"), card(name, table, path))
+    options = Options(workers=available_cores(), strict=True)
+    extractors = {"is09": interspeech_2009(), "whisper": speech_encoder.extractor("tiny.en", WHISPER)}
+    for name, features in itertools.product(shipped.SHIPPED, shipped.FEATURE_SETS):
+        path = shipped.shipped(name, features)
+        table = extract(adapters.scan(name, folder / "audio" / name), path, extractors[features], options)
+        if features == "whisper":
+            # Half the bytes; rounding is 1,000 times smaller than a column's standard deviation.
+            table = dataclasses.replace(table, features=table.features.astype(np.float16))
+            write_table(path, table)
+        write_text(path.with_suffix(".md"), card(name, features, table, path))
         print(f"{path}: {len(table)} clips, {path.stat().st_size} bytes")
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 from collections import Counter
 
 import numpy as np
@@ -12,6 +13,8 @@ from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.errors import InputError
 
 log = logging.getLogger(__name__)
+
+_LAYER = re.compile(r"\.layer(\d+)\.")  # in the columns of a speech encoder's features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,21 +49,31 @@ class Dataset:
         return self.full_table.made.get("scaled", "none") != "none"
 
 
-def load(table: str, corpus: str, companion: str, emotions: tuple[str, ...]) -> Dataset:
-    """Returns the clips of `emotions` in a table, as `read`. Raises InputError as `read` and `from_table`."""
-    return from_table(read(table, corpus, companion), emotions, table)
-
-
-def read(table: str, corpus: str, companion: str) -> FeatureTable:
+def read(table: str, corpus: str, companion: str, features: str, layers: tuple[int, ...]) -> FeatureTable:
     """Returns a table, shipped (by name) or at a path; logs speakers whose ids differ by spelling alone.
 
-    Raises InputError where it cannot be read.
+    `features` is the feature set of a shipped table. Of a speech encoder's columns those of `layers` stay, all if ().
+
+    Raises InputError where it cannot be read, or lacks a layer.
     """
-    path = shipped.shipped(table) if table in shipped.SHIPPED else table
+    path = shipped.shipped(table, features) if table in shipped.SHIPPED else table
     full_table = table_files.read_table(path, corpus or None, companion or None)
     if warning := similar_speakers(full_table.speaker.tolist()):
         log.warning("%s: %s", path, warning)
-    return full_table
+    return of_layers(full_table, layers, str(path)) if layers else full_table
+
+
+def of_layers(full_table: FeatureTable, layers: tuple[int, ...], where: str) -> FeatureTable:
+    """Returns the table with the columns of these layers of a speech encoder. Raises InputError if it lacks one."""
+    layer_of = [int(match[1]) if (match := _LAYER.search(name)) else None for name in full_table.feature_names]
+    if missing := sorted(set(layers) - set(layer_of)):
+        known = (
+            ", ".join(map(str, sorted({layer for layer in layer_of if layer is not None}))) or "no columns of layers"
+        )
+        raise InputError(f"{where}: no columns of layer {missing[0]}; it holds {known}. Change config.data.layers")
+    columns = [i for i, layer in enumerate(layer_of) if layer in layers]
+    names = tuple(full_table.feature_names[i] for i in columns)
+    return dataclasses.replace(full_table, features=full_table.features[:, columns], feature_names=names)
 
 
 def from_table(full_table: FeatureTable, emotions: tuple[str, ...], where: str) -> Dataset:

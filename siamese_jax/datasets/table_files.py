@@ -30,7 +30,8 @@ def write_table(path: str | Path, table: FeatureTable) -> None:
     path = npz_path(path)
     check_table(table, str(path))
     arrays: dict[str, Any] = {name: np.asarray(getattr(table, name), np.str_) for name in ("feature_names", *COLUMNS)}
-    arrays["features"] = np.asarray(table.features, dtype=np.float32)
+    stored = np.float16 if table.features.dtype == np.float16 else np.float32
+    arrays["features"] = np.asarray(table.features, dtype=stored)
     arrays["made"] = np.asarray(json.dumps(table.made, allow_nan=False, sort_keys=True))
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **{name: arrays[name] for name in _FIELDS})

@@ -134,8 +134,8 @@ def _check_size(experiment: Experiment, n_clips: int) -> None:
 def load(experiment: Experiment) -> tuple[Dataset, Dataset]:
     """Source and target, checked. Raises InputError if they do not suit the protocol, or do not fit each other."""
     data = experiment.data
-    source_table = datasets.read(data.source, data.source_corpus, data.source_companion)
-    target_table = datasets.read(data.target, data.target_corpus, data.target_companion)
+    source_table = datasets.read(data.source, data.source_corpus, data.source_companion, data.features, data.layers)
+    target_table = datasets.read(data.target, data.target_corpus, data.target_companion, data.features, data.layers)
     suitability.check(experiment, source_table, target_table)
     source = datasets.from_table(source_table, data.emotions, data.source)
     target = datasets.from_table(target_table, data.emotions, data.target)

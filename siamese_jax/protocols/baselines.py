@@ -1,4 +1,4 @@
-"""The baselines: classifiers of scikit-learn on the same features, draws and test clips."""
+"""The baselines: classifiers on the same features, draws and test clips, by scikit-learn or `protocols.logistic`."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -14,14 +14,15 @@ from threadpoolctl import threadpool_limits
 from siamese_jax.datasets import scaling_scopes
 from siamese_jax.datasets.folds import Split, leave_one_speaker_out
 from siamese_jax.features.scaling import over_rows
+from siamese_jax.protocols import logistic
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.runtime import interrupt, partial_results
 
-CLASSIFIERS: dict[str, Callable[[], LogisticRegression | SVC]] = {
-    "logistic_regression": lambda: LogisticRegression(max_iter=2000),
-    "svm": lambda: SVC(kernel="rbf", C=1.0, gamma="scale"),
+CLASSIFIERS: dict[str, Callable[[float], LogisticRegression | SVC]] = {
+    "logistic_regression": lambda c: LogisticRegression(C=c, max_iter=2000),
+    "svm": lambda _: SVC(kernel="rbf", C=1.0, gamma="scale"),
 }
-"""The library's defaults but for the number of iterations: nothing is tuned on the target."""
+"""The library's defaults but for C of the logistic regression, and its iterations: nothing is tuned on the target."""
 
 
 class Task(NamedTuple):
@@ -47,7 +48,9 @@ def plain(x: np.ndarray, label: np.ndarray, query: np.ndarray) -> Task:
     return Task(x, label, np.ones(len(label)), query)
 
 
-def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs: int) -> list[np.ndarray]:
+def fit_all(
+    name: str, tasks: list[Task], logistic_c: float, on_done: Callable[[int], None], n_jobs: int
+) -> list[np.ndarray]:
     """Predictions [Q] int8 of classifier `name` for every task, in order; `n_jobs` single-threaded fits at a time.
 
     `on_done` is called with the number of tasks done since the last call. Fits in the open checkpoint
@@ -55,7 +58,7 @@ def fit_all(name: str, tasks: list[Task], on_done: Callable[[int], None], n_jobs
     """
 
     def fit(task: Task) -> np.ndarray:
-        model = CLASSIFIERS[name]()
+        model = CLASSIFIERS[name](logistic_c)
         model.fit(task.x.astype(np.float64), task.label, sample_weight=task.weight)
         return model.predict(task.query.astype(np.float64)).astype(np.int8)
 
@@ -89,32 +92,53 @@ def run(plan: Plan, scope: str, parts: Sequence[str], on_done: Callable[[int], N
     protocol, target = plan.experiment.protocol, plan.target
     wanted = [part for part in parts if part == "loso" or scope != "train"]
     splits = leave_one_speaker_out(target)
-    loso, tested = in_domain_tasks(plan, scope, splits) if "loso" in wanted else ([], None)
-    few_shot = _few_shot_tasks(plan, scope) if "few_shot" in wanted else []
-    source_only = [source_task(plan, scope)] if "source_only" in wanted else []
+    tested = np.isin(np.arange(len(target)), np.concatenate([test for _, test in splits]))
     out: dict[str, list[np.ndarray]] = {part: [] for part in wanted}
     seconds = []
     for name in protocol.baselines:
         start = perf_counter()
-        predictions = fit_all(name, [task for _, task in loso] + source_only + few_shot, on_done, n_jobs)
-        if loso:
-            pooled = np.zeros(len(target), np.int8)
-            for (rows, _), predicted in zip(loso, predictions):
-                pooled[rows] = predicted
-            out["loso"].append(pooled)
-        if source_only:
-            out["source_only"].append(predictions[len(loso)])
-        if few_shot:
-            of_draws = np.stack(predictions[len(loso) + len(source_only) :])
-            out["few_shot"].append(of_draws.reshape(2, len(protocol.n_speakers), protocol.n_draws, -1))
+        in_jax = name == "logistic_regression" and protocol.logistic_solver == "jax"
+        results = (
+            logistic.predictions(plan, scope, wanted, splits, on_done)
+            if in_jax
+            else _by_tasks(name, plan, scope, wanted, splits, on_done, n_jobs)
+        )
+        for part in wanted:
+            out[part].append(results[part])
         seconds.append(perf_counter() - start)
     dims = {"few_shot": ("method", "data", "n_speakers", "draw", "clip")}
     arrays = {key: (dims.get(key, ("method", "clip")), np.stack(value)) for key, value in out.items() if value}
     coords: dict[str, Any] = {"method": list(protocol.baselines)}
-    if few_shot:
+    if "few_shot" in wanted:
         coords |= {"n_speakers": list(protocol.n_speakers), "data": ["target", "source+target"]}
     dataset = xr.Dataset(arrays, coords=coords).assign(fit_seconds=("method", seconds))
-    return dataset if tested is None else dataset.assign(tested=("clip", tested))
+    return dataset.assign(tested=("clip", tested)) if "loso" in wanted else dataset
+
+
+def _by_tasks(
+    name: str, plan: Plan, scope: str, parts: Sequence[str], splits: Sequence[Split], on_done: Callable[[int], None],
+    n_jobs: int,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """The classes of the target's clips by part, from one fit of scikit-learn after the other."""
+    protocol = plan.experiment.protocol
+    loso = in_domain_tasks(plan, scope, splits)[0] if "loso" in parts else []
+    source_only = [source_task(plan, scope)] if "source_only" in parts else []
+    few_shot = _few_shot_tasks(plan, scope) if "few_shot" in parts else []
+    predictions = fit_all(
+        name, [task for _, task in loso] + source_only + few_shot, protocol.logistic_c, on_done, n_jobs
+    )
+    results: dict[str, np.ndarray] = {}
+    if loso:
+        pooled = np.zeros(len(plan.target), np.int8)
+        for (rows, _), predicted in zip(loso, predictions):
+            pooled[rows] = predicted
+        results["loso"] = pooled
+    if source_only:
+        results["source_only"] = predictions[len(loso)]
+    if few_shot:
+        of_draws = np.stack(predictions[len(loso) + len(source_only) :])
+        results["few_shot"] = of_draws.reshape(2, len(protocol.n_speakers), protocol.n_draws, -1)
+    return results
 
 
 def n_fits(plan: Plan, scope: str, parts: Sequence[str]) -> int:

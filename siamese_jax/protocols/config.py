@@ -11,6 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from siamese_jax.corpora.manifest import EMOTIONS
+from siamese_jax.datasets.shipped import FEATURE_SETS
 from siamese_jax.errors import InputError
 from siamese_jax.losses.pair_masks import PAIRS_WITHIN
 from siamese_jax.losses.siamese import PAIR_WEIGHTINGS
@@ -22,6 +23,8 @@ from siamese_jax.training.siamese import SECOND_UPDATES
 
 SCALINGS = ("corpus", "speaker", "support", "source", "train")
 BASELINES = ("logistic_regression", "svm")
+LOGISTIC_SOLVERS = ("scikit-learn", "jax")
+"""scikit-learn's own, one fit after the other, to its tolerance; or all fits at once, to the minimum."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +33,8 @@ class DataConfig:
 
     Fields:
       source, target: a shipped table's name or a table's path.
+      features: the feature set of shipped tables, see `datasets.shipped.FEATURE_SETS`.
+      layers: of a speech encoder's features, the layers to use; () for all columns.
       source_corpus, target_corpus: for tables of other programs, the corpus whose clip names they use; "" for none.
       source_companion, target_companion: a CSV with emotion and speaker of a table's clips; "" for none.
       allow_shared_recordings: whether the source may hold recordings of the target, which every row then says.
@@ -41,6 +46,8 @@ class DataConfig:
     """
 
     source: str
+    features: str
+    layers: tuple[int, ...]
     source_corpus: str
     source_companion: str
     target: str
@@ -98,6 +105,7 @@ class ProtocolConfig:
       pad_speakers: draws are padded to a multiple of this many speakers, so that fewer shapes compile; no result
         depends on it beyond rounding.
       baselines: classifiers run on the same draws.
+      logistic_c, logistic_solver: scikit-learn's C of the logistic regression, and who fits it, see `LOGISTIC_SOLVERS`.
       seed: of all random numbers.
     """
 
@@ -111,6 +119,8 @@ class ProtocolConfig:
     pooling: str
     pad_speakers: int
     baselines: tuple[str, ...]
+    logistic_c: float
+    logistic_solver: str
     seed: int
 
 
@@ -183,9 +193,24 @@ def resolve(config: ConfigDict) -> Experiment:
 
     Raises InputError, naming the key that is unknown or missing, or whose value is of the wrong type or out of range.
     """
-    experiment = record(Experiment, config_dict.values(config), "config", "configs/reproduce.py")
+    values = {name: value for name, value in config_dict.values(config).items() if name != "feature_sets"}
+    experiment = record(Experiment, values, "config", "configs/reproduce.py")
     check(experiment)
     return experiment
+
+
+def resolve_each(config: ConfigDict) -> dict[str, Experiment]:
+    """Returns an experiment for each of `config.feature_sets`, by name; a single one, named "", without that key.
+
+    `config.data.layers` holds for the features of a speech encoder. Raises InputError as `resolve`.
+    """
+    experiment = resolve(config)
+    if "feature_sets" not in config:
+        return {"": experiment}
+    if unknown := set(config.feature_sets) - set(FEATURE_SETS):
+        raise InputError(f"config.feature_sets holds {min(unknown)!r}; expected one of {', '.join(FEATURE_SETS)}")
+    layers = {"is09": (), "whisper": experiment.data.layers}
+    return {name: experiment.replace(features=name, layers=layers[name]) for name in config.feature_sets}
 
 
 def check(experiment: Experiment, where: str = "config") -> None:
@@ -209,8 +234,10 @@ def check(experiment: Experiment, where: str = "config") -> None:
             raise InputError(". ".join(problems))
 
     choices = {
+        "features": FEATURE_SETS,
         "emotions": EMOTIONS, "scalings": SCALINGS, "heads": HEADS, "losses": SECOND_UPDATES, "baselines": BASELINES,
-        "pair_weighting": PAIR_WEIGHTINGS, "pairs_within": PAIRS_WITHIN, "pooling": POOLINGS,
+        "logistic_solver": LOGISTIC_SOLVERS, "pair_weighting": PAIR_WEIGHTINGS, "pairs_within": PAIRS_WITHIN,
+        "pooling": POOLINGS,
     }  # fmt: skip
     for name, allowed in choices.items():
         require_known(name, allowed)
@@ -221,6 +248,7 @@ def check(experiment: Experiment, where: str = "config") -> None:
     for name in (
         "n_draws", "n_seeds", "n_in_domain_seeds", "source_steps", "in_domain_steps", "pad_speakers", "head_width",
         "batch_size", "scale_floor", "learning_rate", "second_learning_rate", "clip_norm",
+        "logistic_c",
     ):  # fmt: skip
         require(name, values[name] > 0, "a positive number")
     for name, most in MOST.items():

@@ -48,9 +48,11 @@ class TrialProgram:
       in_axes: 0 for each argument that differs between trials, None for each that all share; as in `jax.vmap`.
       chunk: trials of one compiled call, over all local devices; bounds memory. Every chunk has this shape, the last is
         padded by repeating a trial, so a trial gives the same bits whatever the number of trials.
+      own_loops: whether the trial has loops whose length depends on its data. Each device then ends its own; under the
+        partitioner every turn of a loop would wait for all devices.
     """
 
-    def __init__(self, trial: Callable[..., Any], in_axes: Sequence[int | None], chunk: int):
+    def __init__(self, trial: Callable[..., Any], in_axes: Sequence[int | None], chunk: int, own_loops: bool = False):
         devices = jax.local_devices()
         self.in_axes = tuple(in_axes)
         self.chunk = -(-chunk // len(devices)) * len(devices)
@@ -63,6 +65,9 @@ class TrialProgram:
         # A third of a step are elementwise updates of many parameters: the widest vectors gain 3 to 10 % of a trial.
         options = dict(xla.cpu_option(devices[0].platform, xla.VECTOR_OPTION, 512))
         batched = jax.vmap(trial, in_axes=self.in_axes)
+        if own_loops:
+            specs = tuple(sharding.spec for sharding in shardings)
+            batched = jax.shard_map(batched, mesh=mesh, in_specs=specs, out_specs=self._mapped.spec, check_vma=False)
         self._program = jax.jit(batched, in_shardings=shardings, out_shardings=self._mapped, compiler_options=options)
         self.compiled: Any = None
 

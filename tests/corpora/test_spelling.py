@@ -85,7 +85,7 @@ def test_different_ids_are_no_warning() -> None:
 def test_a_trailing_blank_in_a_table_is_no_second_speaker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     table = labelled_table(["c_Zoé", nfd("c_Zoé"), "c_Zoé ", "c_zoé"], ["anger", "fear", "anger", "fear"])
     table_files.write_table(tmp_path / "t.npz", table)
-    data = dataset.load(str(tmp_path / "t.npz"), "", "", ("anger", "fear"))
+    data = dataset.from_table(dataset.read(str(tmp_path / "t.npz"), "", "", "is09", ()), ("anger", "fear"), "table")
     assert data.speakers == ("c_Zoé", "c_zoé")
     assert "'c_Zoé' (3 clips), 'c_zoé' (1 clips)" in caplog.text
 

@@ -162,7 +162,7 @@ def _classifier(plan: Plan, system: System, folds: Sequence[Split], progress: Ba
     predictions = np.zeros(n_clips, np.int8)
     times, sizes = [], []
     for rows, task in tasks:
-        model: Any = baselines.CLASSIFIERS[system.method]()
+        model: Any = baselines.CLASSIFIERS[system.method](plan.experiment.protocol.logistic_c)
         start = time.perf_counter()
         model.fit(task.x.astype(np.float64), task.label, sample_weight=task.weight)
         fitted = time.perf_counter()

@@ -139,7 +139,8 @@ def _tables(experiment: Experiment, kept: dict[str, str]) -> tuple[Dataset | Non
         ("target", data.target, data.target_corpus, data.target_companion),
     ):
         try:
-            dataset = datasets.load(table, corpus, companion, data.emotions)
+            full_table = datasets.read(table, corpus, companion, data.features, data.layers)
+            dataset = datasets.from_table(full_table, data.emotions, table)
         except (InputError, OSError) as error:
             missing[role] = f"the {role} table cannot be read any more ({error})"
             continue

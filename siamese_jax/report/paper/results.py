@@ -1,5 +1,6 @@
 """The Markdown and figures of a finished work directory, written beside its JSON."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from siamese_jax.experiments.records import Difference, marked
@@ -32,6 +33,14 @@ def write(folder: str | Path) -> str:
         return _page(path / "claims.md", f"Repeated trainings, {corpora}", list(claims.trainings(tested)))
     _write_differences(path)
     return _page(path / "claims.md", f"Tests of the paper's claims, {corpora}", list(claims.blocks(tested)))
+
+
+def write_side_by_side(folder: str | Path, runs: Mapping[str, Path]) -> str:
+    """Writes table1.md with the UAR of several finished reproductions, by name, in columns; returns it."""
+    experiments = {name: workdir.experiment_of(path) for name, path in runs.items()}
+    page = table1.side_by_side(experiments, {name: reproduction.rows_of(path) for name, path in runs.items()})
+    write_text(user_path(folder) / "table1.md", page)
+    return page
 
 
 def last_line(folder: str | Path) -> str:

@@ -1,6 +1,6 @@
 """Table 1 of Feng & Chaspari 2020 as this run finds it, in Markdown, compared with the paper's own numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
@@ -47,6 +47,27 @@ def markdown(experiment: Experiment, rows: list[Row], optimism: list[dict[str, A
 def columns(rows: list[Row]) -> tuple[str, ...]:
     """The first of COLUMNS: all, or without the paper's if it has no numbers for these corpora."""
     return COLUMNS if (rows[0].source, rows[0].target) in PAPER else COLUMNS[:-1]
+
+
+def side_by_side(experiments: Mapping[str, Experiment], rows: Mapping[str, list[Row]]) -> str:
+    """Table 1 of several experiments by name, as Markdown: UAR on other speakers' clips, a column each."""
+    names, first = list(experiments), next(iter(experiments))
+    parts = [f"# {escape(f'{rows[first][0].source} to {rows[first][0].target}')}\n\n{preamble(experiments[first])}"]
+    titles = ["method", "training data", "cell", *(f"UAR %, {escape(name)}" for name in names)]
+    for scope in experiments[first].data.scalings:
+        for head in experiments[first].network.heads:
+            body: dict[tuple[str, str, str], dict[str, str]] = {}
+            for name in names:
+                for method, data, cell, _, uar, *_ in lines(experiments[name], rows[name], [], head, scope):
+                    selection, _, detail = cell.partition(": ")
+                    value = f"{uar}; {detail}" if selection == "best" else uar
+                    body.setdefault((method, data, selection), {})[name] = value
+            header = f"| {' | '.join(titles)} |\n" + "|---" * len(titles) + "|\n"
+            table = "".join(
+                f"| {' | '.join([*key, *(values.get(name, '') for name in names)])} |\n" for key, values in body.items()
+            )
+            parts.append(f"## head {head}, features scaled by {scope}, other speakers' clips\n\n{header}{table}")
+    return "\n".join(parts)
 
 
 def preamble(experiment: Experiment) -> str:

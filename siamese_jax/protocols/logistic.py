@@ -1,0 +1,203 @@
+"""The baseline logistic regression in JAX: all draws and folds at once, each to its minimum."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from chex import Array
+
+from siamese_jax.datasets import scaling_scopes
+from siamese_jax.datasets.folds import Split
+from siamese_jax.features.scaling import over_rows
+from siamese_jax.models import logistic_regression as lr
+from siamese_jax.models.logistic_regression import LabelledClips, Settings
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.protocols.trials import Clips
+from siamese_jax.runtime import interrupt
+from siamese_jax.runtime.progress import OnDone
+from siamese_jax.runtime.vectorize import TrialProgram, chunk_size
+
+TOLERANCE = 3e-5  # of the objective; at C = 1 the predictions differ from the minimum's in 1 of 1,000 clips
+MAX_ITERATIONS = 1000
+
+
+def predictions(
+    plan: Plan, scope: str, parts: Sequence[str], splits: Sequence[Split], on_done: OnDone
+) -> dict[str, np.ndarray]:
+    """Returns the classes of the target's clips, int8, by part: as `protocols.baselines.run` stores them."""
+    settings = _settings(plan)
+    n_classes = len(plan.experiment.data.emotions)
+    out = {}
+    if "loso" in parts:
+        out["loso"] = _in_domain(plan, scope, splits, settings, n_classes, on_done)
+    if "source_only" in parts:
+        ood_scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, scope)
+        out["source_only"] = _source_only(plan.source_clips(scope), plan.target_clips(ood_scope), settings, n_classes)
+        on_done(1)
+    if "few_shot" in parts:
+        draws = (FewShot(plan, scope, with_source) for with_source in (False, True))
+        n_speakers = plan.experiment.protocol.n_speakers
+        out["few_shot"] = np.stack([np.stack([few.fits(k, on_done).classes for k in n_speakers]) for few in draws])
+    return out
+
+
+def _settings(plan: Plan) -> Settings:
+    return Settings(plan.experiment.protocol.logistic_c, TOLERANCE, MAX_ITERATIONS)
+
+
+class FewShotFit(NamedTuple):
+    """The classes [Q] int8 of all target clips, the objective reached, and the iterations it took."""
+
+    classes: Array
+    objective: Array
+    iterations: Array
+
+
+def few_shot_trial(
+    rows: Array, shift: Array, scale: Array, source: LabelledClips, basis: Array, start: Array, target: Clips,
+    settings: Settings,
+) -> FewShotFit:  # fmt: skip
+    """Returns the fit on the source and the target clips at `rows` [M].
+
+    Source and labelled target clips have half of the total weight each, as in `baselines.joint`; without a source every
+    clip has weight 1.
+
+    Args:
+      shift, scale: of the target's features [F] in this draw.
+      source: in coordinates of `basis` [F, R], with ones; every clip of weight 1. N and R are 0 without a source.
+      start: coefficients [1 + R, C] of the source alone.
+    """
+    n_source, n_own = len(source.label), len(rows)
+    coordinates, span = lr.own_coordinates((target.x[rows] - shift[None]) / scale[None], basis)
+    total, halves = n_source + n_own, 2 if n_source else 1
+    own = LabelledClips(
+        lr.with_ones(coordinates), target.label[rows], jnp.full(n_own, total / (halves * n_own), jnp.float32)
+    )
+    source = source._replace(weight=source.weight * (total / (2 * max(n_source, 1))))
+    start_PxC = jnp.pad(start, ((0, own.x.shape[1] - len(start)), (0, 0)))
+    fit = lr.fit(source, own, start_PxC, settings)
+    weights_FxC = lr.feature_weights(fit.coefficients, basis, span) / scale[:, None]
+    intercept_C = fit.coefficients[0] - jnp.sum(shift[:, None] * weights_FxC, axis=0)
+    logits_QxC = jnp.matmul(target.x, weights_FxC, precision="highest") + intercept_C[None]
+    return FewShotFit(jnp.argmax(logits_QxC, axis=1).astype(jnp.int8), fit.objective, fit.iterations)
+
+
+def fold_trial(weight: Array, clips: LabelledClips, query: Array, start: Array, settings: Settings) -> jax.Array:
+    """Returns the classes [Q] int8 of query clips by a fit on clips with these weights [N]; all in coordinates."""
+    none = LabelledClips(clips.x[:0], clips.label[:0], clips.weight[:0])
+    coefficients = lr.fit(clips._replace(weight=weight), none, start, settings).coefficients
+    return jnp.argmax(jnp.matmul(query, coefficients, precision="highest"), axis=1).astype(jnp.int8)
+
+
+def _source_only(source: Clips, target: Clips, settings: Settings, n_classes: int) -> np.ndarray:
+    clips, basis = _in_basis(source)
+    query = lr.with_ones(np.asarray(target.x @ basis, np.float32))
+    start = np.zeros((clips.x.shape[1], n_classes), np.float32)
+    program = jax.jit(fold_trial)
+    return np.asarray(program(clips.weight, clips, query, start, settings))
+
+
+class FewShot:
+    """The fits of all draws under a scaling scope, on labelled target clips alone or with the source's."""
+
+    def __init__(self, plan: Plan, scope: str, with_source: bool):
+        self._plan, self._scope, self._target = plan, scope, plan.target_clips(scope)
+        self._settings, n_classes = _settings(plan), len(plan.experiment.data.emotions)
+        self._programs: dict[int, TrialProgram] = {}
+        if not with_source:
+            self._source = LabelledClips(np.zeros((0, 1), np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32))
+            self._basis = np.zeros((self._target.x.shape[1], 0), np.float32)
+            self._start = np.zeros((1, n_classes), np.float32)
+            return
+        source, self._basis = _in_basis(plan.source_clips(scope))
+        none = LabelledClips(source.x[:0], source.label[:0], source.weight[:0])
+        zeros = np.zeros((source.x.shape[1], n_classes), np.float32)
+        self._source = source
+        self._start = np.asarray(jax.jit(lr.fit)(source, none, zeros, self._settings).coefficients)
+
+    def fits(self, n_speakers: int, on_done: OnDone | None = None) -> FewShotFit:
+        """Returns the fits of the plan's draws of `n_speakers`, fields [draws, ...]."""
+        rows = self._plan.draws.support(n_speakers)
+        scaling = self._plan.support_scaling(self._target, self._scope, n_speakers)
+        if n_speakers not in self._programs:
+            n_classes = self._start.shape[1]
+            n_clips = len(self._source.label) + len(self._target.label)
+            floats = _floats(rows.shape[1], self._target.x.shape[1], n_clips, n_classes)
+            chunk = chunk_size(len(rows), floats)
+            self._programs[n_speakers] = TrialProgram(few_shot_trial, (0, 0, 0, *[None] * 5), chunk, own_loops=True)
+        return self._programs[n_speakers](
+            rows,
+            scaling.shift,
+            scaling.scale,
+            self._source,
+            self._basis,
+            self._start,
+            self._target,
+            self._settings,
+            on_chunk=on_done,
+        )
+
+
+def _in_domain(
+    plan: Plan, scope: str, splits: Sequence[Split], settings: Settings, n_classes: int, on_done: OnDone
+) -> np.ndarray:
+    """Returns the classes [N] of the target's clips, each by the fit of the split that tests it; 0 where none does."""
+    per_split = scaling_scopes.IN_DOMAIN_SCOPE[scope] == "train"
+    target = plan.target_clips("corpus" if per_split else scope)
+    splits = [(train, test) for train, test in splits if len(test)]
+    pooled = np.zeros(len(target.label), np.int8)
+    if not per_split:
+        clips, _ = _in_basis(target)
+        weights = np.stack([np.isin(np.arange(len(pooled)), train) for train, _ in splits]).astype(np.float32)
+        classes = _folds(weights, clips, clips.x, settings, n_classes, on_done)
+        for (_, test), classes_N in zip(splits, classes):
+            pooled[test] = classes_N[test]
+        return pooled
+    # Every split has another scale, so the clips in coordinates differ: a split at a time, all padded to one shape.
+    n_train, n_test = max(len(train) for train, _ in splits), max(len(test) for _, test in splits)
+    program = jax.jit(fold_trial)
+    start = np.zeros((1 + min(n_train, target.x.shape[1]), n_classes), np.float32)
+    for train, test in splits:
+        scaling = over_rows(target.x, [train], plan.experiment.data.scale_floor)
+        x = (target.x - scaling.shift) / scaling.scale
+        clips, basis = _in_basis(Clips(x[train], target.label[train], target.speaker[train]))
+        query = _padded(lr.with_ones(np.asarray(x[test] @ basis, np.float32)), (n_test, len(start)))
+        padded = LabelledClips(
+            _padded(clips.x, (n_train, len(start))), _padded(clips.label, (n_train,)), _padded(clips.weight, (n_train,))
+        )
+        pooled[test] = np.asarray(program(padded.weight, padded, query, start, settings))[: len(test)]
+        on_done(1)
+        interrupt.check()
+    return pooled
+
+
+def _padded(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns the array with zeros up to `shape`."""
+    return np.pad(array, [(0, most - own) for most, own in zip(shape, array.shape)])
+
+
+def _folds(
+    weights: np.ndarray, clips: LabelledClips, query: np.ndarray, settings: Settings, n_classes: int, on_done: OnDone
+) -> np.ndarray:
+    """Returns the classes [G, Q] by fits with weights [G, N]."""
+    floats = _floats(0, clips.x.shape[1], len(clips.label) + len(query), n_classes)
+    program = TrialProgram(
+        fold_trial, (0, None, None, None, None), chunk_size(len(weights), floats),
+        own_loops=True,
+    )  # fmt: skip
+    start = np.zeros((clips.x.shape[1], n_classes), np.float32)
+    return program(weights, clips, query, start, settings, on_chunk=on_done)
+
+
+def _in_basis(clips: Clips) -> tuple[LabelledClips, np.ndarray]:
+    """Returns clips of weight 1 in coordinates, with ones, and the basis [F, R]."""
+    basis = lr.shared_basis(clips.x)
+    x = lr.with_ones(np.asarray(clips.x @ basis, np.float32))
+    return LabelledClips(x, np.asarray(clips.label, np.int32), np.ones(len(x), np.float32)), basis
+
+
+def _floats(n_own: int, n_features: int, n_clips: int, n_classes: int) -> float:
+    """Returns the floats of a trial: its own clips, the logits of all clips, the memory of L-BFGS."""
+    return 4.0 * n_own * n_features + 8 * n_clips * n_classes + (2 * lr.MEMORY + 6) * n_features * n_classes
