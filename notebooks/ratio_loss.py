@@ -28,6 +28,7 @@ from siamese_jax.losses import siamese as losses
 from siamese_jax.models import siamese
 from siamese_jax.protocols import stages
 from siamese_jax.report.paper.figure2 import STYLES
+from siamese_jax.report.render import text
 from siamese_jax.stats import intervals
 
 siamese_jax.use_all_cores()
@@ -168,9 +169,11 @@ plt.show()
 # The first draw that starts beyond the pole: $D_s$ and $D_d$ of its 32 labelled clips, on which it trains.
 
 # %%
-with xr.open_dataset(next((folder / "arrays" / reruns.head / reruns.scope / "fine_tuning_08").iterdir())) as arrays:
+(block,) = (folder / "arrays" / reruns.head / reruns.scope / "fine_tuning_08").glob("*.nc")
+with xr.open_dataset(block) as arrays:
     runs = arrays.load().sel(frozen=0)
-first = int(np.flatnonzero(start >= 1)[0])
+# Of few draws none may start there: then the one that starts nearest to it.
+first = int(np.argmax(start >= 1)) if (start >= 1).any() else int(start.argmax())
 one = runs.sel(draw=first)
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.4), layout="constrained")
 places = np.arange(len(experiment.protocol.steps))
@@ -239,7 +242,7 @@ for method, minus in compared:
     found = intervals.t_interval(
         (uar.sel(loss=method) - uar.sel(loss=minus)).values[1:], experiment.report.level, over="draws"
     )
-    lines.append([f"{m:+.1f} [{a:+.1f}, {b:+.1f}]" for m, a, b in zip(found.estimate, found.low, found.high)])
+    lines.append([text.estimate(found, (i,), signed=True) for i in range(len(found.estimate))])
 names = [f"{method} - {minus}" for method, minus in compared]
 table = xr.DataArray(
     lines, dims=("difference", "steps"), coords={"difference": names, "steps": list(experiment.protocol.steps[1:])}

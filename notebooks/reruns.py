@@ -26,7 +26,8 @@ siamese_jax.use_all_cores()
 plt.rcParams["font.size"] = 9
 
 DRAWS = int(os.environ.get("NOTEBOOK_DRAWS", 300))
-BLOCK = DRAWS // 6
+# Blocks of about a sixth of the draws, of which a whole number makes all draws.
+BLOCK = max(size for size in range(1, max(2, DRAWS // 6 + 1)) if DRAWS % size == 0)
 N_SEEDS = 25
 
 # %% [markdown]
@@ -45,7 +46,7 @@ experiment = siamese_jax.resolve_config(config)
 temporary = tempfile.TemporaryDirectory()
 folder = Path(temporary.name)
 claimed = {}
-for n_draws in (BLOCK, 2 * BLOCK, 6 * BLOCK):
+for n_draws in sorted({BLOCK, min(2 * BLOCK, DRAWS), DRAWS}):
     reruns = siamese_jax.rerun(experiment, folder, n_draws, BLOCK)[0]
     claimed[n_draws] = json.loads((folder / "claims.json").read_text())[0]
 scores = reruns.labelled()
@@ -62,23 +63,26 @@ figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.8), layout="constrained")
 for name in experiment.protocol.losses:
     colour, _, dashes, label = STYLES[name]
     values = uar.sel(loss=name).values
+    sd = f", sd {values.std(ddof=1):.1f}" if DRAWS > 1 else ""
     axes[0].ecdf(values, color=colour, linestyle=dashes, linewidth=1.4,
-                 label=f"{label}: mean {values.mean():.1f}, sd {values.std(ddof=1):.1f}")  # fmt: skip
+                 label=f"{label}: mean {values.mean():.1f}{sd}")  # fmt: skip
 axes[0].set(xlabel="UAR of a draw (%)", ylabel="share of draws at or below", title=f"{DRAWS} draws")
 axes[0].grid(linewidth=0.3)
 gain = (uar.sel(loss="ratio") - uar.sel(loss="none")).values
-tens = gain[: DRAWS // 10 * 10].reshape(-1, 10)
+ten = min(10, DRAWS)
+name = "ten" if ten == 10 else str(ten)
+tens = gain[: DRAWS // ten * ten].reshape(-1, ten)
 interval = siamese_jax.t_interval(tens, experiment.report.level, over="draws")
 order = np.argsort(interval.estimate)
 axes[1].errorbar(np.arange(1, len(tens) + 1), interval.estimate[order],
                  (interval.estimate - interval.low)[order], fmt="o", color="black", markersize=3, linewidth=1,
-                 label=f"ten draws, bars {interval.label}")  # fmt: skip
+                 label=f"{name} draws, bars {interval.label}")  # fmt: skip
 axes[1].axhline(gain.mean(), color="#CC79A7", linestyle="--", label=f"mean of all {DRAWS}: {gain.mean():+.1f}")
 axes[1].axhline(0, color="black", linewidth=0.8)
-axes[1].set(xlabel="experiments of ten draws each, sorted", ylabel="ratio minus none (points of UAR)",
-            title=f"{len(tens)} experiments of ten draws")  # fmt: skip
+axes[1].set(xlabel=f"experiments of {name} draws each, sorted", ylabel="ratio minus none (points of UAR)",
+            title=f"{len(tens)} experiments of {name} draws")  # fmt: skip
 figure.legend(loc="outside lower center", ncols=2, frameon=False)
-print(f"The means of ten draws range from {interval.estimate.min():+.1f} to {interval.estimate.max():+.1f} points; "
+print(f"The means of {name} draws range from {interval.estimate.min():+.1f} to {interval.estimate.max():+.1f} points; "
       f"{np.mean(interval.low > 0):.0%} of the intervals lie above 0.")  # fmt: skip
 
 # %% [markdown]
@@ -147,7 +151,9 @@ cases = (
     ("best of 4 cells, unpaired", power.chance_of_best_cell_gain, grids, False, "#009E73", "^"),
 )
 figure, axis = plt.subplots(figsize=(5.8, 3.6), layout="constrained")
-for number, (label, chance_of, (method, baseline), paired, colour, marker) in enumerate(cases):
+if DRAWS == 1:
+    print("One draw shows no spread, so there is nothing to resample.")
+for number, (label, chance_of, (method, baseline), paired, colour, marker) in enumerate(cases if DRAWS > 1 else ()):
     keys = jax.random.split(jax.random.fold_in(jax.random.key(experiment.protocol.seed), number), len(gains))
     chances = [chance_of(method, baseline, n_draws=10, gain=float(g), paired=paired, key=key, n_experiments=4000)
                for g, key in zip(gains, keys)]  # fmt: skip
@@ -156,7 +162,7 @@ for number, (label, chance_of, (method, baseline), paired, colour, marker) in en
 axis.set(xlabel="gain of at least (points of UAR)", ylabel="experiments that show it (%)",
          title="Ten draws, no true gain")  # fmt: skip
 axis.grid(linewidth=0.3)
-axis.legend(frameon=False)
+axis.legend(*axis.get_legend_handles_labels(), frameon=False)
 plt.show()
 
 # %% [markdown]
@@ -169,7 +175,7 @@ plt.show()
 # %%
 figure, axis = plt.subplots(figsize=(5.8, 3.6), layout="constrained")
 true_gains = ((0.5, "#0072B2", "-"), (1.0, "#D55E00", "--"), (2.0, "#009E73", "-."))
-for number, (true_gain, colour, dashes) in enumerate(true_gains):
+for number, (true_gain, colour, dashes) in enumerate(true_gains if DRAWS > 1 else ()):
     key = jax.random.fold_in(jax.random.key(experiment.protocol.seed), 10 + number)
     needed = power.draws_needed(
         gain, gain=true_gain, power=0.8, level=experiment.report.level, n_max=300, key=key, n_experiments=4000
@@ -181,7 +187,7 @@ axis.set(xlabel="paired draws", ylabel="experiments that show the gain (%)", xsc
          title="ratio minus none: draws for a power of 80 %")  # fmt: skip
 axis.set_xticks([2, 5, 10, 20, 50, 100, 300], [2, 5, 10, 20, 50, 100, 300])
 axis.grid(linewidth=0.3)
-axis.legend(frameon=False, title="true gain (points): draws")
+axis.legend(*axis.get_legend_handles_labels(), frameon=False, title="true gain (points): draws")
 plt.show()
 
 # %% [markdown]

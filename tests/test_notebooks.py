@@ -81,14 +81,15 @@ def test_kept_outputs_are_whole_small_and_tell_nothing_of_the_machine(name):
         assert not re.search(r"/(home|root|Users|tmp|work|var)/|[A-Z]:\\\\|site-packages|Warning", said), said[:300]
 
 
-@pytest.mark.notebook
-@pytest.mark.parametrize("name", NAMES)
-def test_runs_from_the_first_cell_to_the_last(name, tmp_path, monkeypatch, pytestconfig):
+@pytest.fixture
+def environment(tmp_path, monkeypatch, pytestconfig):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(pytestconfig.rootpath / ".pytest_cache" / "xla"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    if name == "own_corpus":
-        # A visible constant of the notebook: half the draws show every cell to work.
-        monkeypatch.setenv("NOTEBOOK_DRAWS", "10")
+    return monkeypatch
+
+
+def executed(name):
+    """The outputs of a notebook that is run now."""
     notebook = read(name)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -101,6 +102,33 @@ def test_runs_from_the_first_cell_to_the_last(name, tmp_path, monkeypatch, pytes
     drawn = sum("image/png" in output.get("data", {}) for output in outputs)
     kept = sum("image/png" in o.get("data", {}) for c in read(name).cells for o in c.get("outputs", []))
     assert drawn == kept
+    return outputs
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_from_the_first_cell_to_the_last(name, environment):
+    if name == "own_corpus":
+        # A visible constant of the notebook: half the draws show every cell to work.
+        environment.setenv("NOTEBOOK_DRAWS", "10")
+    executed(name)
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize(
+    ("name", "draws"),
+    [
+        *(("reruns", draws) for draws in (1, 2, 5, 20, 100)),
+        *(("ratio_loss", draws) for draws in (1, 5, 20)),
+        *(("reproduce", draws) for draws in (1, 2)),
+        ("own_corpus", 1),
+    ],
+)
+def test_runs_with_the_number_of_draws_that_a_reader_sets_and_holds_as_many(name, draws, environment):
+    environment.setenv("NOTEBOOK_DRAWS", str(draws))
+    said = "".join(output.get("text", "") for output in executed(name))
+    if name in ("reruns", "reproduce"):  # they print an array of all draws
+        assert re.search(rf"\bdraw: {draws}\b", said)
 
 
 def test_markdown_shows_itself_as_markdown():

@@ -162,6 +162,18 @@ def test_figures_are_legible_on_a_phone(browser, path):
         assert shown / drawn * 8 * figures.DPI / 72 >= 10
 
 
+def test_a_table_that_is_wider_than_a_phone_says_that_it_scrolls_and_no_other_does(browser, comparison):
+    browser.open(comparison[0], NARROW)
+    tables = browser.run(
+        "return [...document.querySelectorAll('.scroll')].map(box => [box.scrollWidth > box.clientWidth,"
+        " getComputedStyle(box, '::before').maxHeight, getComputedStyle(box, '::before').content])"
+    )
+    assert {wide for wide, _, _ in tables} == {True, False}
+    for wide, height, content in tables:
+        assert "Scroll sideways" in content
+        assert (height != "0px") == wide
+
+
 def test_nothing_is_hidden_on_paper(browser, report):
     browser.open(report[0], WIDE, "dark", "print")
     assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

@@ -53,7 +53,7 @@ def png(draw: Callable[[], Figure]) -> bytes:
         canvas = FigureCanvasAgg(figure)
         canvas.draw()  # once; savefig draws twice, to lay out and to write
     pixels = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
-    few = pixels.convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few = pixels.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     few.save(packed, format="png")
     return packed.getvalue()
 
