@@ -84,7 +84,7 @@ def get_config() -> ConfigDict:
     config.neighbours = 15  # number of voters for the decision "neighbours"
     config.keep_weights = True
     config.projection = "tsne"  # of the embeddings; or "pca"
-    config.features = load_config("reproduce")  # Siamese network and classifiers on 64 features, same folds
+    config.features = load_config("reproduce")  # Siamese network and classifiers on features, same folds
     config.features.data.scalings = ("source", "corpus")  # without and with the test clips
     config.level = 0.95  # of the intervals
     config.seed = 0  # of all random numbers

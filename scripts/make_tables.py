@@ -18,7 +18,6 @@ from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import EMOTIONS
 from siamese_jax.datasets import shipped, speech_encoder
 from siamese_jax.datasets.extraction import Options, extract
-from siamese_jax.datasets.extractors import interspeech_2009
 from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.datasets.table_files import duplicates, write_table
 from siamese_jax.runtime.devices import available_cores, use_all_cores
@@ -45,8 +44,6 @@ ORIGINS = {
     ),
 }
 
-
-WHISPER = speech_encoder.Options(layers=(1, 2, 3), loudness=-25.0, padding="clip", precision="float32")
 
 CONTENT = {
     "is09": "The 64 features (mean and standard deviation of the INTERSPEECH 2009 contours)",
@@ -118,7 +115,7 @@ def main() -> None:
     folder = parser.parse_args().data
     use_all_cores()
     options = Options(workers=available_cores(), strict=True)
-    extractors = {"is09": interspeech_2009(), "whisper": speech_encoder.extractor("tiny.en", WHISPER)}
+    extractors = {features: speech_encoder.of_shipped_tables(features, ()) for features in shipped.FEATURE_SETS}
     for name, features in itertools.product(shipped.SHIPPED, shipped.FEATURE_SETS):
         path = shipped.shipped(name, features)
         table = extract(adapters.scan(name, folder / "audio" / name), path, extractors[features], options)

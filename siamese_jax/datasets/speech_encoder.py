@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from siamese_jax.datasets import shipped
-from siamese_jax.datasets.extractors import Extractor
+from siamese_jax.datasets.extractors import Extractor, interspeech_2009
 from siamese_jax.errors import InputError
 from siamese_jax.features import log_mel
 from siamese_jax.models import whisper, whisper_weights
@@ -55,6 +55,17 @@ class Options:
     loudness: float
     padding: str
     precision: str
+
+
+SHIPPED = Options(layers=(1, 2, 3), loudness=-25.0, padding="clip", precision="float32")
+"""The options of the shipped tables."""
+
+
+def of_shipped_tables(features: str, layers: tuple[int, ...]) -> Extractor:
+    """Returns the feature set of the shipped tables by name, of the speech encoder's layers these, or all that ship."""
+    if features == "is09":
+        return interspeech_2009()
+    return extractor("tiny.en", dataclasses.replace(SHIPPED, layers=layers or SHIPPED.layers))
 
 
 def extractor(encoder: str, options: Options) -> Extractor:

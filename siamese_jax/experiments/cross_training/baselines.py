@@ -1,4 +1,4 @@
-"""Baselines of FaceNet: the Siamese network and classifiers of scikit-learn on 64 features of the same clips.
+"""Baselines of FaceNet: the Siamese network and classifiers of scikit-learn on features of the same clips.
 
 In domain they are tested on FaceNet's folds; without early stopping, they train on the validation clips as well.
 """

@@ -70,7 +70,7 @@ class CrossTraining:
       segments, images, network, augment: shared by both stages; pretraining, fine_tuning: the rest of `TrainConfig`.
       decision: of an utterance, see `embedding_classifiers`; the others are stored too. `neighbours`: of that decision.
       keep_weights: whether each fold's network is written to weights/.
-      features: the Siamese network and the classifiers on 64 features, on the same folds. Of this experiment the
+      features: the Siamese network and the classifiers on features, on the same folds. Of this experiment the
         corpora, the emotions, the level and the seed are those of the cross-training, and nothing is fine-tuned.
         Corpora never share recordings.
       level: of the intervals. seed: of all random numbers.
@@ -118,7 +118,7 @@ class CrossTraining:
         return TrainConfig(view=view, **shared, **vars(getattr(self, stage)))
 
     def feature_experiment(self, source: str, target: str, emotions: Sequence[str]) -> Experiment:
-        """The experiment on 64 features from one corpus to another."""
+        """The experiment on features from one corpus to another."""
         return self.features.replace(
             source=source, target=target, emotions=tuple(emotions), level=self.level, seed=self.seed
         )

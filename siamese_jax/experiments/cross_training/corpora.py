@@ -1,4 +1,4 @@
-"""The corpora of a cross-training, checked before any training: clips as segments and as 64 features, and folds."""
+"""The corpora of a cross-training, checked before any training: clips as segments and as features, and folds."""
 
 import dataclasses
 import hashlib
@@ -15,10 +15,10 @@ from absl import logging
 from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import Manifest, read_manifest
 from siamese_jax.datasets import dataset as datasets
-from siamese_jax.datasets import extraction, table_files
+from siamese_jax.datasets import extraction, speech_encoder, table_files
 from siamese_jax.datasets.audio_cache import content_digests
 from siamese_jax.datasets.dataset import Dataset
-from siamese_jax.datasets.extractors import interspeech_2009
+from siamese_jax.datasets.extractors import Extractor
 from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.datasets.folds import Fold, check_folds, random_folds, speaker_folds
 from siamese_jax.datasets.segments import SegmentSource
@@ -26,7 +26,6 @@ from siamese_jax.datasets.segments import load as load_segments
 from siamese_jax.datasets.shared_recordings import check_not_shared
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.cross_training.config import CorpusSettings, CrossTraining, relabelling
-from siamese_jax.features import is09
 from siamese_jax.runtime.devices import available_cores
 from siamese_jax.runtime.progress import Bars
 
@@ -38,7 +37,7 @@ class Corpus:
     """A corpus as both systems see it: the same clips [N], in one order.
 
     Fields:
-      dataset: the clips' 64 features, classes [N], speakers [N] and duplicates.
+      dataset: the clips' features, classes [N], speakers [N] and duplicates.
       source: the clips' segments; their `clip` is a row of the manifest. row: [N] int, the clips' rows of the manifest.
       folds: by place 0..N-1 of the clips. others: numbers of clips of other emotions.
       left_out: (file, reason) of the unused clips of the configured emotions.
@@ -119,7 +118,7 @@ def common_emotions(corpora: Mapping[str, Manifest], wanted: Sequence[str]) -> t
 def load(
     config: CrossTraining, manifests: Mapping[str, Manifest], emotions: Sequence[str], cache: str | Path, progress: Bars
 ) -> dict[str, Corpus]:
-    """Decodes the corpora, computes their 64 features, lays out their folds, and checks all.
+    """Decodes the corpora, computes their features, lays out their folds, and checks all.
 
     The folder `cache` keeps decoded samples and tables of features for later runs.
 
@@ -139,7 +138,9 @@ def _load(
     wanted = manifest.only(emotions)
     advance = progress.start(f"decoding {name}", len(wanted))
     segments = load_segments(wanted, config.segments, cache, config.strict, advance)
-    table = _features(name, manifest, cache)
+    data = config.features.data
+    extractor = speech_encoder.of_shipped_tables(data.features, data.layers)
+    table = _features(name, manifest, extractor, cache)
     keys = list(zip(table.corpus.tolist(), table.clip.tolist()))
     with_features = set(keys)
     key_of = {i: (wanted.clips[i].corpus, wanted.clips[i].name) for i in np.unique(segments.clip).tolist()}
@@ -154,7 +155,7 @@ def _load(
         "%s: %d clips, %d speakers, %d segments, %d clips left out", name, len(row), len(dataset.speakers),
         len(segments), len(wanted) - len(row),
     )  # fmt: skip
-    left_out, seconds = tuple(dict(segments.left_out).items()), _seconds_per_clip(wanted, row)
+    left_out, seconds = tuple(dict(segments.left_out).items()), _seconds_per_clip(wanted, extractor, row)
     return Corpus(name, dataset, segments, row, folds, left_out, others, seconds)
 
 
@@ -187,15 +188,15 @@ def _check_disjoint(corpora: Sequence[Corpus]) -> None:
         check_not_shared(table, other_table, names, "Keep each recording in one corpus only")
 
 
-def _features(name: str, manifest: Manifest, cache: Path) -> FeatureTable:
-    """The 64 features of every clip, whatever its emotion; computed once for each content of a corpus."""
-    file = cache / f"features-{name}-{is09.VERSION}-{digest(manifest)[:16]}.npz"
+def _features(name: str, manifest: Manifest, extractor: Extractor, cache: Path) -> FeatureTable:
+    """The features of every clip, whatever its emotion; computed once for each content of a corpus."""
+    file = cache / f"features-{name}-{extractor.version}-{digest(manifest)[:16]}.npz"
     if file.exists():
         try:
             return _of_manifest(table_files.read_table(file), manifest)
         except InputError as error:
             logging.warning("%s; the features are computed again", error)
-    return extraction.extract(manifest, file, interspeech_2009(), extraction.Options(available_cores(), strict=False))
+    return extraction.extract(manifest, file, extractor, extraction.Options(available_cores(), strict=False))
 
 
 def _of_manifest(table: FeatureTable, manifest: Manifest) -> FeatureTable:
@@ -207,12 +208,12 @@ def _of_manifest(table: FeatureTable, manifest: Manifest) -> FeatureTable:
     return table
 
 
-def _seconds_per_clip(manifest: Manifest, rows: np.ndarray) -> float:
+def _seconds_per_clip(manifest: Manifest, extractor: Extractor, rows: np.ndarray) -> float:
     """Seconds to decode a clip and compute its features, on all cores; timed on the second call, without compiling."""
     timed = rows[np.unique(np.linspace(0, len(rows) - 1, min(TIMED, len(rows))).astype(int))]
     clips = dataclasses.replace(manifest, clips=tuple(manifest.clips[i] for i in timed.tolist()))
     options = extraction.Options(available_cores(), strict=False)
-    extraction.compute_table(clips, interspeech_2009(), options)
+    extraction.compute_table(clips, extractor, options)
     start = time.perf_counter()
-    extraction.compute_table(clips, interspeech_2009(), options)
+    extraction.compute_table(clips, extractor, options)
     return (time.perf_counter() - start) / len(clips)

@@ -1,4 +1,4 @@
-"""The report on a cross-training: FaceNet's matrix compared with the systems on 64 features, from a work directory."""
+"""The report on a cross-training: FaceNet's matrix compared with the systems on features, from a work directory."""
 
 import functools
 import shlex

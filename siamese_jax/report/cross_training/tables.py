@@ -65,7 +65,7 @@ def brief(run: Matrix, number: int) -> Iterator[Block]:
         baselines = [row for row in own.values() if row.system != "facenet" and row.uar is not None]
         if baselines:
             best = max(baselines, key=lambda row: row.uar or 0.0)
-            yield Paragraph(f"The best system on 64 features: {best.name}, UAR {uar(best)}{_PERCENT}.")
+            yield Paragraph(f"The best system on features: {best.name}, UAR {uar(best)}{_PERCENT}.")
 
 
 def _claim(row: Difference) -> str:
@@ -85,7 +85,7 @@ def systems(run: Matrix, number: int) -> Iterator[Block]:
         "(transductive); by train, source or speaker otherwise as named. Training is the time of one training in each "
         "fold, all folds together: for FaceNet all its steps at the median step's time (not timed where it was stopped "
         "right at its end), pre-training after a plus sign; for the others the wall time. Classifying a clip: images "
-        "and network from decoded samples for FaceNet; decoding, 64 features and classifier for the others."
+        "and network from decoded samples for FaceNet; decoding, features and classifier for the others."
     )
     for corpus in run.described:
         rows = sorted(run.chosen(corpus), key=lambda row: -(row.uar or 0.0))
