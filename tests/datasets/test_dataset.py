@@ -29,6 +29,27 @@ def test_the_shipped_tables_are_the_papers_four_emotions():
     dataset.check_same_features(emodb, ravdess)
 
 
+def test_the_columns_of_layers_are_picked_by_name():
+    table = dataset.read("emodb", "", "", "whisper", (3, 1))
+    assert len(table.feature_names) == 2 * 768
+    assert {name.split(".layer")[1][0] for name in table.feature_names} == {"1", "3"}
+    full_table = dataset.read("emodb", "", "", "whisper", ())
+    column = full_table.feature_names.index(table.feature_names[800])
+    np.testing.assert_array_equal(table.features[:, 800], full_table.features[:, column])
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ("whisper", r"no columns of layer 4; it holds 1, 2, 3\. Change config\.data\.layers"),
+        ("is09", "it holds no columns"),
+    ],
+)
+def test_a_layer_that_the_table_lacks_is_named(features, message):
+    with pytest.raises(InputError, match=message):
+        dataset.read("emodb", "", "", features, (2, 4))
+
+
 def test_an_absent_emotion_is_named_with_what_is_there():
     table = make_table()
     with pytest.raises(InputError, match=r"toy.npz: no clip of 'fear'; it holds anger \(12\)"):
