@@ -149,7 +149,7 @@ def test_a_folder_that_is_no_known_corpus_and_a_missing_manifest_are_refused(tmp
         ({"neighbours": 0}, "config.neighbours is 0"),
         ({"level": 1.0}, "config.level is 1.0"),
         ({"target": "b"}, "config.target is 'b', which has no audio; expected one of a"),
-        ({"images": {"size": 8000}}, "mel bands"),
+        ({"images": {"size": 4000}}, "mel bands"),
         ({"network": {"width": 0.0}}, "FaceNetConfig.width"),
         ({"pretraining": {"epochs": 0}}, "TrainConfig.epochs"),
         ({"features": {"training": {"batch_size": 31}}}, "config.features.training.batch_size is 31"),
