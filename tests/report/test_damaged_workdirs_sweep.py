@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import mutants
@@ -97,18 +98,24 @@ def damage(rng: Random, folder: Path, names: list[str]) -> None:
 
 
 @pytest.fixture
-def original(workdir, tmp_path):
+def place():
+    """A folder in memory where there is one: what a loaded disk takes is not the time that is limited here."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def original(workdir, place):
     """A run's folder without what is never read back."""
-    shutil.copytree(
-        workdir, tmp_path / "original", ignore=shutil.ignore_patterns("tensorboard", "report", "*.md", "fig*")
-    )
-    (tmp_path / "victim").mkdir()
-    (tmp_path / "victim" / "mine").write_text("mine")
-    return tmp_path / "original"
+    shutil.copytree(workdir, place / "original", ignore=shutil.ignore_patterns("tensorboard", "report", "*.md", "fig*"))
+    (place / "victim").mkdir()
+    (place / "victim" / "mine").write_text("mine")
+    return place / "original"
 
 
-def test_two_thousand_damaged_work_directories_are_read_unchanged_or_refused(original, tmp_path):
-    folder, number = tmp_path / "run", 0
+def test_two_thousand_damaged_work_directories_are_read_unchanged_or_refused(original, place):
+    folder, number = place / "run", 0
     names = sorted(FileIndex.load(original).files)
     experiment = kinds.load_all([original])[0].experiment
     inputs = run_context.digests(*run_context.load(experiment))
@@ -139,19 +146,19 @@ def test_two_thousand_damaged_work_directories_are_read_unchanged_or_refused(ori
 
     n_used = mutants.sweep(make, use, 2000)
     assert 50 < n_used < 1000
-    assert (tmp_path / "victim" / "mine").read_text() == "mine"
-    assert not (tmp_path / "nowhere").exists()
+    assert (place / "victim" / "mine").read_text() == "mine"
+    assert not (place / "nowhere").exists()
 
 
-def test_three_hundred_damaged_checkpoints_are_read_unchanged_or_refused(tmp_path):
-    folder, state = tmp_path / "part", {"x": np.arange(2000.0), "y": np.arange(3, dtype=np.int8)}
-    checkpoints.save(tmp_path / "original", state, {"stage": "s"}, {"seconds": 1.0})
-    names = [path.relative_to(tmp_path / "original").as_posix() for path in (tmp_path / "original").rglob("*.*")]
+def test_three_hundred_damaged_checkpoints_are_read_unchanged_or_refused(place):
+    folder, state = place / "part", {"x": np.arange(2000.0), "y": np.arange(3, dtype=np.int8)}
+    checkpoints.save(place / "original", state, {"stage": "s"}, {"seconds": 1.0})
+    names = [path.relative_to(place / "original").as_posix() for path in (place / "original").rglob("*.*")]
     names += ["_METADATA", "d/x", "part_00000x"]
 
     def make(rng):
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(tmp_path / "original", folder)
+        shutil.copytree(place / "original", folder)
         damage(rng, folder, [name for name in names if not (folder / name).is_dir()])
 
     def use():
@@ -163,8 +170,8 @@ def test_three_hundred_damaged_checkpoints_are_read_unchanged_or_refused(tmp_pat
     assert mutants.sweep(make, use, 300) < 150
 
 
-def test_a_hundred_damaged_caches_of_a_report_are_read_unchanged_or_made_again(tmp_path):
-    file = tmp_path / "report" / "plane.nc"
+def test_a_hundred_damaged_caches_of_a_report_are_read_unchanged_or_made_again(place):
+    file = place / "report" / "plane.nc"
     made = xr.Dataset({"plane": ("x", np.arange(100.0))})
     cached(file, "digest", lambda: made)
     good = {path: path.read_bytes() for path in file.parent.iterdir()}
