@@ -21,6 +21,7 @@ from siamese_jax.errors import InputError
 from siamese_jax.features import log_mel
 from siamese_jax.models import whisper, whisper_weights
 from siamese_jax.models.whisper import Params, WhisperConfig
+from siamese_jax.runtime import xla
 
 VERSION = "1"
 """Incremented when the same samples and weights give other values."""
@@ -152,7 +153,10 @@ class _Engine:
         self._by_clip = NamedSharding(mesh, PartitionSpec("clip"))
         self._params = jax.device_put(_cast(params, options.precision), NamedSharding(mesh, PartitionSpec()))
         n_heads, bands = config.encoder_attention_heads, config.num_mel_bins
-        self._program = jax.jit(functools.partial(piece_statistics, n_heads=n_heads, bands=bands, options=options))
+        self._program = jax.jit(
+            functools.partial(piece_statistics, n_heads=n_heads, bands=bands, options=options),
+            compiler_options=dict(xla.cpu_option(devices[0].platform, xla.VECTOR_OPTION, 512)),
+        )
         self._locks: dict[int, threading.Lock] = {}
         self._called: set[int] = set()
 

@@ -5,6 +5,7 @@ Convolutions, attention and statistics see a clip's valid positions alone: paddi
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -112,10 +113,12 @@ def _convolutions(params: Params, mel_BxTxM: jax.Array, frames_B: jax.Array, pro
 def _layer(layer: Layer, x_BxPxD: jax.Array, valid_BxP: jax.Array, n_heads: int, product: Any) -> jax.Array:
     qkv = _affine(layer.attention, _norm(layer.attention_norm, x_BxPxD), product)
     q_BxHxPxE, k_BxHxPxE, v_BxHxPxE = jnp.moveaxis(qkv.reshape(*qkv.shape[:2], 3, n_heads, -1), (2, 3), (0, 2))
-    scores_BxHxPxP = product(q_BxHxPxE, jnp.swapaxes(k_BxHxPxE, 2, 3))
+    scores_BxHxPxP = product(q_BxHxPxE, jnp.swapaxes(k_BxHxPxE, 2, 3)).astype(jnp.float32)
     scores_BxHxPxP = jnp.where(valid_BxP[:, None, None], scores_BxHxPxP, -jnp.inf)
-    mixed_BxHxPxE = product(jax.nn.softmax(scores_BxHxPxP.astype(jnp.float32)).astype(qkv.dtype), v_BxHxPxE)
-    mixed_BxPxD = jnp.swapaxes(mixed_BxHxPxE, 1, 2).reshape(x_BxPxD.shape)
+    # The softmax's sum divides the product, which is smaller than the scores.
+    exp_BxHxPxP = jnp.exp(scores_BxHxPxP - scores_BxHxPxP.max(axis=-1, keepdims=True))
+    mixed_BxHxPxE = product(exp_BxHxPxP.astype(qkv.dtype), v_BxHxPxE) / exp_BxHxPxP.sum(axis=-1, keepdims=True)
+    mixed_BxPxD = jnp.swapaxes(mixed_BxHxPxE.astype(qkv.dtype), 1, 2).reshape(x_BxPxD.shape)
     x_BxPxD = x_BxPxD + _affine(layer.attention_output, mixed_BxPxD, product)
     hidden = _gelu(_affine(layer.mlp_input, _norm(layer.mlp_norm, x_BxPxD), product))
     return x_BxPxD + _affine(layer.mlp_output, hidden, product)
@@ -135,4 +138,5 @@ def _norm(norm: Affine, x: jax.Array) -> jax.Array:
 
 
 def _gelu(x: jax.Array) -> jax.Array:
-    return jax.nn.gelu(x, approximate=False)
+    # By erf, as torch's: jax.nn.gelu's erfc takes twice the time on a CPU.
+    return 0.5 * x * (1 + jax.lax.erf(x * math.sqrt(0.5)))
