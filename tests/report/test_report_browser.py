@@ -165,7 +165,9 @@ def test_figures_are_legible_on_a_phone(browser, path):
 def test_a_table_that_is_wider_than_a_phone_says_that_it_scrolls_and_no_other_does(browser, comparison):
     browser.open(comparison[0], NARROW)
     tables = browser.run(
-        "return [...document.querySelectorAll('.scroll')].map(box => [box.scrollWidth > box.clientWidth,"
+        # What is folded is not drawn, and has no animation yet.
+        "return [...document.querySelectorAll('.scroll')].filter(box => !box.closest('details'))"
+        ".map(box => [box.scrollWidth > box.clientWidth,"
         " getComputedStyle(box, '::before').maxHeight, getComputedStyle(box, '::before').content])"
     )
     assert {wide for wide, _, _ in tables} == {True, False}
