@@ -101,7 +101,7 @@ def test_intervals_of_rows_at_four_speakers_are_possible_values():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("rate", [30.0, 1e10, 1e300])
+@pytest.mark.parametrize("rate", [30.0, 1e10])
 def test_a_run_whose_trainings_all_diverge_stops(rate, tmp_path):
     diverging = EXPERIMENT.replace(learning_rate=rate, second_learning_rate=rate, n_in_domain_seeds=1)
     with pytest.raises(InputError, match=r"all 2 trainings on the source diverged .*Lower config\.training\."):
