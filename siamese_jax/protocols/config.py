@@ -184,10 +184,8 @@ MOST = {
     "n_draws": 1_000_000, "n_seeds": 10_000, "n_in_domain_seeds": 10_000, "pad_speakers": 10_000,
     "source_steps": 10_000_000, "in_domain_steps": 10_000_000, "steps": 1_000_000, "batch_size": 1_000_000,
     "encoder_widths": 16_384, "head_width": 16_384,
-    "scale_floor": 3e38, "learning_rate": 3e38, "second_learning_rate": 3e38, "clip_norm": 3e38,
 }  # fmt: skip
-"""The largest values of settings that memory and time grow with, and of those that float32 holds; more draws are a
-rerun's, block by block."""
+"""The largest values of settings that memory and time grow with; more draws are a rerun's, block by block."""
 
 
 def resolve(config: ConfigDict) -> Experiment:

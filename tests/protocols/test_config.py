@@ -63,7 +63,7 @@ def test_a_missing_key_is_named():
         ({"emotions": ("anger", "joy")}, "config.data.emotions holds 'joy'"),
         ({"level": 95.0}, "share between 0 and 1"),
         ({"learning_rate": -1.0}, "positive"),
-        ({"learning_rate": 1e300}, "learning_rate is 1e+300; expected at most 3e+38".replace("+", r"\+")),
+        ({"learning_rate": 1e300}, "expected a finite number of at most 3e"),
         ({"n_speakers": (0, 2)}, "at least 1"),
         ({"pooling": "max"}, "expected one of mean_log"),
     ],
