@@ -14,6 +14,7 @@ import numpy as np
 from chex import Array
 
 MEMORY = 5  # moves and changes of the gradient that L-BFGS remembers
+BLOCK = 8  # iterations between looks at the tolerance: mapped over fits, a look copies the state of all (3 iterations)
 CURVATURE = 0.003  # second derivatives of a clip's cross entropy, for the scale of the columns: most clips are fitted
 ROUNDING = 1e-5  # of a clip's squared length: a part outside the span of others that is shorter is rounding
 
@@ -27,7 +28,7 @@ class LabelledClips(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Coefficients [P, C], the first row the intercepts; the objective there; the iterations it took."""
+    """Coefficients [C, P], the first column the intercepts; the objective there; the iterations it took."""
 
     coefficients: jax.Array
     objective: jax.Array
@@ -35,7 +36,10 @@ class Fit(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """C as scikit-learn's; the share of the objective that the next step must promise to be taken; most iterations."""
+    """C as scikit-learn's; the share of the objective that the next step must promise to be taken; most iterations.
+
+    Iterations are taken in blocks of `BLOCK`.
+    """
 
     c: float
     tolerance: float
@@ -50,10 +54,11 @@ class _State(NamedTuple):
     direction: jax.Array
     slopes: tuple[jax.Array, jax.Array]
     step: jax.Array
+    done: jax.Array
     moves: jax.Array
     changes: jax.Array
+    newest: jax.Array
     iterations: jax.Array
-    done: jax.Array
 
 
 def shared_basis(x_NxF: np.ndarray) -> np.ndarray:
@@ -94,13 +99,13 @@ def own_coordinates(x_MxF: jax.Array, basis_FxR: Array) -> tuple[jax.Array, OwnS
     return jnp.concatenate([shared_MxR, lower_MxM], axis=1), OwnSpan(rest_MxF, lower_MxM)
 
 
-def feature_weights(coefficients_PxC: jax.Array, basis_FxR: Array, span: OwnSpan) -> jax.Array:
-    """Returns the weights [F, C] of the features; P is 1 + R + M, the first row the intercepts."""
+def feature_weights(coefficients_CxP: jax.Array, basis_FxR: Array, span: OwnSpan) -> jax.Array:
+    """Returns the weights [C, F] of the features; P is 1 + R + M, the first column the intercepts."""
     rank = basis_FxR.shape[1]
+    weights_CxF = _product(coefficients_CxP[:, 1 : 1 + rank], basis_FxR.T)
     if not len(span.lower):
-        return _product(basis_FxR, coefficients_PxC[1 : 1 + rank])
-    factors_MxC = _solve_transposed(span.lower, coefficients_PxC[1 + rank :])
-    return _product(basis_FxR, coefficients_PxC[1 : 1 + rank]) + _product(span.rest.T, factors_MxC)
+        return weights_CxF
+    return weights_CxF + _product(_solve(span.lower, coefficients_CxP[:, 1 + rank :]), span.rest)
 
 
 def _cholesky(gram_MxM: jax.Array, least: jax.Array) -> jax.Array:
@@ -120,143 +125,170 @@ def _cholesky(gram_MxM: jax.Array, least: jax.Array) -> jax.Array:
     return jnp.tril(jax.lax.fori_loop(0, len(gram_MxM), column, (gram_MxM, jnp.zeros_like(gram_MxM)))[1])
 
 
-def _solve_transposed(lower_MxM: jax.Array, right_MxC: jax.Array) -> jax.Array:
-    """Returns X of transposed(lower) X = right; rows of X whose diagonal value is 0 are zeros."""
+def _solve(lower_MxM: jax.Array, right_CxM: jax.Array) -> jax.Array:
+    """Returns X [C, M] of X lower = right; columns of X whose diagonal value is 0 are zeros."""
 
-    def row(i: jax.Array, x_MxC: jax.Array) -> jax.Array:
+    def column(i: jax.Array, x_CxM: jax.Array) -> jax.Array:
         j = len(lower_MxM) - 1 - i
-        value_C = right_MxC[j] - _product(lower_MxM[:, j][None], x_MxC)[0]
+        value_C = right_CxM[:, j] - jnp.sum(x_CxM * lower_MxM[:, j][None], axis=1)
         diagonal = lower_MxM[j, j]
-        return x_MxC.at[j].set(jnp.where(diagonal > 0, value_C / jnp.where(diagonal > 0, diagonal, 1), 0))
+        return x_CxM.at[:, j].set(jnp.where(diagonal > 0, value_C / jnp.where(diagonal > 0, diagonal, 1), 0))
 
-    return jax.lax.fori_loop(0, len(lower_MxM), row, jnp.zeros_like(right_MxC))
+    return jax.lax.fori_loop(0, len(lower_MxM), column, jnp.zeros_like(right_CxM))
 
 
-def fit(shared: LabelledClips, own: LabelledClips, start_PxC: Array, settings: Settings) -> Fit:
+def fit(shared: LabelledClips, own: LabelledClips, start_CxP: Array, settings: Settings) -> Fit:
     """Returns the minimum, by L-BFGS with Newton's step length along each direction.
 
     Args:
       shared: clips in the shared coordinates [N, 1 + R]; N may be 0.
       own: further clips in coordinates [M, P], of which the first 1 + R are the shared ones; M may be 0.
-      start_PxC: coefficients to start from, such as those of the source alone and zeros for further coordinates.
+      start_CxP: coefficients to start from, such as those of the source alone and zeros for further coordinates.
     """
-    total = jnp.sum(shared.weight) + jnp.sum(own.weight)
-    curvature_P = CURVATURE * _product(own.weight[None], jnp.square(own.x))[0]
-    curvature_R = CURVATURE * _product(shared.weight[None], jnp.square(shared.x))[0]
-    curvature_P = curvature_P.at[: len(curvature_R)].add(curvature_R) + CURVATURE * 1e-3 * total
-    penalty_P = jnp.full(len(curvature_P), 1 / settings.c, curvature_P.dtype).at[0].set(0)
+    rank = shared.x.shape[1]
+    penalty_P = jnp.full(own.x.shape[1], 1 / settings.c, own.x.dtype).at[0].set(0)
+    # The scale of shared columns is that of all fits, so that their products stay shared.
+    shared_R = CURVATURE * jnp.sum(jnp.square(shared.x), axis=0) + 1 / settings.c
+    shared_R = shared_R.at[0].set(CURVATURE * (len(shared.x) + len(own.x)))
+    own_P = CURVATURE * _product(own.weight[None], jnp.square(own.x))[0] + 1 / settings.c
+    scale_1xP = jax.lax.rsqrt(jnp.concatenate([shared_R, own_P[rank:]]))[None]
     # In columns of this scale all second derivatives are near 1.
-    scale_Px1 = jax.lax.rsqrt(curvature_P + penalty_P)[:, None]
     problem = _Problem(
-        shared._replace(x=shared.x * scale_Px1[: shared.x.shape[1], 0][None]),
-        own._replace(x=own.x * scale_Px1.T),
-        penalty_P[:, None] * jnp.square(scale_Px1),
+        shared._replace(x=shared.x * jax.lax.rsqrt(shared_R)[None]),
+        own._replace(x=own.x * scale_1xP),
+        penalty_P[None] * jnp.square(scale_1xP),
     )
     state = jax.lax.while_loop(
         lambda state: ~state.done & (state.iterations < settings.max_iterations),
-        lambda state: _iterate(problem, state, settings.tolerance),
-        _start(problem, start_PxC / scale_Px1, settings.tolerance),
+        lambda state: jax.lax.fori_loop(0, BLOCK, lambda _, s: _iterate(problem, s, settings.tolerance), state),
+        _start(problem, start_CxP / scale_1xP, settings.tolerance),
     )
-    return Fit(state.coefficients * scale_Px1, state.objective, state.iterations)
+    return Fit(state.coefficients * scale_1xP, state.objective, state.iterations)
 
 
 class _Problem(NamedTuple):
-    """Both sets of clips in scaled columns, and the penalty's second derivatives [P, 1]."""
+    """Both sets of clips in scaled columns, and the penalty's second derivatives [1, P].
+
+    Classes come first in all arrays: products with shared clips are then one product for all fits, without a change of
+    layout, and sums over classes are sums of whole rows.
+    """
 
     shared: LabelledClips
     own: LabelledClips
     penalty: jax.Array
 
-    def logits(self, at_PxC: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return _product(self.shared.x, at_PxC[: self.shared.x.shape[1]]), _product(self.own.x, at_PxC)
+    def logits(self, at_CxP: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return _product(at_CxP[:, : self.shared.x.shape[1]], self.shared.x.T), _product(at_CxP, self.own.x.T)
 
-    def objective(self, logits: Any, at_PxC: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        """The objective, and the probabilities of both sets."""
-        total = jnp.sum(self.penalty * jnp.square(at_PxC)) / 2
+    def objective(self, logits: Any, at_CxP: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        """The objective, and the probabilities [C, N] of both sets."""
+        total = jnp.sum(self.penalty * jnp.square(at_CxP)) / 2
         probabilities = []
-        for clips, z_NxC in zip((self.shared, self.own), logits):
-            log_NxC = jax.nn.log_softmax(z_NxC)
-            total -= jnp.sum(clips.weight * jnp.take_along_axis(log_NxC, clips.label[:, None], axis=1)[:, 0])
-            probabilities.append(jnp.exp(log_NxC))
+        for clips, z_CxN in zip((self.shared, self.own), logits):
+            # One exponential a value, which is most of the work beside the products.
+            low_CxN = z_CxN - jnp.max(z_CxN, axis=0, keepdims=True)
+            raised_CxN = jnp.exp(low_CxN)
+            sum_1xN = jnp.sum(raised_CxN, axis=0, keepdims=True)
+            true_N = jnp.sum(low_CxN * _one_hot(clips, len(z_CxN)), axis=0)
+            total -= jnp.sum(clips.weight * (true_N - jnp.log(sum_1xN[0])))
+            probabilities.append(raised_CxN / sum_1xN)
         return total, (probabilities[0], probabilities[1])
 
-    def gradient(self, probabilities: Any, at_PxC: jax.Array) -> jax.Array:
-        shared_RxC, own_PxC = (
-            _product(clips.x.T, clips.weight[:, None] * (p_NxC - jax.nn.one_hot(clips.label, p_NxC.shape[1])))
-            for clips, p_NxC in zip((self.shared, self.own), probabilities)
+    def gradient(self, probabilities: Any, at_CxP: jax.Array) -> jax.Array:
+        shared_CxR, own_CxP = (
+            _product(clips.weight[None] * (p_CxN - _one_hot(clips, len(p_CxN))), clips.x)
+            for clips, p_CxN in zip((self.shared, self.own), probabilities)
         )
-        return (self.penalty * at_PxC + own_PxC).at[: len(shared_RxC)].add(shared_RxC)
+        return (self.penalty * at_CxP + own_CxP).at[:, : shared_CxR.shape[1]].add(shared_CxR)
 
-    def step(self, probabilities: Any, slopes: Any, direction_PxC: jax.Array, descent: jax.Array) -> jax.Array:
+    def step(self, probabilities: Any, slopes: Any, direction_CxP: jax.Array, descent: jax.Array) -> jax.Array:
         """Newton's step length along a direction that changes the logits by `slopes`."""
-        curvature = jnp.sum(self.penalty * jnp.square(direction_PxC))
-        for clips, p_NxC, slope_NxC in zip((self.shared, self.own), probabilities, slopes):
-            mean_N, square_N = jnp.sum(p_NxC * slope_NxC, axis=1), jnp.sum(p_NxC * jnp.square(slope_NxC), axis=1)
+        curvature = jnp.sum(self.penalty * jnp.square(direction_CxP))
+        for clips, p_CxN, slope_CxN in zip((self.shared, self.own), probabilities, slopes):
+            mean_N, square_N = jnp.sum(p_CxN * slope_CxN, axis=0), jnp.sum(p_CxN * jnp.square(slope_CxN), axis=0)
             curvature += jnp.sum(clips.weight * (square_N - jnp.square(mean_N)))
         return descent / jnp.maximum(curvature, 1e-30)
+
+
+def _one_hot(clips: LabelledClips, n_classes: int) -> jax.Array:
+    return (jnp.arange(n_classes)[:, None] == clips.label[None]).astype(clips.x.dtype)
 
 
 def _product(a: Array, b: Array) -> jax.Array:
     return jnp.matmul(a, b, precision="highest")
 
 
-def _direction(gradient_PxC: jax.Array, moves: jax.Array, changes: jax.Array) -> jax.Array:
+def _direction(gradient_CxP: jax.Array, moves: jax.Array, changes: jax.Array, newest: jax.Array) -> jax.Array:
     """Minus the inverse second derivatives times the gradient (Nocedal & Wright 2006, algorithm 7.4).
 
-    The moves and changes [MEMORY, P, C] are the newest first, zeros where there are fewer. The recursion runs on the
-    inner products of all vectors, which are read twice instead of twenty times.
+    The moves and changes [MEMORY, C, P] are zeros where there are fewer; `newest` is the place of the newest, the one
+    before it is the next older. The recursion runs on the inner products of all vectors, which are read twice instead
+    of twenty times.
     """
-    vectors = jnp.concatenate([moves, changes, gradient_PxC[None]]).reshape(2 * MEMORY + 1, -1)
-    products = _product(vectors, vectors.T)
-    curvature = jnp.stack([products[i, MEMORY + i] for i in range(MEMORY)])
+    vectors = jnp.concatenate([moves, changes, gradient_CxP[None]]).reshape(2 * MEMORY + 1, -1)
+    places = (newest - jnp.arange(MEMORY)) % MEMORY
+    order = jnp.concatenate([places, MEMORY + places, jnp.array([2 * MEMORY])])
+    products = _product(vectors, vectors.T)[order[:, None], order[None]]
+    curvature = jnp.diagonal(products, MEMORY)[:MEMORY]
     inverse = jnp.where(curvature > 0, 1 / jnp.where(curvature > 0, curvature, 1), 0)
-    factors, shares = jnp.zeros(len(vectors), vectors.dtype).at[-1].set(1), []
+    unit = np.eye(len(vectors), dtype=np.float32)
+    factors, shares = jnp.asarray(unit[-1]), []
     for i in range(MEMORY):
         shares.append(inverse[i] * jnp.sum(factors * products[i]))
-        factors = factors.at[MEMORY + i].add(-shares[i])
-    newest = products[MEMORY, MEMORY]
-    factors *= jnp.where(curvature[0] > 0, curvature[0] / jnp.where(newest > 0, newest, 1), 1)
+        factors = factors - shares[i] * unit[MEMORY + i]
+    length = products[MEMORY, MEMORY]
+    factors *= jnp.where(curvature[0] > 0, curvature[0] / jnp.where(length > 0, length, 1), 1)
     for i in reversed(range(MEMORY)):
-        factors = factors.at[i].add(shares[i] - inverse[i] * jnp.sum(factors * products[MEMORY + i]))
-    return -_product(factors[None], vectors).reshape(gradient_PxC.shape)
+        factors = factors + (shares[i] - inverse[i] * jnp.sum(factors * products[MEMORY + i])) * unit[i]
+    # The order is its own inverse.
+    return -_product(factors[order][None], vectors).reshape(gradient_CxP.shape)
 
 
-def _start(problem: _Problem, start_PxC: jax.Array, tolerance: float) -> _State:
-    none = jnp.zeros((MEMORY, *start_PxC.shape), start_PxC.dtype)
-    return _at(problem, start_PxC, problem.logits(start_PxC), none, none, None, tolerance)
+def _start(problem: _Problem, start_CxP: jax.Array, tolerance: float) -> _State:
+    none = jnp.zeros((MEMORY, *start_CxP.shape), start_CxP.dtype)
+    return _at(problem, start_CxP, problem.logits(start_CxP), none, none, None, tolerance)
 
 
 def _at(
-    problem: _Problem, at_PxC: jax.Array, logits: Any, moves: jax.Array, changes: jax.Array, before: _State | None,
+    problem: _Problem, at_CxP: jax.Array, logits: Any, moves: jax.Array, changes: jax.Array, before: _State | None,
     tolerance: float,
 ) -> _State:  # fmt: skip
-    """The state at given coefficients; `before` is the state that they were reached from."""
-    objective, probabilities = problem.objective(logits, at_PxC)
-    gradient = problem.gradient(probabilities, at_PxC)
+    """The state at given coefficients; `before` is the state that they were reached from.
+
+    Where the objective is higher, it is `before` with a shorter step.
+    """
+    objective, probabilities = problem.objective(logits, at_CxP)
+    gradient = problem.gradient(probabilities, at_CxP)
+    accepted = jnp.array(True)
+    newest = jnp.zeros((), jnp.int32)
     if before is not None:
-        move, change = at_PxC - before.coefficients, gradient - before.gradient
-        # A pair without positive curvature, of rounding, is left out as zeros.
-        convex = jnp.sum(move * change) > 0
-        moves = jnp.concatenate([jnp.where(convex, move, 0)[None], moves[:-1]])
-        changes = jnp.concatenate([jnp.where(convex, change, 0)[None], changes[:-1]])
-    direction = _direction(gradient, moves, changes)
+        # Rounding may raise the objective a little near the minimum.
+        accepted = objective <= before.objective * (1 + 1e-6)
+        move, change = at_CxP - before.coefficients, gradient - before.gradient
+        # A pair without positive curvature, of rounding, is not kept.
+        kept = accepted & (jnp.sum(move * change) > 0)
+        newest = jnp.where(kept, (before.newest + 1) % MEMORY, before.newest)
+        written = kept & (jnp.arange(MEMORY) == newest)[:, None, None]
+        moves, changes = jnp.where(written, move[None], moves), jnp.where(written, change[None], changes)
+    direction = _direction(gradient, moves, changes, newest)
     descent = -jnp.sum(gradient * direction)
     slopes = problem.logits(direction)
     step = problem.step(probabilities, slopes, direction, descent)
-    iterations = jnp.zeros((), jnp.int32) if before is None else before.iterations + 1
     done = descent * step / 2 < tolerance * objective
-    return _State(
-        at_PxC, objective, gradient, logits, direction, slopes, step, moves, changes, iterations, done
-    )  # fmt: skip
+    reached = (at_CxP, objective, gradient, logits, direction, slopes, step, done)
+    iterations = jnp.zeros((), jnp.int32)
+    if before is not None:
+        shorter = before.step / 4
+        refused = (
+            before.coefficients, before.objective, before.gradient, before.logits, before.direction, before.slopes,
+            shorter, shorter < 1e-6,
+        )  # fmt: skip
+        reached = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), reached, refused)
+        iterations = before.iterations + 1
+    return _State(*reached, moves, changes, newest, iterations)
 
 
 def _iterate(problem: _Problem, state: _State, tolerance: float) -> _State:
-    """A step; where it raises the objective it is taken back, and the next is shorter."""
     at = state.coefficients + state.step * state.direction
     logits = jax.tree.map(lambda z, slope: z + state.step * slope, state.logits, state.slopes)
-    accepted = _at(problem, at, logits, state.moves, state.changes, state, tolerance)
-    shorter = state.step / 4
-    refused = state._replace(step=shorter, iterations=accepted.iterations, done=shorter < 1e-6)
-    # Rounding may raise the objective a little near the minimum.
-    lower = accepted.objective <= state.objective * (1 + 1e-6)
-    return jax.tree.map(lambda a, b: jnp.where(lower, a, b), accepted, refused)
+    return _at(problem, at, logits, state.moves, state.changes, state, tolerance)

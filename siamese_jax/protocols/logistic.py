@@ -67,7 +67,7 @@ def few_shot_trial(
     Args:
       shift, scale: of the target's features [F] in this draw.
       source: in coordinates of `basis` [F, R], with ones; every clip of weight 1. N and R are 0 without a source.
-      start: coefficients [1 + R, C] of the source alone.
+      start: coefficients [C, 1 + R] of the source alone.
     """
     n_source, n_own = len(source.label), len(rows)
     coordinates, span = lr.own_coordinates((target.x[rows] - shift[None]) / scale[None], basis)
@@ -76,25 +76,25 @@ def few_shot_trial(
         lr.with_ones(coordinates), target.label[rows], jnp.full(n_own, total / (halves * n_own), jnp.float32)
     )
     source = source._replace(weight=source.weight * (total / (2 * max(n_source, 1))))
-    start_PxC = jnp.pad(start, ((0, own.x.shape[1] - len(start)), (0, 0)))
-    fit = lr.fit(source, own, start_PxC, settings)
-    weights_FxC = lr.feature_weights(fit.coefficients, basis, span) / scale[:, None]
-    intercept_C = fit.coefficients[0] - jnp.sum(shift[:, None] * weights_FxC, axis=0)
-    logits_QxC = jnp.matmul(target.x, weights_FxC, precision="highest") + intercept_C[None]
-    return FewShotFit(jnp.argmax(logits_QxC, axis=1).astype(jnp.int8), fit.objective, fit.iterations)
+    start_CxP = jnp.pad(start, ((0, 0), (0, own.x.shape[1] - start.shape[1])))
+    fit = lr.fit(source, own, start_CxP, settings)
+    weights_CxF = lr.feature_weights(fit.coefficients, basis, span) / scale[None]
+    intercept_C = fit.coefficients[:, 0] - jnp.sum(shift[None] * weights_CxF, axis=1)
+    logits_CxQ = jnp.matmul(weights_CxF, target.x.T, precision="highest") + intercept_C[:, None]
+    return FewShotFit(jnp.argmax(logits_CxQ, axis=0).astype(jnp.int8), fit.objective, fit.iterations)
 
 
 def fold_trial(weight: Array, clips: LabelledClips, query: Array, start: Array, settings: Settings) -> jax.Array:
     """Returns the classes [Q] int8 of query clips by a fit on clips with these weights [N]; all in coordinates."""
     none = LabelledClips(clips.x[:0], clips.label[:0], clips.weight[:0])
     coefficients = lr.fit(clips._replace(weight=weight), none, start, settings).coefficients
-    return jnp.argmax(jnp.matmul(query, coefficients, precision="highest"), axis=1).astype(jnp.int8)
+    return jnp.argmax(jnp.matmul(coefficients, query.T, precision="highest"), axis=0).astype(jnp.int8)
 
 
 def _source_only(source: Clips, target: Clips, settings: Settings, n_classes: int) -> np.ndarray:
     clips, basis = _in_basis(source)
     query = lr.with_ones(np.asarray(target.x @ basis, np.float32))
-    start = np.zeros((clips.x.shape[1], n_classes), np.float32)
+    start = np.zeros((n_classes, clips.x.shape[1]), np.float32)
     program = jax.jit(fold_trial)
     return np.asarray(program(clips.weight, clips, query, start, settings))
 
@@ -109,11 +109,11 @@ class FewShot:
         if not with_source:
             self._source = LabelledClips(np.zeros((0, 1), np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32))
             self._basis = np.zeros((self._target.x.shape[1], 0), np.float32)
-            self._start = np.zeros((1, n_classes), np.float32)
+            self._start = np.zeros((n_classes, 1), np.float32)
             return
         source, self._basis = _in_basis(plan.source_clips(scope))
         none = LabelledClips(source.x[:0], source.label[:0], source.weight[:0])
-        zeros = np.zeros((source.x.shape[1], n_classes), np.float32)
+        zeros = np.zeros((n_classes, source.x.shape[1]), np.float32)
         self._source = source
         self._start = np.asarray(jax.jit(lr.fit)(source, none, zeros, self._settings).coefficients)
 
@@ -122,7 +122,7 @@ class FewShot:
         rows = self._plan.draws.support(n_speakers)
         scaling = self._plan.support_scaling(self._target, self._scope, n_speakers)
         if n_speakers not in self._programs:
-            n_classes = self._start.shape[1]
+            n_classes = len(self._start)
             n_clips = len(self._source.label) + len(self._target.label)
             floats = _floats(rows.shape[1], self._target.x.shape[1], n_clips, n_classes)
             chunk = chunk_size(len(rows), floats)
@@ -158,14 +158,15 @@ def _in_domain(
     # Every split has another scale, so the clips in coordinates differ: a split at a time, all padded to one shape.
     n_train, n_test = max(len(train) for train, _ in splits), max(len(test) for _, test in splits)
     program = jax.jit(fold_trial)
-    start = np.zeros((1 + min(n_train, target.x.shape[1]), n_classes), np.float32)
+    n_columns = 1 + min(n_train, target.x.shape[1])
+    start = np.zeros((n_classes, n_columns), np.float32)
     for train, test in splits:
         scaling = over_rows(target.x, [train], plan.experiment.data.scale_floor)
         x = (target.x - scaling.shift) / scaling.scale
         clips, basis = _in_basis(Clips(x[train], target.label[train], target.speaker[train]))
-        query = _padded(lr.with_ones(np.asarray(x[test] @ basis, np.float32)), (n_test, len(start)))
+        query = _padded(lr.with_ones(np.asarray(x[test] @ basis, np.float32)), (n_test, n_columns))
         padded = LabelledClips(
-            _padded(clips.x, (n_train, len(start))), _padded(clips.label, (n_train,)), _padded(clips.weight, (n_train,))
+            _padded(clips.x, (n_train, n_columns)), _padded(clips.label, (n_train,)), _padded(clips.weight, (n_train,))
         )
         pooled[test] = np.asarray(program(padded.weight, padded, query, start, settings))[: len(test)]
         on_done(1)
@@ -187,7 +188,7 @@ def _folds(
         fold_trial, (0, None, None, None, None), chunk_size(len(weights), floats),
         own_loops=True,
     )  # fmt: skip
-    start = np.zeros((clips.x.shape[1], n_classes), np.float32)
+    start = np.zeros((n_classes, clips.x.shape[1]), np.float32)
     return program(weights, clips, query, start, settings, on_chunk=on_done)
 
 
