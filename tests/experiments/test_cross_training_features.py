@@ -10,6 +10,7 @@ from tables_for_tests import make_table
 
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.datasets import extraction, extraction_cache, table_files
+from siamese_jax.datasets.extractors import interspeech_2009
 from siamese_jax.experiments.cross_training import corpora
 from siamese_jax.runtime import interrupt
 
@@ -32,18 +33,18 @@ def test_a_stopped_extraction_resumes_and_leaves_one_table_behind(tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(extraction_cache.ExtractionCache, "add", stop)
         with pytest.raises(interrupt.Stopped):
-            corpora._features("mine", manifest, tmp_path / "cache")
+            corpora._features("mine", manifest, interspeech_2009(), tmp_path / "cache")
     decoded.clear()
-    table = corpora._features("mine", manifest, tmp_path / "cache")
+    table = corpora._features("mine", manifest, interspeech_2009(), tmp_path / "cache")
     assert len(decoded) == 5
     np.testing.assert_array_equal(table.clip, [clip.name for clip in clips])
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npz"]
     # It is found again, and an edited clip is not.
-    corpora._features("mine", manifest, tmp_path / "cache")
+    corpora._features("mine", manifest, interspeech_2009(), tmp_path / "cache")
     assert len(decoded) == 5
     with (sounds / clips[0].file).open("ab") as file:
         file.write(bytes(2))
-    corpora._features("mine", manifest, tmp_path / "cache")
+    corpora._features("mine", manifest, interspeech_2009(), tmp_path / "cache")
     assert len(decoded) == 11
 
 
@@ -74,20 +75,20 @@ def test_a_damaged_cache_of_features_is_made_again(tmp_path, monkeypatch, caplog
     manifest = Manifest(tmp_path, tuple(Clip(f"{n}.wav", str(n), str(e), str(s), "c") for n, e, s in clips))
     made = []
 
-    def extract(_, file, options):
+    def extract(_, file, extractor, options):
         made.append(file)
         table_files.write_table(file, table)
         return table
 
     monkeypatch.setattr(extraction, "extract", extract)
-    corpora._features("c", manifest, tmp_path)
-    assert len(corpora._features("c", manifest, tmp_path)) == len(table)
+    corpora._features("c", manifest, interspeech_2009(), tmp_path)
+    assert len(corpora._features("c", manifest, interspeech_2009(), tmp_path)) == len(table)
     assert len(made) == 1
     content = made[0].read_bytes()
     if damage == "another corpus":
         table_files.write_table(made[0], dataclasses.replace(table, clip=np.array([f"x{n}" for n in table.clip])))
     else:
         made[0].write_bytes(content[: len(content) // 2] if damage == "cut" else b"garbage")
-    corpora._features("c", manifest, tmp_path)
+    corpora._features("c", manifest, interspeech_2009(), tmp_path)
     assert len(made) == 2
     assert "computed again" in caplog.text
