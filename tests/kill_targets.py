@@ -64,7 +64,8 @@ def _run(kind, *arguments):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     # Compiled in a third of the time: kills hit files, and all runs have the same programs.
     jax.config.update("jax_disable_most_optimizations", True)
-    runs = {"reproduce": _reproduce, "rerun": _rerun, "stages": _stages, "extract": _extract, "facenet": _facenet}
+    runs = {"reproduce": _reproduce, "rerun": _rerun, "stages": _stages, "extract": _extract, "facenet": _facenet,
+            "files": _files}  # fmt: skip
     with common.exit_codes():
         runs[kind](*arguments)
 
@@ -146,6 +147,18 @@ def _facenet(folder, output):
             write_corpus(Path(folder), name, speakers)
     settings = small(places, cells=("comparison",), pretraining={"epochs": 2}, fine_tuning={"epochs": 3})
     run.run(settings, output, f"{output}_cache")
+
+
+def _files(folder, output):
+    """Stages that cost nothing, and a result that is written again after each."""
+    from configs import smoke
+    from siamese_jax.experiments.workdir import WorkDir
+    from siamese_jax.protocols import config
+
+    with WorkDir(output, config.resolve(smoke.get_config()), {}, "files", may_change=("report",)) as work:
+        for number in range(25):
+            work.arrays(f"stage_{number}", lambda number=number: xr.Dataset({"y": ("x", np.full(300, number))}))
+            work.write_json("summary.json", [number] * 100)
 
 
 def write_sounds(folder, count):
