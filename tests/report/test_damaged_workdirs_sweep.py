@@ -15,8 +15,7 @@ from mutants import Random, mutated_bytes, pick
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import run_context, stored_results
 from siamese_jax.experiments.workdir import WorkDir
-from siamese_jax.report.loading import kinds
-from siamese_jax.report.loading.workdir import cached
+from siamese_jax.report.loading import kinds, workdir
 from siamese_jax.runtime import checkpoints
 from siamese_jax.runtime.file_index import INDEX, FileIndex
 
@@ -106,9 +105,13 @@ def place():
 
 
 @pytest.fixture
-def original(workdir, place):
+def original(request, place):
     """A run's folder without what is never read back."""
-    shutil.copytree(workdir, place / "original", ignore=shutil.ignore_patterns("tensorboard", "report", "*.md", "fig*"))
+    shutil.copytree(
+        request.getfixturevalue("workdir"),
+        place / "original",
+        ignore=shutil.ignore_patterns("tensorboard", "report", "*.md", "fig*"),
+    )
     (place / "victim").mkdir()
     (place / "victim" / "mine").write_text("mine")
     return place / "original"
@@ -144,7 +147,10 @@ def test_two_thousand_damaged_work_directories_are_read_unchanged_or_refused(ori
         changed = [name for name in read if before[name] != _content(original / name)]
         assert not changed, f"read as if unchanged: {changed}"
 
-    n_used = mutants.sweep(make, use, 2000)
+    tables = workdir._tables(experiment, inputs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workdir, "_tables", lambda *given: tables)  # reading them anew takes most of the time
+        n_used = mutants.sweep(make, use, 2000)
     assert 50 < n_used < 1000
     assert (place / "victim" / "mine").read_text() == "mine"
     assert not (place / "nowhere").exists()
@@ -173,7 +179,7 @@ def test_three_hundred_damaged_checkpoints_are_read_unchanged_or_refused(place):
 def test_a_hundred_damaged_caches_of_a_report_are_read_unchanged_or_made_again(place):
     file = place / "report" / "plane.nc"
     made = xr.Dataset({"plane": ("x", np.arange(100.0))})
-    cached(file, "digest", lambda: made)
+    workdir.cached(file, "digest", lambda: made)
     good = {path: path.read_bytes() for path in file.parent.iterdir()}
 
     def make(rng):
@@ -184,7 +190,7 @@ def test_a_hundred_damaged_caches_of_a_report_are_read_unchanged_or_made_again(p
         damage(rng, file.parent, [path.name for path in good])
 
     def use():
-        np.testing.assert_array_equal(cached(file, "digest", lambda: made).plane, made.plane)
+        np.testing.assert_array_equal(workdir.cached(file, "digest", lambda: made).plane, made.plane)
 
     assert mutants.sweep(make, use, 100) == 100
 
