@@ -117,7 +117,7 @@ def original(request, place):
     return place / "original"
 
 
-def test_two_thousand_damaged_work_directories_are_read_unchanged_or_refused(original, place):
+def test_damaged_work_directories_by_the_thousand_are_read_unchanged_or_refused(original, place):
     folder, number = place / "run", 0
     names = sorted(FileIndex.load(original).files)
     experiment = kinds.load_all([original])[0].experiment
@@ -150,8 +150,8 @@ def test_two_thousand_damaged_work_directories_are_read_unchanged_or_refused(ori
     tables = workdir._tables(experiment, inputs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workdir, "_tables", lambda *given: tables)  # reading them anew takes most of the time
-        n_used = mutants.sweep(make, use, 2000)
-    assert 50 < n_used < 1000
+        n_used = mutants.sweep(make, use, 1200)
+    assert 50 < n_used < 600
     assert (place / "victim" / "mine").read_text() == "mine"
     assert not (place / "nowhere").exists()
 
