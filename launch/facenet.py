@@ -1,4 +1,4 @@
-"""Runs FaceNet for speech: pre-training and fine-tuning across corpora and views, and the baselines on 64 features.
+"""Runs FaceNet for speech: pre-training and fine-tuning across corpora and views, and the baselines on features.
 
 siamese-jax facenet --workdir=results/facenet --audio=ravdess=FOLDER --audio=emodb=FOLDER
 siamese-jax facenet --workdir=results/mine --audio=mine=clips.csv

@@ -55,8 +55,9 @@ def test_a_checkpoint_of_other_work_is_refused_by_name(tmp_path, monkeypatch, wh
         identity["config"] = "xyz"
         expected = r"c: a checkpoint of other work \(config: 'abc' there, 'xyz' now\)"
     elif what == "version":
+        versions = f"siamese_jax: '{checkpoints.VERSION}' there, '9.9' now"
         monkeypatch.setattr("siamese_jax.runtime.checkpoints.VERSION", "9.9")
-        expected = r"other work \(siamese_jax: '0.2.0' there, '9.9' now\); resume with the version and configuration"
+        expected = rf"other work \({versions}\); resume with the version and configuration"
     elif what == "format":
         monkeypatch.setattr(checkpoints, "FORMAT", 3)
         expected = r"other work \(format: 2 there, 3 now\)"
