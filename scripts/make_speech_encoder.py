@@ -1,4 +1,4 @@
-"""Writes the speech encoder that ships: the first layers of a whole Whisper encoder, float16, config.json and its card.
+"""Writes the shipped speech encoder: the first layers of a whole Whisper encoder in float16, config.json and the card.
 
 python scripts/make_speech_encoder.py --whole=FOLDER
 
@@ -35,7 +35,7 @@ tags: [audio, speech, whisper, encoder]
 
 ## Model details
 
-The beginning of the encoder of OpenAI's Whisper tiny.en: both convolutions, the positions and the first {layers} of
+The first part of the encoder of OpenAI's Whisper tiny.en: both convolutions, the positions and the first {layers} of
 {all_layers} transformer layers, {width} wide, {heads} heads, {bands} mel bands at 16 kHz. {parameters:,} parameters,
 float16. The decoder, layer {all_layers} and the final norm are left out.
 
@@ -51,25 +51,26 @@ float16. The decoder, layer {all_layers} and the final norm are left out.
     siamese-jax extract --manifest=FILE.csv --output=TABLE.npz --features=whisper
 
 computes mean and standard deviation over time of the hidden states of `--layers`, with the weights frozen.
-`--speech_encoder=FOLDER` reads other Whisper models, and the deeper layers of this one.
+`--speech_encoder=FOLDER` reads other Whisper models, and the deeper layers of this model.
 
-It cannot transcribe, since the decoder is not here.
+It cannot transcribe, since the decoder is left out.
 
 ## Bias, risks and limitations
 
-The model was trained to transcribe English speech. Its layers keep what helped that: the words, and the speaker's sex,
-accent and recording in part. Differences between emotions can be differences between such things where a corpus
-confounds them. Acted emotions of a corpus are not the feelings of a person. Do not use it to judge people.
+The model was trained to transcribe English speech. Its layers keep information that helps transcription: the
+words, and in part the speaker's sex, accent and recording conditions. In a corpus that confounds such properties with
+emotions, differences between emotions can be differences between these properties. Acted emotions are not the feelings
+of a person. Do not use it to judge people.
 
 ## Training data
 
 English speech with transcripts, collected from the internet by OpenAI (Radford et al. 2022, section 2.1). The list of
-recordings is not public: nothing is known of RAVDESS or EMO-DB in it.
+recordings is not public, so it is unknown whether it contains RAVDESS or EMO-DB.
 
 ## Evaluation
 
-[docs/results.md](../../../../docs/results.md) has the recall with these features between corpora. The tests compare the
-hidden states with transformers: on random weights of several sizes, and on the whole encoder.
+[docs/results.md](../../../../docs/results.md) has the recall with these features across corpora. The tests compare the
+hidden states with those of transformers, on random weights of several sizes and on the whole encoder.
 
 ## Citation
 
