@@ -3,8 +3,8 @@
     siamese-jax reproduce --config=speech_encoder --workdir=results/speech_encoder
 
 EMO-DB to RAVDESS from the shipped tables, scaled by corpus and by speaker. The encoder's features are mean and
-standard deviation over time of layer 2 of Whisper tiny.en. Layer 2 was seen to be good on RAVDESS: these results check
-the machinery; a choice of layers for use must not look at the target.
+standard deviation over time of layer 2 of Whisper tiny.en. Layer 2 was seen to be good on RAVDESS, so these results
+check the program. In use, do not choose layers by the target's results.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.feature_sets = (
         "is09",
         "whisper",
-    )  # a run for each, in a folder of its own
+    )  # one run for each, in its own folder
     config.data.features = "whisper"
     config.data.layers = (2,)
     config.data.scalings = ("corpus", "speaker")

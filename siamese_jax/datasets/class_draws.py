@@ -1,7 +1,7 @@
 """Few-shot draws from corpora in which too few speakers have every emotion: each class from the speakers who have it.
 
-A draw takes one random order of all speakers. The k-th labelled clip of a class is of the k-th speaker in it who has
-the class, so that draws are nested, and hold as few people as can be.
+A draw takes one random order of all speakers. The k-th labelled clip of a class is by the k-th speaker in this order
+who has the class. So draws are nested and use as few speakers as possible.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from siamese_jax.datasets.draws import FewShotDraws
 from siamese_jax.errors import InputError
 
 _ATTEMPTS = 1000  # orders tried until one leaves a test clip of every class
-_MOST_ENUMERATED = 7  # speakers whose orders are all looked at
+_MOST_ENUMERATED = 7  # speakers up to which all orders are enumerated
 
 
 class SpeakerSets(NamedTuple):
@@ -33,12 +33,12 @@ def presence(label_N: np.ndarray, speaker_N: np.ndarray, n_speakers: int, n_clas
 
 
 def by_class(has_SxC: np.ndarray, most_drawn: int) -> bool:
-    """Whether `most_drawn` speakers, and another to test, cannot be drawn from those who have every class."""
+    """Returns whether too few speakers have every class to draw `most_drawn` of them and leave another to test."""
     return int(has_SxC.all(axis=1).sum()) <= most_drawn
 
 
 def most_drawable(has_SxC: np.ndarray) -> int:
-    """Returns the largest number of speakers that can be drawn with a test clip of every class left; 0 if none can."""
+    """Returns the largest number of speakers whose draw leaves a test clip of every class; 0 if there is none."""
     complete = int(has_SxC.all(axis=1).sum()) - 1
     for k in range(int(has_SxC.sum(axis=0).min()) - 1, max(complete, 0), -1):
         if drawable(has_SxC, k):
@@ -47,7 +47,7 @@ def most_drawable(has_SxC: np.ndarray) -> int:
 
 
 def drawable(has_SxC: np.ndarray, n_drawn: int) -> bool:
-    """Whether `n_drawn` speakers can be drawn with a test clip of every class left."""
+    """Returns whether a draw of `n_drawn` speakers can leave a test clip of every class."""
     if not by_class(has_SxC, n_drawn):
         return True
     rng = np.random.default_rng(0)
@@ -70,12 +70,12 @@ def class_draws(
     key: jax.Array, label_N: np.ndarray, speaker_N: np.ndarray, has_SxC: np.ndarray, n_draws: int, most_drawn: int,
     first: int = 0,
 ) -> FewShotDraws:  # fmt: skip
-    """Draws up to `most_drawn` speakers for each class, and a clip of each; draw i consumes fold_in(key, i).
+    """Draws `most_drawn` speakers for each class, and a clip of each speaker; draw i consumes fold_in(key, i).
 
     Every draw leaves a test clip of each class by a speaker who is not drawn. `speakers` of the result is
     [draws, most_drawn, C]. `first` is the number of the first draw; draw i does not depend on it.
 
-    Raises InputError where no order of the speakers leaves such clips.
+    Raises InputError if no order of the speakers leaves such clips.
     """
     speakers, clips = [], []
     for i in range(first, first + n_draws):
@@ -96,10 +96,10 @@ def class_draws(
 
 
 def speaker_sets(has_SxC: np.ndarray, n_drawn: int, for_each_class: bool) -> SpeakerSets:
-    """Returns how many distinct sets of `n_drawn` speakers exist; with classes drawn one by one, of sets a class.
+    """Returns the number of distinct sets of `n_drawn` speakers; `for_each_class`, of combinations of a set per class.
 
-    Exact for speakers with every class, for classes whose speakers are the same or different people, and for up to 7
-    speakers.
+    The number is exact in three cases: every drawn speaker has every class; any two classes have all speakers or none
+    in common; there are up to 7 speakers.
     """
     if not for_each_class:
         return SpeakerSets(math.comb(int(has_SxC.all(axis=1).sum()), n_drawn), True)

@@ -15,12 +15,12 @@ class Extractor:
     """A feature set; its functions are thread-safe.
 
     Fields:
-      version: all that a row depends on beside its clip; rows of another version are not resumed.
+      version: identifies everything except the clip that a row depends on; rows of another version are not resumed.
       feature_names: F unique names.
-      made: what a table records of it, plain JSON values.
-      bucket: the bucket of a clip of so many samples: it depends on the clip alone.
-      clips: the clips of a full batch of a bucket.
-      features: the features of at most a batch of clips, int16 arrays [L] of one bucket -> [N, F] float32.
+      made: the record of the feature set in a table, plain JSON values.
+      bucket: number of samples -> bucket of a clip; it depends on this clip alone.
+      clips: bucket -> number of clips in a full batch.
+      features: at most a batch of clips, int16 arrays [L], and their bucket -> features [N, F] float32.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""Recordings that two tables share: training on one of them would see test clips of the other."""
+"""Recordings that two tables share: training on one table would use test clips of the other."""
 
 import dataclasses
 
@@ -13,16 +13,16 @@ BY_NAME = "corpus and clip names"
 
 _FEW_COLUMNS = 16
 _TOLERANCE_OF_SPREAD, _TOLERANCE_OF_SIZE = 1e-4, 1e-5
-"""Rows are equal up to the rounding of a text file, as shares of a column's standard deviation and largest value; with
-fewer columns than 16, where clips are close by chance, to the bit."""
+"""Rows count as equal up to the rounding of a text file. The tolerances are shares of a column's standard deviation and
+of its largest value. With fewer than 16 columns, where clips are close by chance, rows must be equal to the bit."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Shared:
-    """The clips of a table that another one holds too.
+    """The clips of a second table that a first table contains too.
 
-    `rows` [K] int are rows of the second table, `others` [K] int the matching rows of the first; `reasons` [K] say what
-    is equal.
+    `rows` [K] int are rows of the second table, `others` [K] int the matching rows of the first. `reasons` [K] name the
+    property that is equal.
     """
 
     rows: np.ndarray
@@ -34,10 +34,10 @@ class Shared:
 
 
 def shared_recordings(first: FeatureTable, second: FeatureTable) -> Shared:
-    """Returns the clips of the second table that the first one holds too.
+    """Returns the clips of the second table that the first table contains too.
 
-    Clips are the same recording with an equal digest of their sound, equal features (of the same columns; known digests
-    that differ speak against it), or equal names in corpora of one name, however their features were computed.
+    Two clips are the same recording if the digests of their sound are equal; if their features are equal in the same
+    columns, unless both digests are known; or if clip and corpus have equal names, with any features.
     """
     by_digest = {str(digest): row for row, digest in enumerate(first.audio_hash) if digest}
     by_name = {key: row for row, key in enumerate(_names(first))}
@@ -56,7 +56,7 @@ def shared_recordings(first: FeatureTable, second: FeatureTable) -> Shared:
 
 
 def check_not_shared(first: FeatureTable, second: FeatureTable, names: tuple[str, str], remedy: str) -> None:
-    """Raises InputError, with the two tables' names and the remedy, where they share recordings."""
+    """Raises InputError, with the two tables' names and the remedy, if they share recordings."""
     shared = shared_recordings(first, second)
     if len(shared):
         if shared.reasons[0] == BY_NAME:
@@ -73,7 +73,7 @@ def _names(table: FeatureTable) -> list[tuple[str, str]]:
 
 
 def _equal_rows(first: FeatureTable, second: FeatureTable) -> dict[int, int]:
-    """Rows of the second table with equal features in the first, and their rows there."""
+    """Returns the rows of the second table whose features equal those of a row of the first, with that row."""
     if first.feature_names != second.feature_names:
         return {}
     a, b = (np.asarray(table.features, np.float32) + np.float32(0.0) for table in (first, second))

@@ -30,11 +30,11 @@ PADDINGS = ("clip", "30s")
 PRECISIONS = ("float32", "bfloat16")
 
 WINDOW = whisper.WINDOW_FRAMES * log_mel.HOP
-"""The samples of a window, 30 s; longer clips are cut into equal pieces, whose statistics are pooled."""
+"""The samples in a window of 30 s. Longer clips are cut into equal pieces, whose statistics are pooled."""
 
 SHORTEST = 50  # frames of the smallest bucket
-RATIO = 1.15  # of the frames of successive buckets: padding costs 7 %, a shape 1 s to compile
-CPU_BATCH_FRAMES = 1700  # clips times frames of a batch: 4 clips of 4 s; 8 leave a core's cache and take a tenth longer
+RATIO = 1.15  # between the frames of successive buckets: padding costs 7 %, compiling a shape takes 1 s
+CPU_BATCH_FRAMES = 1700  # clips times frames: 4 clips of 4 s; 8 clips exceed a core's cache and take a tenth longer
 ACCELERATOR_BATCH_FRAMES = 96000  # per device
 
 _PART = 2**20  # samples
@@ -45,10 +45,10 @@ class Options:
     """How clips become features.
 
     Fields:
-      layers: hidden states to take, increasing; 0 is the convolutions, the last follows the final norm.
+      layers: layers whose hidden states are used, increasing; 0 is the convolutions, the last includes the final norm.
       loudness: dBFS (root mean square over the clip) to which every clip is set first, without clipping.
-      padding: "clip" shows the encoder a clip's own frames; "30s" pads with silence, as Whisper was trained, and
-        takes the statistics over the clip's own positions all the same.
+      padding: "clip" gives the encoder a clip's own frames; "30s" pads with silence, as in Whisper's training. Both
+        take the statistics over the clip's own positions.
       precision: "float32", or "bfloat16" for the layers (not the log-mel spectrogram and the statistics).
     """
 
@@ -63,18 +63,18 @@ SHIPPED = Options(layers=(1, 2, 3), loudness=-25.0, padding="clip", precision="f
 
 
 def of_shipped_tables(features: str, layers: tuple[int, ...]) -> Extractor:
-    """Returns the feature set of the shipped tables by name, of the speech encoder's layers these, or all that ship."""
+    """Returns a feature set of the shipped tables by name; of the speech encoder only `layers`, or all if empty."""
     if features == "is09":
         return interspeech_2009()
     return extractor("tiny.en", dataclasses.replace(SHIPPED, layers=layers or SHIPPED.layers))
 
 
 def extractor(encoder: str, options: Options) -> Extractor:
-    """Returns the features of `encoder`, the name of one that ships ("tiny.en") or a folder in the published layout.
+    """Returns the feature set of an encoder: the name of a shipped encoder ("tiny.en"), or a folder as published.
 
     Columns are named whisper.NAME.layer2.mean.017; NAME is a folder's own name.
 
-    Raises InputError where the encoder cannot be read or lacks a layer, or an option is out of range.
+    Raises InputError if the encoder cannot be read or lacks a layer, or if an option is out of range.
     """
     folder = shipped.speech_encoder(encoder)
     name = encoder if encoder in shipped.SPEECH_ENCODERS else folder.resolve().name
@@ -96,7 +96,7 @@ def extractor(encoder: str, options: Options) -> Extractor:
 
 
 def parse_layers(texts: Sequence[str]) -> tuple[int, ...]:
-    """Returns layers given as texts. Raises InputError for a text that is no number."""
+    """Returns the layers that texts give. Raises InputError for a text that is not a number."""
     for text in texts:
         if not re.fullmatch("[0-9]{1,4}", text.strip()):
             raise InputError(f"layer {text!r:.80}: expected numbers with commas, such as 1,2,3")
@@ -104,7 +104,7 @@ def parse_layers(texts: Sequence[str]) -> tuple[int, ...]:
 
 
 def feature_names(name: str, config: WhisperConfig, options: Options) -> tuple[str, ...]:
-    """Returns the columns' names: layer by layer, the means and then the standard deviations."""
+    """Returns the column names: for each layer the means, then the standard deviations."""
     width = len(str(config.d_model - 1))
     return tuple(
         f"whisper.{name}.layer{layer}.{statistic}.{i:0{width}d}"
@@ -115,7 +115,7 @@ def feature_names(name: str, config: WhisperConfig, options: Options) -> tuple[s
 
 
 def bucket(samples: int) -> int:
-    """Returns the frames, an even number, of the bucket for a clip, or for a piece of a long one."""
+    """Returns the frames, an even number, of the bucket for a clip, or for a piece of a long clip."""
     frames = log_mel.frame_count(-(-samples // -(-samples // WINDOW)))
     size = float(SHORTEST)
     while (even := 2 * round(size / 2)) < frames:
@@ -143,7 +143,7 @@ def _check(options: Options, config: WhisperConfig, folder: Path) -> None:
 
 
 class _Engine:
-    """The compiled program: batches are sharded over all local accelerators; threads share a CPU device."""
+    """The compiled program. Batches are sharded over all local accelerators. On a CPU, threads share one device."""
 
     def __init__(self, params: Params, config: WhisperConfig, options: Options):
         self._options, self._width = options, config.d_model
@@ -161,7 +161,7 @@ class _Engine:
         self._called: set[int] = set()
 
     def clips(self, frames: int) -> int:
-        """Returns the pieces of a batch of a bucket, a multiple of the devices that share it."""
+        """Returns the number of pieces in a batch of a bucket, a multiple of the devices that share the batch."""
         width = whisper.WINDOW_FRAMES if self._options.padding == "30s" else frames
         return self._n_devices * max(1, self._device_frames // width)
 
@@ -180,7 +180,7 @@ class _Engine:
         return np.stack([mean_NxKxD, deviation_NxKxD], axis=2).reshape(len(samples), -1).astype(np.float32)
 
     def _pieces(self, clip_L: np.ndarray) -> Iterator[Any]:
-        """Yields functions that make the pieces, float32 at the options' loudness: a batch at a time is in memory."""
+        """Yields functions that make the pieces, float32 at the options' loudness, so that memory holds one batch."""
         n_pieces = -(-len(clip_L) // WINDOW)
         length = -(-len(clip_L) // n_pieces)
         gain = np.float32(loudness_gain(clip_L, self._options.loudness))
@@ -188,7 +188,7 @@ class _Engine:
             yield lambda start=start: gain * clip_L[start : start + length]
 
     def _run(self, pieces: list[np.ndarray], frames: int, batch: int) -> list[tuple[int, np.ndarray, np.ndarray]]:
-        """Returns positions, mean [K, D] and standard deviation [K, D] of each piece, K layers, float64."""
+        """Returns for each piece the positions, mean [K, D] and standard deviation [K, D] of K layers, float64."""
         width = whisper.WINDOW_FRAMES if self._options.padding == "30s" else frames
         sound_BxL = np.zeros((batch, log_mel.sample_count(width)), np.float32)
         frames_B = np.ones(batch, np.int32)
@@ -205,18 +205,18 @@ class _Engine:
 
     @contextlib.contextmanager
     def _first_call(self, frames: int) -> Iterator[None]:
-        """Admits a single thread to the first call with a shape, which compiles."""
+        """Admits a single thread to the first call with a shape, since this call compiles."""
         with contextlib.nullcontext() if frames in self._called else self._locks.setdefault(frames, threading.Lock()):
             yield
             self._called.add(frames)
 
 
 def _devices() -> tuple[list[jax.Device], int]:
-    """Returns the devices that share a batch, and the frames of a batch on each."""
+    """Returns the devices that share a batch, and the frames of a batch on each device."""
     devices = jax.local_devices()
     if devices[0].platform != "cpu":
         return devices, ACCELERATOR_BATCH_FRAMES
-    # Calls from two threads to one CPU device run in parallel, and one device compiles every shape once.
+    # On one CPU device, calls from two threads run in parallel, and each shape is compiled once.
     return devices[:1], CPU_BATCH_FRAMES
 
 
@@ -225,8 +225,8 @@ def _cast(params: Params, precision: str) -> Params:
 
 
 def loudness_gain(samples_L: np.ndarray, loudness: float) -> float:
-    """Returns the factor that takes int16 samples to float ones of `loudness` (dBFS, root mean square)."""
-    # In parts, so that the squares of an hour are not in memory at once.
+    """Returns the factor that scales int16 samples to floats of `loudness` (dBFS, root mean square)."""
+    # In parts, so that memory never holds the squares of an hour of sound.
     parts = (samples_L[start : start + _PART] for start in range(0, len(samples_L), _PART))
     energy = sum(np.square(part, dtype=np.float64).sum() for part in parts)
     return 10 ** (loudness / 20) / np.sqrt(energy / len(samples_L)) if energy else 0.0
@@ -235,11 +235,11 @@ def loudness_gain(samples_L: np.ndarray, loudness: float) -> float:
 def piece_statistics(
     params: Params, sound_BxL: jax.Array, frames_B: jax.Array, *, n_heads: int, bands: int, options: Options
 ) -> jax.Array:
-    """Returns mean and standard deviation over the pieces' own positions of the options' layers, [B, K, 2, D] float32.
+    """Returns mean and standard deviation of the options' layers over the pieces' own positions, [B, K, 2, D] float32.
 
     Args:
       sound_BxL: rows of `log_mel.reflected`, float32.
-      frames_B: the pieces' own frames.
+      frames_B: the number of frames of each piece.
     """
     seen_B = jnp.full_like(frames_B, whisper.WINDOW_FRAMES) if options.padding == "30s" else frames_B
     mel_BxTxM = log_mel.log_mel(sound_BxL, seen_B, bands).astype(options.precision)

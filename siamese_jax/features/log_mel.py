@@ -1,7 +1,7 @@
-"""The log-mel spectrogram that Whisper hears (Radford et al. 2022, section 2.2), at a clip's own length.
+"""The log-mel spectrogram that Whisper takes as input (Radford et al. 2022, section 2.2), at a clip's own length.
 
-Frames of 25 ms every 10 ms at 16 kHz, centred, with reflection at both ends of the clip; Slaney mel bands; the
-logarithm to base 10, at most 8 below the clip's largest value; (x + 4) / 4.
+Frames of 25 ms start every 10 ms at 16 kHz. They are centred, with reflection at both ends of the clip. The mel bands
+are Slaney's. The logarithm has base 10 and is limited to 8 below the clip's largest value. The result is (x + 4) / 4.
 """
 
 import functools
@@ -23,17 +23,17 @@ _RANGE = 8.0  # of the logarithm, below its maximum
 
 
 def frame_count(samples: int) -> int:
-    """Returns the frames of a clip of `samples`: whole hops."""
+    """Returns the number of frames of a clip of `samples`: its whole hops."""
     return samples // HOP
 
 
 def sample_count(frames: int) -> int:
-    """Returns the samples that a row of `reflected` holds for `frames`: the last frame begins (frames - 1) hops in."""
+    """Returns the samples in a row of `reflected` for `frames`: the last frame begins after (frames - 1) hops."""
     return (frames - 1) * HOP + FRAME
 
 
 def reflected(samples_L: np.ndarray, frames: int) -> np.ndarray:
-    """Returns the samples that the clip's frames cover, reflected at both ends, then zeros: [sample_count(frames)].
+    """Returns the samples of the clip's frames, reflected at both ends and zero-padded: [sample_count(frames)].
 
     Args:
       samples_L: float32, at least `MIN_SAMPLES`, at most `frames` frames.
@@ -55,11 +55,11 @@ _WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME) / FRAME)).astype(np.f
 
 
 def log_mel(sound_BxL: jax.Array, frames_B: jax.Array, bands: int) -> jax.Array:
-    """Returns the log-mel spectrograms [B, T, bands] of clips, 0 past their frames.
+    """Returns the log-mel spectrograms [B, T, bands] of clips, with zeros after each clip's own frames.
 
     Args:
       sound_BxL: rows of `reflected`, [B, sample_count(T)] float32.
-      frames_B: the clips' own frames, int.
+      frames_B: the number of frames of each clip, int.
     """
     n_frames = (sound_BxL.shape[1] - FRAME) // HOP + 1
     padded = jnp.pad(sound_BxL, ((0, 0), (0, (n_frames + 2) * HOP - sound_BxL.shape[1])))

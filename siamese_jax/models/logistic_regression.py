@@ -1,9 +1,10 @@
 """Multinomial logistic regression as a pure function of one training set, to be mapped over many.
 
-The objective is scikit-learn's: the weighted sum of cross entropies plus |W|^2 / (2 C), the intercepts free. Its
-minimum lies in the span of the training clips. A training set is therefore given in coordinates of an orthonormal
-basis: of the source's clips, shared by all fits (`shared_basis`), and of a fit's own clips outside that span
-(`own_coordinates`). 2,304 features and 337 clips make a problem of 337 columns.
+The objective is scikit-learn's: the weighted sum of cross entropies plus |W|^2 / (2 C), without a penalty on the
+intercepts. Its minimum lies in the span of the training clips. A training set is therefore given in coordinates of an
+orthonormal basis. The first part of the basis spans the source's clips and is shared by all fits (`shared_basis`). The
+second part spans a fit's own clips outside that space (`own_coordinates`). With 2,304 features and 337 clips the
+problem has 337 columns.
 """
 
 from typing import Any, NamedTuple
@@ -13,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array
 
-MEMORY = 5  # moves and changes of the gradient that L-BFGS remembers
-BLOCK = 8  # iterations between looks at the tolerance: mapped over fits, a look copies the state of all (3 iterations)
-CURVATURE = 0.003  # second derivatives of a clip's cross entropy, for the scale of the columns: most clips are fitted
-ROUNDING = 1e-5  # of a clip's squared length: a part outside the span of others that is shorter is rounding
+MEMORY = 5  # steps and gradient changes that L-BFGS keeps
+BLOCK = 8  # iterations between checks of the tolerance; under vmap a check copies all states, as costly as 3 iterations
+CURVATURE = 0.003  # assumed second derivative of a clip's cross entropy, for the columns' scale; most clips are fitted
+ROUNDING = 1e-5  # share of a clip's squared length; a shorter part outside the span of the others is rounding error
 
 
 class LabelledClips(NamedTuple):
-    """Clips [N, P] in coordinates, the first column ones; their labels [N] int and weights [N], 0 to leave one out."""
+    """Clips [N, P] in coordinates, the first column ones; labels [N] int; weights [N], 0 to leave out a clip."""
 
     x: Array
     label: Array
@@ -28,7 +29,7 @@ class LabelledClips(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Coefficients [C, P], the first column the intercepts; the objective there; the iterations it took."""
+    """Coefficients [C, P], the first column the intercepts; their objective; the number of iterations."""
 
     coefficients: jax.Array
     objective: jax.Array
@@ -36,9 +37,12 @@ class Fit(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """C as scikit-learn's; the share of the objective that the next step must promise to be taken; most iterations.
+    """Settings of a fit; iterations run in blocks of `BLOCK`.
 
-    Iterations are taken in blocks of `BLOCK`.
+    Fields:
+      c: scikit-learn's C.
+      tolerance: a fit stops when the next step is expected to lower the objective by less than this share.
+      max_iterations: upper limit of the iterations.
     """
 
     c: float
@@ -62,7 +66,7 @@ class _State(NamedTuple):
 
 
 def shared_basis(x_NxF: np.ndarray) -> np.ndarray:
-    """Returns an orthonormal basis [F, R] float32 of a space that holds the clips, R the smaller of N and F."""
+    """Returns an orthonormal basis [F, R] float32 of a space that contains the clips; R is the smaller of N and F."""
     n_clips, n_features = x_NxF.shape
     if n_clips >= n_features:
         return np.eye(n_features, dtype=np.float32)
@@ -88,7 +92,7 @@ class OwnSpan(NamedTuple):
 def own_coordinates(x_MxF: jax.Array, basis_FxR: Array) -> tuple[jax.Array, OwnSpan]:
     """Returns the coordinates [M, R + M] of a fit's own clips, the first R in the shared basis, and their span.
 
-    Where the shared basis spans all features, there is no other: the coordinates are [M, R].
+    If the shared basis spans all features, the coordinates are [M, R].
     """
     shared_MxR = _product(x_MxF, basis_FxR)
     if basis_FxR.shape[0] == basis_FxR.shape[1]:
@@ -111,7 +115,7 @@ def feature_weights(coefficients_CxP: jax.Array, basis_FxR: Array, span: OwnSpan
 def _cholesky(gram_MxM: jax.Array, least: jax.Array) -> jax.Array:
     """Returns the lower triangular factor; columns whose pivot is at most `least` are zeros.
 
-    The library's routine runs its batch on threads that, on a CPU with a device for each core, wait for one another
+    JAX's own routine runs a batch on threads. On a CPU with a device for each core these threads wait for one another
     (jaxlib 0.10.2).
     """
 
@@ -138,7 +142,7 @@ def _solve(lower_MxM: jax.Array, right_CxM: jax.Array) -> jax.Array:
 
 
 def fit(shared: LabelledClips, own: LabelledClips, start_CxP: Array, settings: Settings) -> Fit:
-    """Returns the minimum, by L-BFGS with Newton's step length along each direction.
+    """Returns the fit at the minimum, by L-BFGS with Newton's step length along each direction.
 
     Args:
       shared: clips in the shared coordinates [N, 1 + R]; N may be 0.
@@ -147,12 +151,12 @@ def fit(shared: LabelledClips, own: LabelledClips, start_CxP: Array, settings: S
     """
     rank = shared.x.shape[1]
     penalty_P = jnp.full(own.x.shape[1], 1 / settings.c, own.x.dtype).at[0].set(0)
-    # The scale of shared columns is that of all fits, so that their products stay shared.
+    # All fits scale the shared columns alike, so that the products with them stay shared.
     shared_R = CURVATURE * jnp.sum(jnp.square(shared.x), axis=0) + 1 / settings.c
     shared_R = shared_R.at[0].set(CURVATURE * (len(shared.x) + len(own.x)))
     own_P = CURVATURE * _product(own.weight[None], jnp.square(own.x))[0] + 1 / settings.c
     scale_1xP = jax.lax.rsqrt(jnp.concatenate([shared_R, own_P[rank:]]))[None]
-    # In columns of this scale all second derivatives are near 1.
+    # In scaled columns all second derivatives are near 1.
     problem = _Problem(
         shared._replace(x=shared.x * jax.lax.rsqrt(shared_R)[None]),
         own._replace(x=own.x * scale_1xP),
@@ -181,11 +185,11 @@ class _Problem(NamedTuple):
         return _product(at_CxP[:, : self.shared.x.shape[1]], self.shared.x.T), _product(at_CxP, self.own.x.T)
 
     def objective(self, logits: Any, at_CxP: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        """The objective, and the probabilities [C, N] of both sets."""
+        """Returns the objective, and the probabilities [C, N] of both sets."""
         total = jnp.sum(self.penalty * jnp.square(at_CxP)) / 2
         probabilities = []
         for clips, z_CxN in zip((self.shared, self.own), logits):
-            # One exponential a value, which is most of the work beside the products.
+            # One exponential for each value: most of the work apart from the products.
             low_CxN = z_CxN - jnp.max(z_CxN, axis=0, keepdims=True)
             raised_CxN = jnp.exp(low_CxN)
             sum_1xN = jnp.sum(raised_CxN, axis=0, keepdims=True)
@@ -202,7 +206,7 @@ class _Problem(NamedTuple):
         return (self.penalty * at_CxP + own_CxP).at[:, : shared_CxR.shape[1]].add(shared_CxR)
 
     def step(self, probabilities: Any, slopes: Any, direction_CxP: jax.Array, descent: jax.Array) -> jax.Array:
-        """Newton's step length along a direction that changes the logits by `slopes`."""
+        """Returns Newton's step length along a direction that changes the logits by `slopes`."""
         curvature = jnp.sum(self.penalty * jnp.square(direction_CxP))
         for clips, p_CxN, slope_CxN in zip((self.shared, self.own), probabilities, slopes):
             mean_N, square_N = jnp.sum(p_CxN * slope_CxN, axis=0), jnp.sum(p_CxN * jnp.square(slope_CxN), axis=0)
@@ -219,11 +223,11 @@ def _product(a: Array, b: Array) -> jax.Array:
 
 
 def _direction(gradient_CxP: jax.Array, moves: jax.Array, changes: jax.Array, newest: jax.Array) -> jax.Array:
-    """Minus the inverse second derivatives times the gradient (Nocedal & Wright 2006, algorithm 7.4).
+    """Returns minus the inverse second derivatives times the gradient (Nocedal & Wright 2006, algorithm 7.4).
 
-    The moves and changes [MEMORY, C, P] are zeros where there are fewer; `newest` is the place of the newest, the one
-    before it is the next older. The recursion runs on the inner products of all vectors, which are read twice instead
-    of twenty times.
+    The moves (steps taken) and changes (of the gradient) [MEMORY, C, P] form a ring; unused places are zeros. `newest`
+    is the place of the newest pair, and the place before it holds the next older pair. The recursion runs on the inner
+    products of all vectors, so that the vectors are read twice instead of twenty times.
     """
     vectors = jnp.concatenate([moves, changes, gradient_CxP[None]]).reshape(2 * MEMORY + 1, -1)
     places = (newest - jnp.arange(MEMORY)) % MEMORY
@@ -253,9 +257,9 @@ def _at(
     problem: _Problem, at_CxP: jax.Array, logits: Any, moves: jax.Array, changes: jax.Array, before: _State | None,
     tolerance: float,
 ) -> _State:  # fmt: skip
-    """The state at given coefficients; `before` is the state that they were reached from.
+    """Returns the state at given coefficients, which were reached from the state `before`.
 
-    Where the objective is higher, it is `before` with a shorter step.
+    If the objective is higher there, returns `before` with a shorter step.
     """
     objective, probabilities = problem.objective(logits, at_CxP)
     gradient = problem.gradient(probabilities, at_CxP)
@@ -265,7 +269,7 @@ def _at(
         # Rounding may raise the objective a little near the minimum.
         accepted = objective <= before.objective * (1 + 1e-6)
         move, change = at_CxP - before.coefficients, gradient - before.gradient
-        # A pair without positive curvature, of rounding, is not kept.
+        # A pair without positive curvature, caused by rounding, is not kept.
         kept = accepted & (jnp.sum(move * change) > 0)
         newest = jnp.where(kept, (before.newest + 1) % MEMORY, before.newest)
         written = kept & (jnp.arange(MEMORY) == newest)[:, None, None]

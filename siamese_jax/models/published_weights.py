@@ -1,6 +1,6 @@
 """Tensors of a folder of published weights: model.safetensors, in one file or in shards with an index. No pickle.
 
-Nothing is allocated that the files do not hold, and no file outside the folder's own names is opened.
+No memory is allocated for sizes that the files do not have. No file outside the folder is opened.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 
 _MOST_BYTES = 2**24
-"""Of an index, or of the header of a file: some hundred times those of the largest speech encoders."""
+"""Limit for an index and for a file's header: about a hundred times those of the largest speech encoders."""
 
 _FLOATS = ("F16", "BF16", "F32", "F64")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
@@ -28,7 +28,7 @@ _SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\.safetensors")
 
 
 class Tensors:
-    """Tensors by `names`, without their prefix; `path` is the file that messages name."""
+    """Tensors by name, without prefix; `path` is the file that messages name."""
 
     def __init__(self, path: Path, opened: dict[str, tuple[Any, str]]):
         self.path, self._opened = path, opened
@@ -57,8 +57,8 @@ class Tensors:
 def open_tensors(folder: Path, prefixes: Sequence[str], others: Sequence[str]) -> Iterator[Tensors]:
     """Yields the tensors of a folder whose names begin with one of `prefixes`.
 
-    Raises InputError for a pickle, a file that is missing or damaged, a tensor that is there twice, and a tensor that
-    begins with none of `prefixes` and `others`.
+    Raises InputError for a pickle, a missing or damaged file, a duplicate tensor, and a tensor whose name begins with
+    none of `prefixes` and `others`.
     """
     path, files = _weight_files(folder)
     with contextlib.ExitStack() as stack:
@@ -83,7 +83,7 @@ def open_tensors(folder: Path, prefixes: Sequence[str], others: Sequence[str]) -
 def _without_prefix(
     file: Path, full_names: list[str], prefixes: Sequence[str], others: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
-    """Yields the names with one of `prefixes`, without and with it."""
+    """Yields each name that has one of `prefixes`, without and with the prefix."""
     for full_name in full_names:
         prefix = next((prefix for prefix in prefixes if full_name.startswith(prefix)), None)
         if prefix is not None:
@@ -111,7 +111,7 @@ def _weight_files(folder: Path) -> tuple[Path, list[Path]]:
 
 
 def _shards(index: Path) -> list[Path]:
-    """Returns the files that an index names: plain names, so that none is outside its folder."""
+    """Returns the files that an index names; only plain names are accepted, so that no file is outside its folder."""
     weight_map = read_json(index, _MOST_BYTES).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise InputError(f"{index}: no weight_map; expected a file name for each tensor")
@@ -130,8 +130,7 @@ def _shards(index: Path) -> list[Path]:
 def _header_names(path: Path) -> list[str]:
     """Returns the tensors that a file's header names.
 
-    Raises InputError unless the header's length, the first eight bytes, fits into the file, and each name is there
-    once.
+    Raises InputError unless the header's length (the first eight bytes) fits into the file and every name is unique.
     """
     with _readable(path), path.open("rb") as file:
         size = path.stat().st_size
@@ -149,7 +148,7 @@ def _header_names(path: Path) -> list[str]:
 
 
 def read_json(path: Path, most_bytes: int) -> dict[str, Any]:
-    """Returns the JSON object in a file of at most `most_bytes`. Raises InputError if it holds none."""
+    """Returns the JSON object in a file of at most `most_bytes`. Raises InputError if there is none."""
     with _readable(path), path.open("rb") as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
@@ -169,7 +168,7 @@ def _json_object(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Returns a JSON object. Raises ValueError where a name is there twice."""
+    """Returns a JSON object. Raises ValueError for a duplicate name."""
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:

@@ -1,6 +1,6 @@
 """The speech encoder of Whisper (Radford et al. 2022, section 2.2) on padded batches of clips at their own length.
 
-Convolutions, attention and statistics see a clip's valid positions alone: padding changes no number beyond rounding.
+Convolutions, attention and statistics use a clip's valid positions alone, so padding changes results by rounding only.
 """
 
 import dataclasses
@@ -14,12 +14,12 @@ import jax.numpy as jnp
 
 EPSILON = 1e-5  # of the layer norms
 WINDOW_FRAMES = 3000
-"""The frames of the 30 s that Whisper was trained on: the most that `hidden_states` takes."""
+"""The frames in 30 s, the window of Whisper's training: the most that `hidden_states` takes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class WhisperConfig:
-    """The sizes of a whole encoder, under the names of the published config.json."""
+    """The sizes of a whole encoder, named as in the published config.json."""
 
     d_model: int
     encoder_layers: int
@@ -37,7 +37,7 @@ class Affine(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One transformer layer; `attention` gives query, key and value side by side, [D, 3D], the query already scaled."""
+    """One transformer layer; `attention` [D, 3D] gives query, key and value side by side, the query already scaled."""
 
     attention_norm: Affine
     attention: Affine
@@ -48,7 +48,7 @@ class Layer(NamedTuple):
 
 
 class Params(NamedTuple):
-    """An encoder, or its beginning: `layers` may hold fewer than the whole one has, and `norm` be None."""
+    """A whole encoder or its first layers; `norm` is None unless all layers are there."""
 
     conv1: Affine
     conv2: Affine
@@ -58,21 +58,21 @@ class Params(NamedTuple):
 
 
 def position_count(frames: Any) -> Any:
-    """Returns the positions of a clip of `frames`: the second convolution has stride 2."""
+    """Returns the number of positions of a clip of `frames`: the second convolution has stride 2."""
     return -(-frames // 2)
 
 
 def hidden_states(
     params: Params, mel_BxTxM: jax.Array, frames_B: jax.Array, n_heads: int, layers: Sequence[int], precision: str
 ) -> list[jax.Array]:
-    """Returns the hidden states [B, P, D] after each of `layers`: 0 is the convolutions with the positions.
+    """Returns the hidden states [B, P, D] after each of `layers`; 0 is the convolutions' output with the positions.
 
     The last layer of a whole encoder is followed by its final norm (`params.norm`). Values past a clip's own positions
     have no meaning.
 
     Args:
-      mel_BxTxM: as `log_mel` gives them, 0 past a clip's frames; T even, at most `WINDOW_FRAMES`.
-      frames_B: the clips' own frames, int.
+      mel_BxTxM: as `log_mel` returns them, 0 after a clip's frames; T is even and at most `WINDOW_FRAMES`.
+      frames_B: the number of frames of each clip, int.
       precision: of products on an accelerator, as `jax.lax.Precision`.
     """
     product = functools.partial(jnp.matmul, precision=precision)
@@ -115,7 +115,7 @@ def _layer(layer: Layer, x_BxPxD: jax.Array, valid_BxP: jax.Array, n_heads: int,
     q_BxHxPxE, k_BxHxPxE, v_BxHxPxE = jnp.moveaxis(qkv.reshape(*qkv.shape[:2], 3, n_heads, -1), (2, 3), (0, 2))
     scores_BxHxPxP = product(q_BxHxPxE, jnp.swapaxes(k_BxHxPxE, 2, 3)).astype(jnp.float32)
     scores_BxHxPxP = jnp.where(valid_BxP[:, None, None], scores_BxHxPxP, -jnp.inf)
-    # The softmax's sum divides the product, which is smaller than the scores.
+    # The softmax's denominator divides the product, which is smaller than the scores.
     exp_BxHxPxP = jnp.exp(scores_BxHxPxP - scores_BxHxPxP.max(axis=-1, keepdims=True))
     mixed_BxHxPxE = product(exp_BxHxPxP.astype(qkv.dtype), v_BxHxPxE) / exp_BxHxPxP.sum(axis=-1, keepdims=True)
     mixed_BxPxD = jnp.swapaxes(mixed_BxHxPxE.astype(qkv.dtype), 1, 2).reshape(x_BxPxD.shape)
@@ -138,5 +138,5 @@ def _norm(norm: Affine, x: jax.Array) -> jax.Array:
 
 
 def _gelu(x: jax.Array) -> jax.Array:
-    # By erf, as torch's: jax.nn.gelu's erfc takes twice the time on a CPU.
+    # By erf, as in torch: jax.nn.gelu uses erfc, which takes twice the time on a CPU.
     return 0.5 * x * (1 + jax.lax.erf(x * math.sqrt(0.5)))

@@ -1,6 +1,6 @@
 """Whisper's encoder from a folder in the published layout: config.json and model.safetensors, in one file or in shards.
 
-Only the encoder's tensors are read, and of these only the layers that are asked for.
+Only the encoder's tensors are read, and only the layers that the caller needs.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ CONFIG = "config.json"
 _MOST_CONFIG_BYTES = 2**20
 _PREFIXES = ("model.encoder.", "encoder.")
 _OTHER_PARTS = ("model.decoder.", "decoder.", "proj_out.", "projector.", "classifier.", "layer_weights")
-"""Beginnings of the tensors that are not read: of the decoder, and of a classifier on the encoder."""
+"""Prefixes of tensors that are not read: the decoder, and a classifier on the encoder."""
 
 LAYER = {
     "self_attn_layer_norm": (True, "D"), "self_attn.q_proj": (True, "DD"), "self_attn.k_proj": (False, "DD"),
     "self_attn.v_proj": (True, "DD"), "self_attn.out_proj": (True, "DD"), "final_layer_norm": (True, "D"),
     "fc1": (True, "FD"), "fc2": (True, "DF"),
 }  # fmt: skip
-"""The modules of a layer: whether they have a bias, and the sizes of their weights."""
+"""The modules of a layer: whether each has a bias, and the sizes of its weight."""
 
 _ENDS = {"conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "embed_positions.weight"}
 _NORM = {"layer_norm.weight", "layer_norm.bias"}
@@ -60,10 +60,10 @@ def read_config(folder: str | Path) -> WhisperConfig:
 
 
 def load(folder: str | Path, config: WhisperConfig, n_layers: int) -> Params:
-    """Returns the first `n_layers` layers of the encoder in a folder, float32; the final norm too if these are all.
+    """Returns the first `n_layers` layers of the encoder in a folder, float32, with the final norm if these are all.
 
-    Raises InputError, naming the tensor, if one is missing, unknown, misshapen or not finite; if the file is damaged,
-    or no safetensors file is there; or if the file ends before layer `n_layers`.
+    Raises InputError if a tensor is missing, unknown, misshapen or not finite, and names it. Raises InputError if the
+    safetensors file is missing or damaged, or holds fewer than `n_layers` layers.
     """
     with open_tensors(user_path(folder), _PREFIXES, _OTHER_PARTS) as tensors:
         _check_names(tensors, config, n_layers)
@@ -79,7 +79,7 @@ def load(folder: str | Path, config: WhisperConfig, n_layers: int) -> Params:
 
 
 def digest(params: Params) -> str:
-    """Returns 16 hexadecimal digits, equal for equal weights however they are stored."""
+    """Returns 16 hexadecimal digits, equal for equal weights in any storage format."""
     sha = hashlib.sha256()
     for affine in (params.conv1, params.conv2, *(a for layer in params.layers for a in layer), params.norm):
         for array in affine or ():
@@ -98,7 +98,7 @@ def _module_names(number: int) -> list[str]:
 
 
 def _check_names(tensors: Tensors, config: WhisperConfig, n_layers: int) -> None:
-    """Raises InputError for a tensor that the encoder lacks, or one that its first `n_layers` layers need."""
+    """Raises InputError for an unknown tensor, and for a missing tensor of the first `n_layers` layers."""
     numbers = {number for name in tensors.names if (number := _layer_number(name)) is not None}
     held = [number for number in sorted(numbers) if number < config.encoder_layers]
     layers = {name for number in held for name in _module_names(number)}

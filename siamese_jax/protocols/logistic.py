@@ -1,4 +1,4 @@
-"""The baseline logistic regression in JAX: all draws and folds at once, each to its minimum."""
+"""The logistic regression baseline in JAX: all draws and folds at once, each fitted to its minimum."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from siamese_jax.runtime import interrupt
 from siamese_jax.runtime.progress import OnDone
 from siamese_jax.runtime.vectorize import TrialProgram, chunk_size
 
-TOLERANCE = 2e-5  # of the objective, which then is within 1e-4 of the minimum on encoder features at C = 1
+TOLERANCE = 2e-5  # share of the objective; it is then within 1e-4 of the minimum on encoder features at C = 1
 MAX_ITERATIONS = 1000
 
 
@@ -48,7 +48,7 @@ def _settings(plan: Plan) -> Settings:
 
 
 class FewShotFit(NamedTuple):
-    """The classes [Q] int8 of all target clips, the objective reached, and the iterations it took."""
+    """The classes [Q] int8 of all target clips, the objective reached, and the number of iterations."""
 
     classes: Array
     objective: Array
@@ -61,13 +61,13 @@ def few_shot_trial(
 ) -> FewShotFit:  # fmt: skip
     """Returns the fit on the source and the target clips at `rows` [M].
 
-    Source and labelled target clips have half of the total weight each, as in `baselines.joint`; without a source every
-    clip has weight 1.
+    The source clips and the labelled target clips each have half of the total weight, as in `baselines.joint`. Without
+    a source every clip has weight 1.
 
     Args:
       shift, scale: of the target's features [F] in this draw.
-      source: in coordinates of `basis` [F, R], with ones; every clip of weight 1. N and R are 0 without a source.
-      start: coefficients [C, 1 + R] of the source alone.
+      source: clips in coordinates of `basis` [F, R], with ones and weight 1. N and R are 0 without a source.
+      start: coefficients [C, 1 + R] of the fit on the source alone.
     """
     n_source, n_own = len(source.label), len(rows)
     coordinates, span = lr.own_coordinates((target.x[rows] - shift[None]) / scale[None], basis)
@@ -85,7 +85,7 @@ def few_shot_trial(
 
 
 def fold_trial(weight: Array, clips: LabelledClips, query: Array, start: Array, settings: Settings) -> jax.Array:
-    """Returns the classes [Q] int8 of query clips by a fit on clips with these weights [N]; all in coordinates."""
+    """Returns the classes [Q] int8 of query clips by a fit on clips with weights [N]; both sets are in coordinates."""
     none = LabelledClips(clips.x[:0], clips.label[:0], clips.weight[:0])
     coefficients = lr.fit(clips._replace(weight=weight), none, start, settings).coefficients
     return jnp.argmax(jnp.matmul(coefficients, query.T, precision="highest"), axis=0).astype(jnp.int8)
@@ -100,7 +100,7 @@ def _source_only(source: Clips, target: Clips, settings: Settings, n_classes: in
 
 
 class FewShot:
-    """The fits of all draws under a scaling scope, on labelled target clips alone or with the source's."""
+    """The fits of all draws under a scaling scope, on labelled target clips with or without source clips."""
 
     def __init__(self, plan: Plan, scope: str, with_source: bool):
         self._plan, self._scope, self._target = plan, scope, plan.target_clips(scope)
@@ -118,7 +118,7 @@ class FewShot:
         self._start = np.asarray(jax.jit(lr.fit)(source, none, zeros, self._settings).coefficients)
 
     def fits(self, n_speakers: int, on_done: OnDone | None = None) -> FewShotFit:
-        """Returns the fits of the plan's draws of `n_speakers`, fields [draws, ...]."""
+        """Returns the fits of the plan's draws of `n_speakers`; the fields are [draws, ...]."""
         rows = self._plan.draws.support(n_speakers)
         scaling = self._plan.support_scaling(self._target, self._scope, n_speakers)
         if n_speakers not in self._programs:
@@ -143,7 +143,7 @@ class FewShot:
 def _in_domain(
     plan: Plan, scope: str, splits: Sequence[Split], settings: Settings, n_classes: int, on_done: OnDone
 ) -> np.ndarray:
-    """Returns the classes [N] of the target's clips, each by the fit of the split that tests it; 0 where none does."""
+    """Returns the classes [N] of the target's clips, each by the fit of the split that tests it; 0 if no split does."""
     per_split = scaling_scopes.IN_DOMAIN_SCOPE[scope] == "train"
     target = plan.target_clips("corpus" if per_split else scope)
     splits = [(train, test) for train, test in splits if len(test)]
@@ -155,7 +155,7 @@ def _in_domain(
         for (_, test), classes_N in zip(splits, classes):
             pooled[test] = classes_N[test]
         return pooled
-    # Every split has another scale, so the clips in coordinates differ: a split at a time, all padded to one shape.
+    # Each split has its own scale and coordinates, so splits run one after the other, padded to one shape.
     n_train, n_test = max(len(train) for train, _ in splits), max(len(test) for _, test in splits)
     program = jax.jit(fold_trial)
     n_columns = 1 + min(n_train, target.x.shape[1])
@@ -200,5 +200,5 @@ def _in_basis(clips: Clips) -> tuple[LabelledClips, np.ndarray]:
 
 
 def _floats(n_own: int, n_features: int, n_clips: int, n_classes: int) -> float:
-    """Returns the floats of a trial: its own clips, the logits of all clips, the memory of L-BFGS."""
+    """Returns the number of floats in a trial: its own clips, the logits of all clips, the vectors of L-BFGS."""
     return 4.0 * n_own * n_features + 8 * n_clips * n_classes + (2 * lr.MEMORY + 6) * n_features * n_classes

@@ -1,4 +1,4 @@
-"""Whether two tables suit an experiment, with every setting that must change in one message."""
+"""Checks that two tables suit an experiment; one message names every setting that must change."""
 
 from collections import Counter
 from typing import Any
@@ -11,14 +11,14 @@ from siamese_jax.datasets.shared_recordings import ALLOWED_BY, check_not_shared
 from siamese_jax.errors import InputError
 from siamese_jax.protocols.config import GROUP_OF, Experiment
 
-_MOST_NAMED = 5  # speakers of one message
+_MOST_NAMED = 5  # speakers in one message
 
 
 def check(experiment: Experiment, source: FeatureTable, target: FeatureTable) -> None:
-    """Raises InputError where the tables do not suit the protocol, or share recordings that are not allowed.
+    """Raises InputError if the tables do not suit the protocol, or share recordings that are not allowed.
 
-    Every emotion needs a clip in the source, clips of two speakers in the target, and a clip of a speaker who is not
-    drawn. The message names all settings to change at once.
+    Every emotion needs a clip in the source, clips of two speakers in the target, and a target clip by a speaker who is
+    not drawn. The message names all settings to change.
     """
     problems, emotions = _lacking(experiment, source, target)
     settings: dict[str, Any] = {}
@@ -40,7 +40,7 @@ def check(experiment: Experiment, source: FeatureTable, target: FeatureTable) ->
 
 
 def _lacking(experiment: Experiment, source: FeatureTable, target: FeatureTable) -> tuple[list[str], tuple[str, ...]]:
-    """The problems with the emotions, and the emotions without any."""
+    """Returns the problems with the emotions, and the emotions that have no problem."""
     problems, data, lacking = [], experiment.data, set[str]()
     for where, table in ((data.source, source), (data.target, target)):
         counts = Counter(emotion or "unlabelled" for emotion in table.emotion.tolist())
@@ -61,7 +61,7 @@ def _lacking(experiment: Experiment, source: FeatureTable, target: FeatureTable)
 
 
 def _draws(experiment: Experiment, target: FeatureTable, emotions: tuple[str, ...]) -> tuple[list[str], dict[str, Any]]:
-    """The problems with the numbers of drawn speakers, and the settings that mend them."""
+    """Returns the problems with the numbers of drawn speakers, and the settings that fix them."""
     rows = np.isin(target.emotion, emotions)
     names, speaker = np.unique(target.speaker[rows], return_inverse=True)
     label = np.array([emotions.index(emotion) for emotion in target.emotion[rows].tolist()])
@@ -87,7 +87,7 @@ def _draws(experiment: Experiment, target: FeatureTable, emotions: tuple[str, ..
 
 
 def _classes(experiment: Experiment, emotions: tuple[str, ...]) -> dict[str, Any]:
-    """The settings that other classes need."""
+    """Returns the settings that change with the emotions."""
     if emotions == experiment.data.emotions:
         return {}
     size = experiment.training.batch_size

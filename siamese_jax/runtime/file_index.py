@@ -1,7 +1,7 @@
 """The index of a folder: the digest of every file that is read back, checked before the file is opened.
 
-`index.json` is written while a file still has its temporary name. From then on the new content counts: where the writer
-is killed before the file takes its place, readers find it by its digest, and the next run puts it there.
+`index.json` is written while a file still has its temporary name. From then on the new content is valid. If the writer
+is killed before it renames the file, readers find the content by its digest, and the next run renames the file.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ T = TypeVar("T")
 INDEX = "index.json"
 FORMAT = 1  # of index.json
 
-TRIES = 3  # a writer may rename a file between its check and its opening
+TRIES = 3  # a writer may rename a file after its check and before it is opened
 
 AGAIN = "remove this file and run again: only its content is computed again"
-"""What to do about a file that changed."""
+"""The advice about a file that changed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,20 +37,20 @@ class Entry:
 
 
 class FileIndex:
-    """The files of a folder by their names, relative and with "/"; one process at a time may write."""
+    """The files of a folder by their relative names with "/". Only one process at a time may write."""
 
     def __init__(self, folder: Path, files: dict[str, Entry]):
         self.folder, self.files = folder, files
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads index.json. Raises InputError if it is missing, damaged or of another format."""
+        """Returns the index in index.json. Raises InputError if it is missing, damaged or of another format."""
         path = folder / INDEX
         content = read(path)
         stored = parse_json(path, content, dict)
         version, files = stored.get("format"), stored.get("files")
         try:
-            # A digest of its own, and its very bytes: any change is seen.
+            # The index has its own digest and is compared byte by byte, so that any change is detected.
             intact = content == _rendered(files, version) and _are_entries(files)
         except (ValueError, RecursionError):  # NaN, lone surrogates, nesting
             intact = False
@@ -62,7 +62,7 @@ class FileIndex:
 
     @classmethod
     def of_tree(cls, folder: Path) -> Self:
-        """Writes the index of all files that `folder`, which nobody reads yet, holds."""
+        """Writes and returns the index of all files in `folder`, which no other process reads yet."""
         names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
         index = cls(folder, {name: _entry(folder / name) for name in names})
         (folder / INDEX).write_bytes(index._content(index.files))
@@ -78,7 +78,7 @@ class FileIndex:
             self.find(name)
 
     def has(self, name: str) -> bool:
-        """Whether the file exists. Raises InputError if it does and is not in the index."""
+        """Returns whether the file exists. Raises InputError if it exists but is not in the index."""
         path = self.folder / name
         exists = os.path.lexists(path)
         if exists and name not in self.files:
@@ -86,7 +86,7 @@ class FileIndex:
         return name in self.files and (exists or self._pending(name) is not None)
 
     def find(self, name: str, advice: str = AGAIN) -> Path:
-        """The path of the file, after its digest is checked. Raises InputError, with `advice`, if it changed."""
+        """Returns the path of the file after a check of its digest. Raises InputError, with `advice`, if it changed."""
         path, entry = self.folder / name, self.files.get(name)
         if entry is None:
             raise InputError(f"{path}: not in {INDEX}, so no run wrote it here; remove it and run again")
@@ -95,12 +95,12 @@ class FileIndex:
         pending = self._pending(name)
         if pending is not None:
             return pending
-        if _matches(path, entry):  # the writer put it in its place meanwhile
+        if _matches(path, entry):  # the writer has renamed it meanwhile
             return path
         raise InputError(f"{path}: changed since it was written (its SHA-256 is not that of {INDEX}); {advice}")
 
     def read(self, name: str, advice: str = AGAIN) -> bytes:
-        """The content of the file, after its digest is checked. Raises InputError as `find`."""
+        """Returns the content of the file after a check of its digest. Raises InputError as `find`."""
         for _ in range(TRIES):
             with contextlib.suppress(FileNotFoundError), opened(self.find(name, advice)) as file:
                 content = file.read(self.files[name].size)
@@ -109,7 +109,7 @@ class FileIndex:
         raise InputError(f"{self.folder / name}: changes while it is read; {advice}")
 
     def _pending(self, name: str) -> Path | None:
-        """The file's content under its temporary name, where the writer has not renamed it yet."""
+        """Returns the path of the file's content under a temporary name, or None if the writer has renamed it."""
         return next((path for path in unfinished_of(self.folder / name) if _matches(path, self.files[name])), None)
 
     @contextlib.contextmanager
@@ -134,7 +134,7 @@ class FileIndex:
             temporary.write_bytes(content)
 
     def recover(self) -> None:
-        """Puts files in their places that a killed writer left under temporary names; for the folder's only writer."""
+        """Renames files that a killed writer left under temporary names. Only the folder's writer may call it."""
         for temporary in list(self.folder.rglob(f"{UNFINISHED}*")):
             for name, entry in self.files.items():
                 path = self.folder / name
@@ -150,12 +150,12 @@ class FileIndex:
 
 
 def find_stored(folder: Path, name: str) -> Path:
-    """As `FileIndex.find`, in a folder in which a run may be writing."""
+    """Returns as `FileIndex.find`, in a folder in which a run may be writing."""
     return _beside_a_writer(folder, lambda index: index.find(name))
 
 
 def read_stored(folder: Path, name: str, advice: str = AGAIN) -> bytes:
-    """As `FileIndex.read`, in a folder in which a run may be writing."""
+    """Returns as `FileIndex.read`, in a folder in which a run may be writing."""
     return _beside_a_writer(folder, lambda index: index.read(name, advice))
 
 
@@ -179,7 +179,7 @@ def _are_entries(files: Any) -> bool:
 
 
 def _rendered(files: Any, version: Any) -> bytes:
-    """The content of index.json, with a digest of its own."""
+    """Returns the content of index.json, with a digest of its own."""
     digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()
     return json_text({"format": version, "sha256": digest, "files": files}).encode()
 
@@ -190,7 +190,7 @@ def _entry(path: Path) -> Entry:
 
 
 def _matches(path: Path, entry: Entry) -> bool:
-    """Whether this content is there; a file of another size is not read. Raises InputError if it is no plain file."""
+    """Returns whether the file has this content, without reading another size. Raises InputError if it is not plain."""
     if not os.path.lexists(path):
         return False
     with contextlib.suppress(FileNotFoundError), opened(path) as file:
