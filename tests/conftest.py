@@ -57,6 +57,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         jax.clear_caches()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
+    """Escapes file names that are no UTF-8 in captured texts: `pytest -n` cannot send them."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Gives a group to one process of `pytest -n`. (Marks of --dist loadgroup have no effect in pytest 9.2.)"""

@@ -45,6 +45,8 @@ def values(config: ConfigDict) -> dict[str, Any]:
         return nested
     except RecursionError:
         raise InputError("config is nested too deep; a group must not hold itself") from None
+    except TypeError as error:  # keys are sorted
+        raise InputError(f"config has keys that are no texts ({error}); name every setting by a text") from error
 
 
 def shown(value: Any) -> str:

@@ -90,6 +90,13 @@ def test_a_configuration_file_that_fails_is_named(tmp_path, text):
         config_files.load(tmp_path / "mine.py")
 
 
+def test_keys_that_are_no_texts_are_named():
+    given = smoke.get_config()
+    given.data = ConfigDict({1: 2, "source": "emodb"}, convert_dict=True)
+    with pytest.raises(InputError, match="keys that are no texts"):
+        config.resolve(given)
+
+
 VALUES = (
     None, True, False, 0, 1, -1, 2, 10**12, 2**70, 10**400, 10**5000, -(2**63), 0.0, -0.0, 0.5, 1e-320, 1e300,
     float("inf"), float("-inf"), float("nan"), 1j, "", "x", "anger", "x" * 10_000, "\0", "\ud800", "../..", b"x", (),
