@@ -174,9 +174,7 @@ def _video_stream(path: Path, start: float | None, end: float | None) -> Iterato
             raise bad_clip(path, f"unreadable: a video under another suffix, which needs PyAV; {remedy}") from error
         raise InputError(f"{path}: reading {path.suffix} needs PyAV; {remedy}") from error
     try:
-        # A playlist in a video's clothes may name other files; only this one is opened.
-        options = {"protocol_whitelist": "file"}
-        with av.open(f"file:{path}", metadata_errors="ignore", options=options) as container:
+        with _container(av, path) as container:
             if not container.streams.audio:
                 raise bad_clip(path, "empty: the video has no audio stream; fetch it again")
             stream = container.streams.audio[0]
@@ -187,6 +185,15 @@ def _video_stream(path: Path, start: float | None, end: float | None) -> Iterato
             yield Stream(rate, None, floating, _within(path, _video_frames(path, container, stream), start, end, rate))
     except (av.FFmpegError, UnicodeError) as error:
         raise bad_clip(path, f"unreadable: {error}; fetch or convert the file again") from error
+
+
+def _container(av: Any, path: Path) -> Any:
+    # A playlist in a video's clothes may name other files; only this one is opened.
+    options = {"protocol_whitelist": "file"}
+    try:
+        return av.open(f"file:{path}", metadata_errors="ignore", options=options)
+    except TypeError:  # PyAV 19 has no such argument: it reads no metadata here
+        return av.open(f"file:{path}", options=options)
 
 
 def _within(path: Path, blocks: Iterator[Block], start: float | None, end: float | None, rate: int) -> Iterator[Block]:
