@@ -91,6 +91,8 @@ def _records(path: Path, lines: list[str], start: int, delimiter: str, quotes: b
         except csv.Error as error:
             if "end of data" in str(error):
                 end = _closing_line(path, lines, start)
+            elif "field larger" in str(error):
+                raise _too_long(path, start) from error
             # Text behind a closing quote: blanks, mostly.
             rows = _parsed(path, lines, start, end, how, strict=end > start + 1)
         yield start + 1, [cell.strip() for row in rows for cell in row]
@@ -109,7 +111,12 @@ def _parsed(path: Path, lines: list[str], start: int, end: int, how: dict[str, A
     try:
         return list(csv.reader(lines[start:end], strict=strict, **how))
     except csv.Error as error:
-        raise _unclosed(path, start) from error
+        raise (_too_long if "field larger" in str(error) else _unclosed)(path, start) from error
+
+
+def _too_long(path: Path, start: int) -> InputError:
+    most = csv.field_size_limit()
+    return InputError(f"{path}, row {start + 1}: a cell of more than {most} characters; shorten it or close its quote")
 
 
 def _unclosed(path: Path, start: int) -> InputError:

@@ -227,6 +227,9 @@ def _clip(
 ) -> tuple[Clip | None, list[RowProblem]]:
     """Returns the clip of a row, or None, and the problems of the row. All texts are composed (NFC)."""
     problems = [RowProblem(number, field, "is empty; fill it in") for field in ("file", "speaker") if not row[field]]
+    for field in ("speaker", "name", "corpus"):
+        if "\0" in (row.get(field) or ""):
+            problems.append(RowProblem(number, field, "holds a NUL character; write the name again"))
     emotion = _renamed(row["emotion"], aliases)
     if emotion and emotion not in EMOTIONS:
         problems.append(label_problem(number, emotion))

@@ -71,8 +71,9 @@ def _names_in(folder: str, change_time: int) -> dict[str, str]:
 
 
 def _key(name: str) -> str:
-    """Returns what is left of a name without letter case, compatibility form, blanks and leading zeros."""
-    folded = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    """Returns a name without letter case, compatibility form, invisible characters, blanks and leading zeros."""
+    visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    folded = " ".join(unicodedata.normalize("NFKC", visible).casefold().split())
     folded = re.sub(r"(\d)[.,]0+$", r"\1", folded)  # a spreadsheet's 1.0
     return re.sub(r"(?<![\d.,])0+(?=\d)", "", folded).replace("_ ", "_")
 

@@ -4,6 +4,8 @@ import dataclasses
 import logging
 import re
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from siamese_jax.errors import InputError
 
 log = logging.getLogger(__name__)
 
-_LAYER = re.compile(r"\.layer(\d+)\.")  # in the columns of a speech encoder's features
+_LAYER = re.compile(r"\.layer(\d+)\.(?:mean|std)\.\d+$")  # in the columns of a speech encoder's features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +75,10 @@ def of_layers(full_table: FeatureTable, layers: tuple[int, ...], where: str) -> 
         raise InputError(f"{where}: no columns of layer {missing[0]}; it holds {known}. Change config.data.layers")
     columns = [i for i, layer in enumerate(layer_of) if layer in layers]
     names = tuple(full_table.feature_names[i] for i in columns)
-    return dataclasses.replace(full_table, features=full_table.features[:, columns], feature_names=names)
+    made = full_table.made
+    if isinstance(made.get("layers"), list) and made["layers"]:
+        made = {**made, "layers": sorted(layers), "deepest_layer": max(made["layers"])}
+    return dataclasses.replace(full_table, features=full_table.features[:, columns], feature_names=names, made=made)
 
 
 def from_table(full_table: FeatureTable, emotions: tuple[str, ...], where: str) -> Dataset:
@@ -106,7 +111,8 @@ def from_table(full_table: FeatureTable, emotions: tuple[str, ...], where: str) 
 
 RECORDED = {
     "features": "features", "speech_encoder": "speech encoder", "layers": "layers", "loudness": "loudness",
-    "padding": "padding", "speech_encoder_digest": "digest of the speech encoder's weights",
+    "padding": "padding", "rate": "sampling rate", "extractor": "version of the features",
+    "speech_encoder_digest": "digest of the speech encoder's weights",
 }  # fmt: skip
 """Entries of `made` that two tables must share where both have them, and their names in messages."""
 
@@ -130,11 +136,17 @@ def check_same_features(source: Dataset, target: Dataset) -> None:
     )
 
 
+def _deepest(made: Mapping[str, Any]) -> Any:
+    return made.get("deepest_layer", max(made.get("layers") or [0]))
+
+
 def _differences(source: Dataset, target: Dataset) -> str:
     """Returns how the features of two tables were made in different ways, or ""."""
     a, b = source.full_table.made, target.full_table.made
     differ = {key: name for key, name in RECORDED.items() if key in a and key in b and a[key] != b[key]}
-    if "layers" in differ:  # the digest is that of the layers up to the last
+    if "layers" in differ or _deepest(a) != _deepest(
+        b
+    ):  # the digest is that of the layers up to the last that was computed
         differ.pop("speech_encoder_digest", None)
     return ", ".join(
         f"{name} {a[key]!r:.80} of {source.name} and {b[key]!r:.80} of {target.name}" for key, name in differ.items()

@@ -1,5 +1,6 @@
 """Feature tables of other programs, CSV or npz, labelled by a companion CSV, their own columns or their clip ids."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,6 +108,9 @@ def _npz_rows(path: Path, arrays: dict[str, np.ndarray]) -> tuple[str, pd.DataFr
     return "npz", pd.DataFrame(values, columns=[columns[column] for column in chosen]), rows
 
 
+_ROW_NUMBER = re.compile(r"|index|level_0|unnamed: \d+")  # the row number that pandas writes
+
+
 def _csv_rows(path: Path) -> tuple[str, pd.DataFrame, pd.DataFrame]:
     """Returns the table's style, features [N, F] float64, and rows: `id` and the label columns that the file has."""
     cells = read_cells(path)
@@ -118,9 +122,10 @@ def _csv_rows(path: Path) -> tuple[str, pd.DataFrame, pd.DataFrame]:
         raise InputError(
             f"{path}, row 1: {len(ids)} columns for the clip; expected exactly one of {', '.join(_ID_COLUMNS)}"
         )
-    # A nameless first column is the row number that pandas writes.
-    others = {*_ID_COLUMNS, *_TIME_COLUMNS, *LABEL_COLUMNS, ""}
-    candidates = [name for name in cells if name.lower() not in others]
+    others = {*_ID_COLUMNS, *_TIME_COLUMNS, *LABEL_COLUMNS}
+    if doubled := repeated([name.lower() for name in cells if name.lower() in others]):
+        raise InputError(f"{path}, row 1: doubled columns {some(doubled)}, but for letter case; keep one of each")
+    candidates = [name for name in cells if name.lower() not in others and not _ROW_NUMBER.fullmatch(name.lower())]
     columns = [candidates[column] for column in _choose_columns(path, candidates)]
     style = "opensmile_csv" if names.keys() & set(_TIME_COLUMNS) else "csv"
     if columns == list(FEATURE_NAMES) and ids[0] == "id":

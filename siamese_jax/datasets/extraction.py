@@ -142,7 +142,7 @@ def _results(manifest: Manifest, indices: Sequence[int], extractor: Extractor, o
     # A few groups and batches ahead keep the workers busy; no more, so that finished rows do not wait unsaved.
     decoded = in_order(functools.partial(_decoded, manifest, options.strict), groups, options.workers, options.workers)
     batches = _batches(itertools.chain.from_iterable(decoded), extractor)
-    work = functools.partial(_batch_rows, extractor)
+    work = functools.partial(_batch_rows, manifest, options.strict, extractor)
     return itertools.chain.from_iterable(in_order(work, batches, options.workers, 2 * options.workers))
 
 
@@ -174,15 +174,22 @@ def _batches(decoded: Iterable[tuple[int, Decoded | ClipError]], extractor: Extr
     yield from waiting.items()
 
 
-def _batch_rows(extractor: Extractor, batch: Batch) -> list[Result]:
+def _batch_rows(manifest: Manifest, strict: bool, extractor: Extractor, batch: Batch) -> list[Result]:
+    """Computes a batch. Raises ClipError under `strict` where features are not finite."""
     size, clips = batch
     if isinstance(clips, ClipError):
         return [(size, clips)]
     features = extractor.features([sound.samples for _, sound in clips], size)
-    return [
-        (index, FeatureRow(row, audio_hash(sound.samples), sound.source_rate, sound.resampling))
-        for (index, sound), row in zip(clips, features)
-    ]
+    results: list[Result] = []
+    for (index, sound), row in zip(clips, features):
+        if np.isfinite(row).all():
+            results.append((index, FeatureRow(row, audio_hash(sound.samples), sound.source_rate, sound.resampling)))
+            continue
+        error = ClipError(manifest.clips[index].file, "not finite: its features overflow; check the encoder's weights")
+        if strict:
+            raise error
+        results.append((index, error))
+    return results
 
 
 def _assemble(

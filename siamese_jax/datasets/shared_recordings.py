@@ -1,6 +1,9 @@
 """Recordings that two tables share: training on one table would use test clips of the other."""
 
 import dataclasses
+import re
+from collections import Counter
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -11,6 +14,7 @@ ALLOWED_BY = "config.data.allow_shared_recordings"
 
 BY_NAME = "corpus and clip names"
 
+_SUFFIX = re.compile(r"\.(wav|flac|mp3|ogg|aiff?|au|sph|avi|mp4|flv)$", re.IGNORECASE)
 _FEW_COLUMNS = 16
 _TOLERANCE_OF_SPREAD, _TOLERANCE_OF_SIZE = 1e-4, 1e-5
 """Rows count as equal up to the rounding of a text file. The tolerances are shares of a column's standard deviation and
@@ -37,19 +41,26 @@ def shared_recordings(first: FeatureTable, second: FeatureTable) -> Shared:
     """Returns the clips of the second table that the first table contains too.
 
     Two clips are the same recording if the digests of their sound are equal; if their features are equal in the same
-    columns, unless both digests are known; or if clip and corpus have equal names, with any features.
+    columns, to the bit where both digests are known; or if clip and corpus have equal names, with any features. (A
+    recording that is a sample longer has another digest and the same frames.) Folders and a suffix in a clip's name do
+    not matter if the speakers are equal.
     """
-    by_digest = {str(digest): row for row, digest in enumerate(first.audio_hash) if digest}
-    by_name = {key: row for row, key in enumerate(_names(first))}
+    by_digest = {str(digest).lower(): row for row, digest in enumerate(first.audio_hash) if digest}
+    by_name = {name: row for row, names in enumerate(_names(first)) for name in names}
     by_features = _equal_rows(first, second)
     found: list[tuple[int, int, str]] = []
-    for row, (digest, name) in enumerate(zip(second.audio_hash.tolist(), _names(second))):
-        other = by_features.get(row)
+    # Rows that are equal to the bit tell a recording if the first table has each of them once.
+    times = Counter(row.tobytes() for row in first.features) if len(first.feature_names) >= _FEW_COLUMNS else Counter()
+    for row, (digest, names) in enumerate(zip(np.char.lower(second.audio_hash).tolist(), _names(second))):
+        other, row_bytes = by_features.get(row), second.features[row].tobytes()
         if digest and digest in by_digest:
             found.append((row, by_digest[digest], "sound"))
-        elif other is not None and not (digest and first.audio_hash[other]):
+        elif other is not None and (
+            not (digest and first.audio_hash[other])
+            or (times[row_bytes] == 1 and first.features[other].tobytes() == row_bytes)
+        ):
             found.append((row, other, "features"))
-        elif name in by_name:
+        elif name := next((name for name in names if name in by_name), None):
             found.append((row, by_name[name], BY_NAME))
     rows, others = (np.array([entry[i] for entry in found], np.int64) for i in range(2))
     return Shared(rows, others, tuple(entry[2] for entry in found))
@@ -68,8 +79,13 @@ def check_not_shared(first: FeatureTable, second: FeatureTable, names: tuple[str
         )
 
 
-def _names(table: FeatureTable) -> list[tuple[str, str]]:
-    return list(zip(np.char.lower(table.corpus).tolist(), table.clip.tolist()))
+def _names(table: FeatureTable) -> list[list[tuple[str, ...]]]:
+    """Returns two names of each clip: with its corpus; and without folders and suffix, with corpus and speaker."""
+    columns = zip(np.char.lower(table.corpus).tolist(), table.clip.tolist(), table.speaker.tolist())
+    return [
+        [(corpus, clip), (corpus, _SUFFIX.sub("", PurePosixPath(clip).name), speaker)]
+        for corpus, clip, speaker in columns
+    ]
 
 
 def _equal_rows(first: FeatureTable, second: FeatureTable) -> dict[int, int]:

@@ -38,6 +38,7 @@ CPU_BATCH_FRAMES = 1700  # clips times frames: 4 clips of 4 s; 8 clips exceed a 
 ACCELERATOR_BATCH_FRAMES = 96000  # per device
 
 _PART = 2**20  # samples
+_LAYER = re.compile(r"\.layer\d")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +79,8 @@ def extractor(encoder: str, options: Options) -> Extractor:
     """
     folder = shipped.speech_encoder(encoder)
     name = encoder if encoder in shipped.SPEECH_ENCODERS else folder.resolve().name
+    if not name.isprintable() or _LAYER.search(name):  # characters that are no UTF-8 are not printable either
+        raise InputError(f"{name!r}: a folder's name becomes part of the columns' names; rename it")
     config = whisper_weights.read_config(folder)
     _check(options, config, folder)
     params = whisper_weights.load(folder, config, max(options.layers))

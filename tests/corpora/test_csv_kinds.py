@@ -110,3 +110,9 @@ def test_a_path_that_can_be_no_file(tmp_path: Path, name: str) -> None:
     write(tmp_path, PLAIN)
     with pytest.raises(InputError, match=r"cannot be read|no such file"):
         read_manifest(tmp_path / name)
+
+
+def test_a_huge_cell_without_a_quote_is_said_to_be_long(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(f"file,emotion,speaker,notes\na.wav,fear,s,{'y' * 200_000}\n", encoding="utf-8")
+    with pytest.raises(InputError, match="row 2: a cell of more than 131072 characters"):
+        read_manifest(tmp_path / "m.csv")

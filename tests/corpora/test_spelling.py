@@ -168,3 +168,17 @@ def test_complex_features_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", X=table.features.astype(np.complex64), names=table.clip)
     with pytest.raises(InputError, match="expected real"):
         table_files.read_table(tmp_path / "t.npz", "emodb")
+
+
+def test_invisible_characters_in_a_speaker_are_a_warning() -> None:
+    assert similar(["x", "x\u200b", "y"]) == [("x", "x\u200b")]
+
+
+@pytest.mark.parametrize("field", ["speaker", "name", "corpus"])
+def test_a_nul_in_a_name_is_named_by_row_and_field(tmp_path: Path, field: str) -> None:
+    row = {"file": "a.wav", "emotion": "fear", "speaker": "s", "name": "n", "corpus": "c"}
+    row[field] = "x\0y"
+    text = ",".join(row) + "\n" + ",".join(row.values()) + "\n"
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=f"{field}.*holds a NUL character"):
+        read_manifest(tmp_path / "m.csv")

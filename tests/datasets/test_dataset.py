@@ -103,3 +103,18 @@ def test_a_table_that_does_not_say_how_it_was_made_goes_with_equal_columns():
     made = {"features": "Whisper", "speech_encoder": "whisper.tiny.en", "layers": [1]}
     a = dataset.from_table(dataclasses.replace(make_table("toy"), made=made), EMOTIONS, "toy")
     dataset.check_same_features(a, dataset.from_table(make_table("other"), EMOTIONS, "other"))
+
+
+def test_tables_cut_to_the_same_layers_go_together():
+    """Of encoders whose layers were computed to different depths, whose digests differ."""
+    made = {"features": "Whisper", "speech_encoder": "whisper.a"}
+    names = tuple(f"whisper.x.layer4.y.layer{layer}.mean.{i}" for layer in (1, 2) for i in range(2))
+    whole = dataclasses.replace(make_table("toy", n_features=4), feature_names=names)
+    a = dataclasses.replace(whole, made=made | {"layers": [1, 2], "speech_encoder_digest": "a"})
+    b = dataclasses.replace(make_table("other", n_features=2), feature_names=names[:2])
+    b = dataclasses.replace(b, made=made | {"layers": [1], "speech_encoder_digest": "b"})
+    with pytest.raises(InputError, match=r"layers \[1, 2\] of toy and \[1\] of other"):
+        dataset.check_same_features(*(dataset.from_table(table, EMOTIONS, "table") for table in (a, b)))
+    cut = [dataset.of_layers(table, (1,), "table") for table in (a, b)]
+    assert [len(table.feature_names) for table in cut] == [2, 2]
+    dataset.check_same_features(*(dataset.from_table(table, EMOTIONS, "table") for table in cut))

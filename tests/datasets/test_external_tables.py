@@ -316,3 +316,15 @@ def test_pooled_log_mel_table(data_folder: Path) -> None:
     assert len(set(cremad.speaker)) == 91
     assert np.isin(cremad.emotion, PAPER_EMOTIONS).sum() == 5083  # 5084 without the silent clip
     assert cremad.made["scaled"] == "none"
+
+
+@pytest.mark.parametrize("number", ["", "Unnamed: 0", "index", "level_0"])
+def test_the_row_number_of_pandas_is_no_feature(tmp_path: Path, number: str) -> None:
+    (tmp_path / "t.csv").write_text(f"{number},id,emotion,speaker,f1\n0,a,anger,s,1\n1,b,fear,s,2\n", encoding="utf-8")
+    assert read_table(tmp_path / "t.csv").feature_names == ("f1",)
+
+
+def test_label_columns_that_differ_by_letter_case_are_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,emotion,Emotion,speaker,f1\na,anger,fear,s,1\n", encoding="utf-8")
+    with pytest.raises(InputError, match="row 1: doubled columns emotion"):
+        read_table(tmp_path / "t.csv")

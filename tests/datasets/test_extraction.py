@@ -304,3 +304,17 @@ def test_launcher_says_what_is_wrong(tmp_path):
     run = launch("--corpus=ravdess", f"--output={tmp_path / 't.npz'}")
     assert run.returncode != 0
     assert "--root" in run.stderr + run.stdout
+
+
+def test_a_clip_whose_features_overflow_is_left_out_and_named(manifest, table):
+    def features(samples, size):
+        rows = np.array(IS09.features(samples, size))
+        rows[:, 3] = np.where(np.arange(len(rows)) == 0, np.inf, rows[:, 3])
+        return rows
+
+    overflowing = dataclasses.replace(IS09, features=features, clips=lambda size: 7)
+    extracted = extraction.compute_table(manifest, overflowing, OPTIONS)
+    assert 0 < extracted.made["left_out_count"] < len(table)
+    assert "its features overflow" in extracted.made["left_out"][0]["reason"]
+    with pytest.raises(ClipError, match=r"\.wav: not finite"):
+        extraction.compute_table(manifest, overflowing, extraction.Options(workers=2, strict=True))

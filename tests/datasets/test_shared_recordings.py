@@ -83,3 +83,24 @@ def test_the_authors_table_beside_ours(data_folder: Path):
     theirs = read_table(data_folder / "tables/authors_is09_ravdess.csv", corpus="ravdess")
     ours = read_table("siamese_jax/datasets/shipped/ravdess_is09.npz")
     assert len(shared_recordings(theirs, ours)) == len(ours)
+
+
+def test_recordings_that_are_a_sample_longer_are_shared_by_equal_features():
+    """Another digest of the sound, the same frames."""
+    shared = shared_recordings(with_digests(TARGET, "a"), with_digests(renamed(TARGET), "b"))
+    assert set(shared.reasons) == {"features"}
+    assert len(shared) == len(TARGET)
+
+
+def test_digests_in_capitals_are_the_same_digests():
+    longer = dataclasses.replace(renamed(TARGET), features=TARGET.features * 2)
+    shared = shared_recordings(with_digests(TARGET, "ab"), with_digests(longer, "AB"))
+    assert shared.reasons == ("sound",) * len(TARGET)
+
+
+@pytest.mark.parametrize("written", ["wav/{}", "{}.wav", "Actor_01/{}.FLAC"])
+def test_folders_and_suffixes_in_clip_names_do_not_hide_a_recording(written):
+    other = dataclasses.replace(
+        TARGET, features=TARGET.features * 2, clip=np.array([written.format(clip) for clip in TARGET.clip])
+    )
+    assert len(shared_recordings(with_digests(TARGET, "a"), with_digests(other, "b"))) == len(TARGET)
