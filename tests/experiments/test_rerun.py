@@ -139,7 +139,7 @@ def test_a_reproduction_and_a_rerun_do_not_share_a_folder(settings, ran):
 
 
 def test_bad_requests(settings, tmp_path):
-    with pytest.raises(InputError, match="expected 1 or more"):
+    with pytest.raises(InputError, match="expected 1 to 10,000,000 draws"):
         rerun.run(settings, tmp_path / "x", 0, 0)
     with pytest.raises(InputError, match="not 'train'"):
         rerun.run(settings.replace(scalings=("train",)), tmp_path / "x", 5, 0)
