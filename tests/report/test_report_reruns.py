@@ -90,7 +90,7 @@ def test_a_damaged_or_unfinished_rerun_is_named(folders, tmp_path):
 def test_two_sources_are_compared_with_the_frozen_layers(workdir, table_folder, tmp_path):
     e = settings_for(table_folder, n_draws=4, n_seeds=2)
     # The target serves as a second source: what counts here is that the tables differ.
-    other = e.replace(source=e.data.target)
+    other = e.replace(source=e.data.target, allow_shared_recordings=True)
     reproduce.run(other, table_folder / "second_source")
     document = page.write([workdir, table_folder / "second_source"], tmp_path / "both.html", [])
     section = next(s for s in document.sections if s.title.startswith("The source, or"))
