@@ -39,6 +39,7 @@ def assert_same_trials(tmp_path, kind, layouts, cluster=slurm_step):
                     np.testing.assert_allclose(given[name], expected[name], 1e-4, 1e-5, err_msg=f"{name} on {n} x {d}")
 
 
+@pytest.mark.long
 def test_any_number_of_processes_and_devices_gives_the_same_trials(tmp_path):
     assert_same_trials(tmp_path, "trials", [(1, 1), (1, 2), (1, 3), (2, 2)])
 
@@ -96,6 +97,7 @@ def test_a_killed_process_ends_the_others_and_the_run_resumes(tmp_path, whole):
     resumes(tmp_path, 1, whole)
 
 
+@pytest.mark.long
 def test_a_signal_to_one_process_stops_all_and_the_run_resumes(tmp_path, whole):
     ended, _ = interrupted(tmp_path, 1, signal.SIGTERM)
     assert [code for code, *_ in ended] == [143, 143]
