@@ -81,7 +81,7 @@ def test_both_feature_sets_hold_the_same_clips(name):
 
 
 def test_the_tables_are_of_the_encoder_that_ships():
-    """The weights, the layers and the loudness, so that a clip extracted today stands beside them."""
+    """The weights, the layers and the loudness, so that a clip extracted today can be compared with them."""
     today = speech_encoder.of_shipped_tables("whisper", ())
     for name in data.SHIPPED:
         made = read_table(data.shipped(name, "whisper")).made
