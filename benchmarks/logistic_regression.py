@@ -85,7 +85,7 @@ def timed(call: Any, repeats: int) -> tuple[float, Any]:
 def main(_: Any) -> None:
     use_all_cores()
     plan = plan_of(_DRAWS.value, tuple(_LAYERS.value))
-    few_shot = logistic.FewShot(plan, SCOPE, with_source=True)
+    few_shot = logistic.FewShot(plan, SCOPE, logistic.source_fit(plan, SCOPE))
     records = []
     for n_speakers in plan.experiment.protocol.n_speakers:
         start = time.perf_counter()

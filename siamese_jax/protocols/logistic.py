@@ -32,12 +32,14 @@ def predictions(
     out = {}
     if "loso" in parts:
         out["loso"] = _in_domain(plan, scope, splits, settings, n_classes, on_done)
-    if "source_only" in parts:
+    source = source_fit(plan, scope) if {"source_only", "few_shot"} & set(parts) else None
+    if source and "source_only" in parts:
         ood_scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, scope)
-        out["source_only"] = _source_only(plan.source_clips(scope), plan.target_clips(ood_scope), settings, n_classes)
+        query = lr.with_ones(np.asarray(plan.target_clips(ood_scope).x @ source.basis, np.float32))
+        out["source_only"] = np.argmax(source.coefficients @ query.T, axis=0).astype(np.int8)
         on_done(1)
     if "few_shot" in parts:
-        draws = (FewShot(plan, scope, with_source) for with_source in (False, True))
+        draws = (FewShot(plan, scope, of_source) for of_source in (None, source))
         n_speakers = plan.experiment.protocol.n_speakers
         out["few_shot"] = np.stack([np.stack([few.fits(k, on_done).classes for k in n_speakers]) for few in draws])
     return out
@@ -86,58 +88,51 @@ def few_shot_trial(
 
 def fold_trial(weight: Array, clips: LabelledClips, query: Array, start: Array, settings: Settings) -> jax.Array:
     """Returns the classes [Q] int8 of query clips by a fit on clips with weights [N]; both sets are in coordinates."""
-    none = LabelledClips(clips.x[:0], clips.label[:0], clips.weight[:0])
-    coefficients = lr.fit(clips._replace(weight=weight), none, start, settings).coefficients
+    coefficients = lr.fit(clips._replace(weight=weight), _no_clips(clips), start, settings).coefficients
     return jnp.argmax(jnp.matmul(coefficients, query.T, precision="highest"), axis=0).astype(jnp.int8)
 
 
-def _source_only(source: Clips, target: Clips, settings: Settings, n_classes: int) -> np.ndarray:
-    clips, basis = _in_basis(source)
-    query = lr.with_ones(np.asarray(target.x @ basis, np.float32))
-    start = np.zeros((n_classes, clips.x.shape[1]), np.float32)
-    program = jax.jit(fold_trial)
-    return np.asarray(program(clips.weight, clips, query, start, settings))
+class SourceFit(NamedTuple):
+    """The source clips in coordinates of `basis` [F, R], with ones and weight 1, and their coefficients [C, 1 + R]."""
+
+    clips: LabelledClips
+    basis: np.ndarray
+    coefficients: np.ndarray
+
+
+def source_fit(plan: Plan, scope: str) -> SourceFit:
+    """Returns the fit on the source alone: the classifier of the out-of-domain part, and the start of every draw."""
+    clips, basis = _in_basis(plan.source_clips(scope))
+    zeros = np.zeros((len(plan.experiment.data.emotions), clips.x.shape[1]), np.float32)
+    fit = jax.jit(lr.fit)(clips, _no_clips(clips), zeros, _settings(plan))
+    return SourceFit(clips, basis, np.asarray(fit.coefficients))
 
 
 class FewShot:
-    """The fits of all draws under a scaling scope, on labelled target clips with or without source clips."""
+    """The fits of all draws under a scaling scope, on labelled target clips with or without (None) the source."""
 
-    def __init__(self, plan: Plan, scope: str, with_source: bool):
+    def __init__(self, plan: Plan, scope: str, source: SourceFit | None):
         self._plan, self._scope, self._target = plan, scope, plan.target_clips(scope)
-        self._settings, n_classes = _settings(plan), len(plan.experiment.data.emotions)
+        self._settings = _settings(plan)
         self._programs: dict[int, TrialProgram] = {}
-        if not with_source:
-            self._source = LabelledClips(np.zeros((0, 1), np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32))
-            self._basis = np.zeros((self._target.x.shape[1], 0), np.float32)
-            self._start = np.zeros((n_classes, 1), np.float32)
-            return
-        source, self._basis = _in_basis(plan.source_clips(scope))
-        none = LabelledClips(source.x[:0], source.label[:0], source.weight[:0])
-        zeros = np.zeros((n_classes, source.x.shape[1]), np.float32)
+        if source is None:
+            none = LabelledClips(np.zeros((0, 1), np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32))
+            basis = np.zeros((self._target.x.shape[1], 0), np.float32)
+            source = SourceFit(none, basis, np.zeros((len(plan.experiment.data.emotions), 1), np.float32))
         self._source = source
-        self._start = np.asarray(jax.jit(lr.fit)(source, none, zeros, self._settings).coefficients)
 
     def fits(self, n_speakers: int, on_done: OnDone | None = None) -> FewShotFit:
         """Returns the fits of the plan's draws of `n_speakers`; the fields are [draws, ...]."""
         rows = self._plan.draws.support(n_speakers)
         scaling = self._plan.support_scaling(self._target, self._scope, n_speakers)
         if n_speakers not in self._programs:
-            n_classes = len(self._start)
-            n_clips = len(self._source.label) + len(self._target.label)
+            n_classes = len(self._source.coefficients)
+            n_clips = len(self._source.clips.label) + len(self._target.label)
             floats = _floats(rows.shape[1], self._target.x.shape[1], n_clips, n_classes)
             chunk = chunk_size(len(rows), floats)
             self._programs[n_speakers] = TrialProgram(few_shot_trial, (0, 0, 0, *[None] * 5), chunk, own_loops=True)
-        return self._programs[n_speakers](
-            rows,
-            scaling.shift,
-            scaling.scale,
-            self._source,
-            self._basis,
-            self._start,
-            self._target,
-            self._settings,
-            on_chunk=on_done,
-        )
+        shared = (*self._source, self._target, self._settings)
+        return self._programs[n_speakers](rows, scaling.shift, scaling.scale, *shared, on_chunk=on_done)
 
 
 def _in_domain(
@@ -190,6 +185,10 @@ def _folds(
     )  # fmt: skip
     start = np.zeros((n_classes, clips.x.shape[1]), np.float32)
     return program(weights, clips, query, start, settings, on_chunk=on_done)
+
+
+def _no_clips(clips: LabelledClips) -> LabelledClips:
+    return jax.tree.map(lambda column: column[:0], clips)
 
 
 def _in_basis(clips: Clips) -> tuple[LabelledClips, np.ndarray]:

@@ -72,7 +72,7 @@ class CrossTraining:
       keep_weights: whether each fold's network is written to weights/.
       features: the Siamese network and the classifiers on features, on the same folds. Of this experiment the
         corpora, the emotions, the level and the seed are those of the cross-training, and nothing is fine-tuned.
-        Corpora never share recordings.
+        Corpora never share recordings. The classifiers are scikit-learn's, whatever the `logistic_solver`.
       level: of the intervals. seed: of all random numbers.
     """
 
