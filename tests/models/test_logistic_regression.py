@@ -54,7 +54,7 @@ def test_reaches_the_minimum_of_scikit_learn(n_features, c):
     least = reference(x, y, weight, c)
     reached = objective(x, y, weight, np.asarray(w_FxC, np.float64), np.asarray(fit.coefficients[:, 0], np.float64), c)
     assert -1e-7 < (reached - least) / least < 1e-4
-    np.testing.assert_allclose(fit.objective, reached, rtol=1e-4)
+    np.testing.assert_allclose(fit.objective, reached, rtol=1e-4, atol=1e-5)  # a float32 sum of 69 log-probabilities
     assert 0 < fit.iterations < SETTINGS.max_iterations
 
 
