@@ -9,7 +9,7 @@ import siamese_jax
 
 ORDER = (
     "errors", "runtime", "stats", "features", "corpora", "models", "datasets", "losses", "training", "protocols",
-    "experiments", "report",
+    "recognizer", "experiments", "report",
 )  # fmt: skip
 """From the first to the last; data flows the same way."""
 

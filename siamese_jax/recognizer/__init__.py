@@ -1,0 +1,1 @@
+"""The recogniser: a few labelled clips to a model, recordings to labels with probabilities."""
