@@ -90,7 +90,7 @@ def tied_means(values: np.ndarray, confidence: np.ndarray) -> np.ndarray:
 
 
 class Reliability(NamedTuple):
-    """Bins of a reliability diagram [B], by rising confidence: number of clips, their mean confidence, the share right."""
+    """Bins of a reliability diagram [B], by rising confidence: clips, their mean confidence, their accuracy."""
 
     n_clips: np.ndarray
     confidence: np.ndarray
