@@ -25,9 +25,12 @@ def moments(x_NxF: np.ndarray, least_F: np.ndarray) -> Scaling:
 def floor(x_NxF: np.ndarray, share: float) -> np.ndarray:
     """Returns the least standard deviation [F]: a share of the corpus's own, 1 for a constant column."""
     std_F = x_NxF.astype(np.float64).std(axis=0)
+    return np.where(_constant(x_NxF, std_F), 1.0, share * std_F)
+
+
+def _constant(x_NxF: np.ndarray, std_F: np.ndarray) -> np.ndarray:
     # Rounding leaves a constant column a spread of its size times the float32 step.
-    constant_F = std_F <= 1e-6 * np.abs(x_NxF).max(axis=0)
-    return np.where(constant_F, 1.0, share * std_F)
+    return std_F <= 1e-6 * np.abs(x_NxF).max(axis=0)
 
 
 def identity(n_trials: int, n_features: int) -> Scaling:
@@ -35,8 +38,14 @@ def identity(n_trials: int, n_features: int) -> Scaling:
     return Scaling(np.zeros((n_trials, n_features), np.float32), np.ones((n_trials, n_features), np.float32))
 
 
-def over_rows(x_NxF: np.ndarray, rows: list[np.ndarray], share: float) -> Scaling:
-    """Returns scalings [G, F] by the clips at each of G sets of rows."""
-    least_F = floor(x_NxF, share)
-    scalings = [moments(x_NxF[r], least_F) for r in rows]
+def over_rows(x_NxF: np.ndarray, rows: list[np.ndarray], least: float) -> Scaling:
+    """Returns scalings [G, F] by the clips at each of G sets of rows, which no other clip changes.
+
+    A column whose standard deviation in a set is at most `least`, or rounding, keeps the unit of x there.
+    """
+    scalings = []
+    for r in rows:
+        found = moments(x_NxF[r], np.zeros(1))
+        constant_F = (found.scale <= least) | _constant(x_NxF[r], found.scale)
+        scalings.append(found._replace(scale=np.where(constant_F, np.float32(1), found.scale)))
     return Scaling(np.stack([s.shift for s in scalings]), np.stack([s.scale for s in scalings]))

@@ -153,14 +153,14 @@ def in_domain_tasks(
     plan: Plan, scope: str, splits: Sequence[Split]
 ) -> tuple[list[tuple[np.ndarray, Task]], np.ndarray]:
     """(test rows, task) of each split of the target with test clips, and which clips are tested [N]."""
-    per_split = scaling_scopes.IN_DOMAIN_SCOPE[scope] == "train"
-    clips = plan.target_clips("corpus" if per_split else scope)
+    scope = scaling_scopes.IN_DOMAIN_SCOPE[scope]
+    clips = plan.target_clips(scope)
     tested, tasks = np.zeros(len(plan.target), bool), []
     for train, test in splits:
         if len(test):
             x = clips.x
-            if per_split:
-                scaling = over_rows(x, [train], plan.experiment.data.scale_floor)
+            if scope == "train":
+                scaling = over_rows(x, [train], 0)
                 x = (x - scaling.shift) / scaling.scale
             tasks.append((test, plain(x[train], clips.label[train], x[test])))
             tested[test] = True

@@ -42,7 +42,8 @@ class DataConfig:
       scalings: scopes of the features' standardisation, one setting each: "corpus" and "speaker" see the unlabelled
         test clips (transductive), "support" uses the labelled target clips, "source" the source corpus, "train"
         (in-domain training only) the training speakers.
-      scale_floor: least standard deviation used, as a share of the corpus's own.
+      scale_floor: least standard deviation used, as a share of the corpus's own. Under "support", a column with less
+        than this share of the source's deviation among the labelled clips is scaled by the source's.
     """
 
     source: str

@@ -139,11 +139,11 @@ def _in_domain(
     plan: Plan, scope: str, splits: Sequence[Split], settings: Settings, n_classes: int, on_done: OnDone
 ) -> np.ndarray:
     """Returns the classes [N] of the target's clips, each by the fit of the split that tests it; 0 if no split does."""
-    per_split = scaling_scopes.IN_DOMAIN_SCOPE[scope] == "train"
-    target = plan.target_clips("corpus" if per_split else scope)
+    scope = scaling_scopes.IN_DOMAIN_SCOPE[scope]
+    target = plan.target_clips(scope)
     splits = [(train, test) for train, test in splits if len(test)]
     pooled = np.zeros(len(target.label), np.int8)
-    if not per_split:
+    if scope != "train":
         clips, _ = _in_basis(target)
         weights = np.stack([np.isin(np.arange(len(pooled)), train) for train, _ in splits]).astype(np.float32)
         classes = _folds(weights, clips, clips.x, settings, n_classes, on_done)
@@ -156,7 +156,7 @@ def _in_domain(
     n_columns = 1 + min(n_train, target.x.shape[1])
     start = np.zeros((n_classes, n_columns), np.float32)
     for train, test in splits:
-        scaling = over_rows(target.x, [train], plan.experiment.data.scale_floor)
+        scaling = over_rows(target.x, [train], 0)
         x = (target.x - scaling.shift) / scaling.scale
         clips, basis = _in_basis(Clips(x[train], target.label[train], target.speaker[train]))
         query = _padded(lr.with_ones(np.asarray(x[test] @ basis, np.float32)), (n_test, n_columns))

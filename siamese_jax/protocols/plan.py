@@ -128,7 +128,9 @@ class Plan:
         """The scaling of each draw's target clips [draws, F]: by its labelled clips, or none beyond the table's."""
         support = self.draws.support(n_speakers)
         if scope == "support":
-            return over_rows(target.x, list(support), self.experiment.data.scale_floor)
+            share = self.experiment.data.scale_floor
+            least = scaling_scopes.least_support_deviation(self.source, self.target, share)
+            return over_rows(target.x, list(support), least)
         return identity(len(support), target.x.shape[1])
 
 

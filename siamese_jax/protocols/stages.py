@@ -72,7 +72,7 @@ def in_domain(plan: Plan, head: str, scope: str, splits: Sequence[Split], on_don
     """
     experiment, scope = plan.experiment, scaling_scopes.IN_DOMAIN_SCOPE[scope]
     n_seeds, n_clips = experiment.protocol.n_in_domain_seeds, len(plan.target)
-    clips = plan.target_clips("corpus" if scope == "train" else scope)
+    clips = plan.target_clips(scope)
     folds, tests = _folds(plan, clips, scope, [(train, test) for train, test in splits if len(test)])
     n_folds = len(tests)
     fold_keys = jax.vmap(lambda key: jax.vmap(lambda i: jax.random.fold_in(key, i))(np.arange(n_folds)))
@@ -99,11 +99,11 @@ def _tile(tree: Any, times: int) -> Any:
 
 
 def _folds(plan: Plan, clips: Clips, scope: str, splits: Sequence[Split]) -> tuple[Fold, list[np.ndarray]]:
-    data, target = plan.experiment.data, plan.target
+    emotions, target = plan.experiment.data.emotions, plan.target
     trains, tests = [train for train, _ in splits], [test for _, test in splits]
     widest = int(np.bincount(target.label).max())
     in_training = [np.isin(np.arange(len(target)), train) for train in trains]
-    indices = [class_index(target.label, len(data.emotions), mask, widest) for mask in in_training]
+    indices = [class_index(target.label, len(emotions), mask, widest) for mask in in_training]
     longest, most = max(map(len, trains)), max(map(len, tests))
     by_train = scope == "train"
     fold = Fold(
@@ -111,7 +111,7 @@ def _folds(plan: Plan, clips: Clips, scope: str, splits: Sequence[Split]) -> tup
         train=np.stack([np.resize(train, longest) for train in trains]).astype(np.int32),
         train_valid=np.stack([np.arange(longest) < len(train) for train in trains]),
         test=np.stack([np.resize(test, most) for test in tests]).astype(np.int32),
-        scaling=over_rows(clips.x, trains, data.scale_floor) if by_train else identity(len(splits), clips.x.shape[1]),
+        scaling=over_rows(clips.x, trains, 0) if by_train else identity(len(splits), clips.x.shape[1]),
     )
     return fold, tests
 
