@@ -12,7 +12,7 @@ from siamese_jax.errors import InputError
 from siamese_jax.runtime import config_files
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["extract", "facenet", "images", "manifest", "report", "reproduce", "rerun", "sources"]
+COMMANDS = ["enrol", "extract", "facenet", "images", "manifest", "predict", "report", "reproduce", "rerun", "sources"]
 
 
 def siamese_jax(*arguments):

@@ -1,0 +1,46 @@
+"""Learns labels from a few labelled recordings and writes a model folder.
+
+siamese-jax enrol labelled/ --output=mymodel
+siamese-jax enrol labelled.csv --output=mymodel --source=emodb,ravdess
+
+A folder holds a folder of sound files for each label (labelled/anger/*.wav). A CSV has the columns file, emotion and,
+where it is known, speaker. Labels are any words. A model that uses RAVDESS as a source is for non-commercial use
+(CC BY-NC-SA 4.0); its card, README.md in the model folder, names the sources and their licences.
+
+Recordings that cannot be read are named, counted and left out. Exit status: 0 with a model, 2 without.
+"""
+
+from absl import app, flags
+
+from siamese_jax.recognizer import recordings
+from siamese_jax.recognizer.few_shot import FewShotEmotion
+from siamese_jax.recognizer.methods import METHODS
+from siamese_jax.runtime.devices import available_cores
+
+from . import common
+
+OUTPUT = common.define_path("output", None, "The model folder to write.", required=True)
+SOURCE = flags.DEFINE_string(
+    "source", "emodb", "Source corpora with commas: emodb, ravdess (non-commercial), tables (.npz); none for none."
+)
+METHOD = flags.DEFINE_enum("method", "logistic_regression", sorted(METHODS), "The transfer method.")
+C = flags.DEFINE_float("c", 0.01, "C of the logistic regression.", lower_bound=1e-9)
+STRICT = flags.DEFINE_bool("strict", False, "Stop at the first recording that cannot be used.")
+WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)
+
+
+def main(paths: list[str]) -> None:
+    if len(paths) != 1:
+        raise app.UsageError("give one folder or CSV of labelled recordings")
+    manifest = recordings.labelled(paths[0])
+    model = FewShotEmotion(SOURCE.value, METHOD.value, C.value, workers=WORKERS.value, strict=STRICT.value)
+    model.fit_manifest(manifest).save(OUTPUT.value)
+    fitted = model.model
+    common.show(
+        f"{OUTPUT.value}: {len(fitted.enrolled.x)} clips, {len(fitted.classes)} labels ({', '.join(fitted.classes)}); "
+        f"source: {', '.join(source.name for source in fitted.sources) or 'none'}"
+    )
+
+
+if __name__ == "__main__":
+    common.run(main, folders=True)

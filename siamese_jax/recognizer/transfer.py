@@ -1,0 +1,115 @@
+"""Labelled clips of sources and of a target to a classifier, each corpus standardised by itself."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from siamese_jax.features.scaling import Scaling, floor, moments
+from siamese_jax.recognizer.methods import METHODS, Labelled, LinearScorer, Settings, log_probabilities
+
+OTHER = -1
+"""The label of a clip that serves the statistics alone: unlabelled, or of an emotion that is not asked for."""
+
+
+class Clips(NamedTuple):
+    """The clips of a corpus: features [N, F] float32 as extracted, labels [N] int or `OTHER`, speakers [N] or None."""
+
+    x: np.ndarray
+    label: np.ndarray
+    speaker: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a classifier is made: `method` of `METHODS`, its settings, and the least standard deviation as a share."""
+
+    method: str
+    settings: Settings
+    scale_floor: float
+
+
+class Classifier(NamedTuple):
+    """A fitted classifier of clips on their own: `scaling` [F] comes first, then `scorer`."""
+
+    scaling: Scaling
+    scorer: LinearScorer
+
+
+def fit(sources: Sequence[Clips], enrolled: Clips, n_classes: int, recipe: Recipe) -> Classifier:
+    """Returns the classifier of single clips: they have the statistics of the enrolled clips.
+
+    Without an enrolled clip they have the mean statistics of the sources.
+    """
+    least = _floor(sources, enrolled, recipe.scale_floor)
+    scaling = moments(enrolled.x, least) if len(enrolled.x) else _mean_scaling(sources, least)
+    scaled = [_labelled(moments(source.x, least)(source.x), source.label) for source in sources]
+    target = _labelled(scaling(enrolled.x), enrolled.label)
+    return Classifier(scaling, METHODS[recipe.method](scaled, target, n_classes, recipe.settings))
+
+
+def single_log_probabilities(classifier: Classifier, x_QxF: np.ndarray) -> np.ndarray:
+    """Returns log-probabilities [Q, C] of clips that do not depend on one another."""
+    return log_probabilities(classifier.scorer, classifier.scaling(x_QxF))
+
+
+def joint_log_probabilities(
+    sources: Sequence[Clips], enrolled: Clips, folder: Clips, n_classes: int, recipe: Recipe
+) -> np.ndarray:
+    """Returns log-probabilities [Q, C] of the clips of a folder, whose statistics scale them and the enrolled clips.
+
+    Where all speakers are known, every corpus is scaled by speaker.
+    """
+    corpora = [*sources, _joined(enrolled, folder)]
+    by_speaker = all(clips.speaker is not None for clips in corpora)
+    least = _floor(sources, corpora[-1], recipe.scale_floor)
+    *scaled, target = [_scaled(clips, least, by_speaker) for clips in corpora]
+    n_enrolled = len(enrolled.x)
+    scorer = METHODS[recipe.method](
+        [_labelled(x, clips.label) for x, clips in zip(scaled, sources)],
+        _labelled(target[:n_enrolled], enrolled.label), n_classes, recipe.settings,
+    )  # fmt: skip
+    return log_probabilities(scorer, target[n_enrolled:])
+
+
+def _labelled(x: np.ndarray, label: np.ndarray) -> Labelled:
+    rows = label != OTHER
+    return Labelled(x[rows], label[rows])
+
+
+def _joined(enrolled: Clips, folder: Clips) -> Clips:
+    known = enrolled.speaker is not None or not len(enrolled.x)
+    speaker = None
+    if known and folder.speaker is not None:
+        speaker = np.concatenate([enrolled.speaker if enrolled.speaker is not None else [], folder.speaker])
+    return Clips(
+        np.concatenate([enrolled.x, folder.x]), np.concatenate([enrolled.label, folder.label]).astype(int), speaker
+    )
+
+
+def _scaled(clips: Clips, least_F: np.ndarray, by_speaker: bool) -> np.ndarray:
+    if not by_speaker or clips.speaker is None:
+        return moments(clips.x, least_F)(clips.x)
+    scaled = np.empty_like(clips.x)
+    for speaker in np.unique(clips.speaker):
+        rows = clips.speaker == speaker
+        scaled[rows] = moments(clips.x[rows], least_F)(clips.x[rows])
+    return scaled
+
+
+def _floor(sources: Sequence[Clips], target: Clips, share: float) -> np.ndarray:
+    """Returns the least standard deviation [F]: a share of the mean over corpora, 1 for a constant column."""
+    corpora = [clips.x for clips in (*sources, target) if len(clips.x)]
+    floors = np.stack([floor(x, share) for x in corpora])
+    constant = np.stack([np.ptp(x, axis=0) == 0 for x in corpora])
+    varying = np.where(constant, 0, floors).sum(axis=0) / np.maximum((~constant).sum(axis=0), 1)
+    return np.where(constant.all(axis=0), 1.0, varying)
+
+
+def _mean_scaling(sources: Sequence[Clips], least_F: np.ndarray) -> Scaling:
+    """Returns the mean and standard deviation [F] of clips of which every source makes the same share."""
+    means = np.stack([source.x.astype(np.float64).mean(axis=0) for source in sources])
+    variances = np.stack([source.x.astype(np.float64).var(axis=0) for source in sources])
+    deviation = np.sqrt(variances.mean(axis=0) + means.var(axis=0))
+    return Scaling(means.mean(axis=0).astype(np.float32), np.maximum(deviation, least_F).astype(np.float32))
