@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,13 @@ def read(table: str, corpus: str, companion: str, features: str, layers: tuple[i
     if warning := similar_speakers(full_table.speaker.tolist()):
         log.warning("%s: %s", path, warning)
     return of_layers(full_table, layers, str(path)) if layers else full_table
+
+
+def layer_columns(feature_names: Sequence[str]) -> tuple[np.ndarray, ...]:
+    """Returns the columns [K] int of each layer of a speech encoder, by layer; () for features without layers."""
+    layer_of = [int(match[1]) if (match := _LAYER.search(name)) else -1 for name in feature_names]
+    layers = sorted(set(layer_of))
+    return () if -1 in layers else tuple(np.flatnonzero(np.array(layer_of) == layer) for layer in layers)
 
 
 def of_layers(full_table: FeatureTable, layers: tuple[int, ...], where: str) -> FeatureTable:

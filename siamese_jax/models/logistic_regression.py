@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array
 
+from siamese_jax.models import small_systems
+
 MEMORY = 5  # steps and gradient changes that L-BFGS keeps
 BLOCK = 8  # iterations between checks of the tolerance; under vmap a check copies all states, as costly as 3 iterations
 CURVATURE = 0.003  # assumed second derivative of a clip's cross entropy, for the columns' scale; most clips are fitted
@@ -45,7 +47,7 @@ class Settings(NamedTuple):
       max_iterations: upper limit of the iterations.
     """
 
-    c: float
+    c: Array | float
     tolerance: float
     max_iterations: int
 
@@ -99,7 +101,7 @@ def own_coordinates(x_MxF: jax.Array, basis_FxR: Array) -> tuple[jax.Array, OwnS
         return shared_MxR, OwnSpan(x_MxF[:0], jnp.zeros((0, 0), x_MxF.dtype))
     rest_MxF = x_MxF - _product(shared_MxR, basis_FxR.T)
     least = ROUNDING * jnp.max(jnp.sum(jnp.square(x_MxF), axis=1))
-    lower_MxM = _cholesky(_product(rest_MxF, rest_MxF.T), least)
+    lower_MxM = small_systems.cholesky(_product(rest_MxF, rest_MxF.T), least)
     return jnp.concatenate([shared_MxR, lower_MxM], axis=1), OwnSpan(rest_MxF, lower_MxM)
 
 
@@ -109,36 +111,7 @@ def feature_weights(coefficients_CxP: jax.Array, basis_FxR: Array, span: OwnSpan
     weights_CxF = _product(coefficients_CxP[:, 1 : 1 + rank], basis_FxR.T)
     if not len(span.lower):
         return weights_CxF
-    return weights_CxF + _product(_solve(span.lower, coefficients_CxP[:, 1 + rank :]), span.rest)
-
-
-def _cholesky(gram_MxM: jax.Array, least: jax.Array) -> jax.Array:
-    """Returns the lower triangular factor; columns whose pivot is at most `least` are zeros.
-
-    JAX's own routine runs a batch on threads. On a CPU with a device for each core these threads wait for one another
-    (jaxlib 0.10.2).
-    """
-
-    def column(j: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        rest, lower = state
-        pivot = rest[j, j]
-        column_M = jnp.where(pivot > least, rest[:, j] * jax.lax.rsqrt(jnp.maximum(pivot, least)), 0)
-        return rest - column_M[:, None] * column_M[None], lower.at[:, j].set(column_M)
-
-    # Rounding leaves values above the diagonal.
-    return jnp.tril(jax.lax.fori_loop(0, len(gram_MxM), column, (gram_MxM, jnp.zeros_like(gram_MxM)))[1])
-
-
-def _solve(lower_MxM: jax.Array, right_CxM: jax.Array) -> jax.Array:
-    """Returns X [C, M] of X lower = right; columns of X whose diagonal value is 0 are zeros."""
-
-    def column(i: jax.Array, x_CxM: jax.Array) -> jax.Array:
-        j = len(lower_MxM) - 1 - i
-        value_C = right_CxM[:, j] - jnp.sum(x_CxM * lower_MxM[:, j][None], axis=1)
-        diagonal = lower_MxM[j, j]
-        return x_CxM.at[:, j].set(jnp.where(diagonal > 0, value_C / jnp.where(diagonal > 0, diagonal, 1), 0))
-
-    return jax.lax.fori_loop(0, len(lower_MxM), column, jnp.zeros_like(right_CxM))
+    return weights_CxF + _product(small_systems.solve(span.lower, coefficients_CxP[:, 1 + rank :]), span.rest)
 
 
 def fit(shared: LabelledClips, own: LabelledClips, start_CxP: Array, settings: Settings) -> Fit:

@@ -12,6 +12,7 @@ from siamese_jax.datasets import scaling_scopes
 from siamese_jax.datasets.folds import Split
 from siamese_jax.features.scaling import over_rows
 from siamese_jax.models import logistic_regression as lr
+from siamese_jax.models.linear_scorer import LinearScorer
 from siamese_jax.models.logistic_regression import LabelledClips, Settings
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.protocols.trials import Clips
@@ -61,29 +62,40 @@ def few_shot_trial(
     rows: Array, shift: Array, scale: Array, source: LabelledClips, basis: Array, start: Array, target: Clips,
     settings: Settings,
 ) -> FewShotFit:  # fmt: skip
-    """Returns the fit on the source and the target clips at `rows` [M].
+    """Returns the fit on the source and the target clips at `rows` [M], see `few_shot_fit`.
+
+    Args:
+      shift, scale: of the target's features [F] in this draw.
+    """
+    x_MxF = (target.x[rows] - shift[None]) / scale[None]
+    scorer, fit = few_shot_fit(x_MxF, target.label[rows], source, basis, start, settings)
+    weights_CxF = scorer.weights[0] / scale[None]
+    intercept_C = scorer.intercepts[0] - jnp.sum(shift[None] * weights_CxF, axis=1)
+    logits_CxQ = jnp.matmul(weights_CxF, target.x.T, precision="highest") + intercept_C[:, None]
+    return FewShotFit(jnp.argmax(logits_CxQ, axis=0).astype(jnp.int8), fit.objective, fit.iterations)
+
+
+def few_shot_fit(
+    x_MxF: Array, label_M: Array, source: LabelledClips, basis: Array, start: Array, settings: Settings
+) -> tuple[LinearScorer, lr.Fit]:
+    """Returns the logistic regression on source and labelled target clips, as a scorer of one member.
 
     The source clips and the labelled target clips each have half of the total weight, as in `baselines.joint`. Without
     a source every clip has weight 1.
 
     Args:
-      shift, scale: of the target's features [F] in this draw.
-      source: clips in coordinates of `basis` [F, R], with ones and weight 1. N and R are 0 without a source.
+      source: clips in coordinates of `basis` [F, R], with ones, and weights of mean 1. N and R are 0 without a source.
       start: coefficients [C, 1 + R] of the fit on the source alone.
     """
-    n_source, n_own = len(source.label), len(rows)
-    coordinates, span = lr.own_coordinates((target.x[rows] - shift[None]) / scale[None], basis)
+    n_source, n_own = len(source.label), len(label_M)
+    coordinates, span = lr.own_coordinates(x_MxF, basis)
     total, halves = n_source + n_own, 2 if n_source else 1
-    own = LabelledClips(
-        lr.with_ones(coordinates), target.label[rows], jnp.full(n_own, total / (halves * n_own), jnp.float32)
-    )
+    own = LabelledClips(lr.with_ones(coordinates), label_M, jnp.full(n_own, total / (halves * n_own), jnp.float32))
     source = source._replace(weight=source.weight * (total / (2 * max(n_source, 1))))
     start_CxP = jnp.pad(start, ((0, 0), (0, own.x.shape[1] - start.shape[1])))
     fit = lr.fit(source, own, start_CxP, settings)
-    weights_CxF = lr.feature_weights(fit.coefficients, basis, span) / scale[None]
-    intercept_C = fit.coefficients[:, 0] - jnp.sum(shift[None] * weights_CxF, axis=1)
-    logits_CxQ = jnp.matmul(weights_CxF, target.x.T, precision="highest") + intercept_C[:, None]
-    return FewShotFit(jnp.argmax(logits_CxQ, axis=0).astype(jnp.int8), fit.objective, fit.iterations)
+    weights_CxF = lr.feature_weights(fit.coefficients, basis, span)
+    return LinearScorer(weights_CxF[None], fit.coefficients[None, :, 0]), fit
 
 
 def fold_trial(weight: Array, clips: LabelledClips, query: Array, start: Array, settings: Settings) -> jax.Array:
@@ -102,10 +114,20 @@ class SourceFit(NamedTuple):
 
 def source_fit(plan: Plan, scope: str) -> SourceFit:
     """Returns the fit on the source alone: the classifier of the out-of-domain part, and the start of every draw."""
-    clips, basis = _in_basis(plan.source_clips(scope))
-    zeros = np.zeros((len(plan.experiment.data.emotions), clips.x.shape[1]), np.float32)
-    fit = jax.jit(lr.fit)(clips, _no_clips(clips), zeros, _settings(plan))
-    return SourceFit(clips, basis, np.asarray(fit.coefficients))
+    clips = plan.source_clips(scope)
+    return fit_source(
+        LabelledClips(clips.x, clips.label, np.ones(len(clips.label), np.float32)),
+        len(plan.experiment.data.emotions), plan.experiment.protocol.logistic_c,
+    )  # fmt: skip
+
+
+def fit_source(clips: LabelledClips, n_classes: int, c: float) -> SourceFit:
+    """Returns the fit on source clips with original features [N, F] and weights of mean 1."""
+    in_basis, basis = _in_basis(Clips(clips.x, clips.label, clips.label))
+    in_basis = in_basis._replace(weight=np.asarray(clips.weight, np.float32))
+    zeros = np.zeros((n_classes, in_basis.x.shape[1]), np.float32)
+    fit = jax.jit(lr.fit)(in_basis, _no_clips(in_basis), zeros, Settings(c, TOLERANCE, MAX_ITERATIONS))
+    return SourceFit(in_basis, basis, np.asarray(fit.coefficients))
 
 
 class FewShot:

@@ -120,6 +120,10 @@ class Plan:
         x = scaling_scopes.source_features(self.source, scope, self.experiment.data.scale_floor)
         return Clips(x, self.source.label, self.source.speaker)
 
+    def source_corpora(self, scope: str) -> list[Clips]:
+        """The source's clips by corpus, each scaled by itself."""
+        return [self.source_clips(scope)]
+
     def target_clips(self, scope: str) -> Clips:
         x = scaling_scopes.target_features(self.source, self.target, scope, self.experiment.data.scale_floor)
         return Clips(x, self.target.label, self.target.speaker)
