@@ -47,11 +47,8 @@ def plan_of(n_draws: int, layers: tuple[int, ...]) -> Plan:
 
 
 def joint_tasks(plan: Plan, n_speakers: int) -> list[baselines.Task]:
-    source, target = plan.source_clips(SCOPE), plan.target_clips(SCOPE)
-    return [
-        baselines.joint(source.x, source.label, target.x[rows], target.label[rows], target.x)
-        for rows in plan.draws.support(n_speakers)
-    ]
+    source, target = baselines.source_task(plan, SCOPE), plan.target_clips(SCOPE)
+    return [baselines.joint(source, target.x[rows], target.label[rows]) for rows in plan.draws.support(n_speakers)]
 
 
 def objective(task: baselines.Task, model: LogisticRegression) -> float:

@@ -13,7 +13,8 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
 
     config.data = ConfigDict()
-    config.data.source = "emodb"  # a shipped table's name, or a table's path
+    config.data.source = "emodb"  # a shipped table's name, or a table's path; several are separated by commas
+    config.data.source_weights = ()  # of several sources, in the same order; equal if empty
     config.data.features = "is09"  # of shipped tables: the paper's 64; or "whisper", of a speech encoder
     config.data.layers = ()  # of a speech encoder's features: the layers to use; all if empty
     config.data.source_corpus = ""  # for a table of another program: the corpus of its clip names

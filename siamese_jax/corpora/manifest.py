@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from siamese_jax.corpora.csv_files import read_csv, repeated, some
 from siamese_jax.corpora.row_fields import ALIASES, RowProblem, file_problem, grouped, seconds
-from siamese_jax.corpora.spelling import is_utf8, nfc, printable, similar_speakers, stored_path
+from siamese_jax.corpora.spelling import distinct_speakers, is_utf8, nfc, printable, similar_speakers, stored_path
 from siamese_jax.errors import InputError
 from siamese_jax.runtime.files import atomic_path, user_path
 
@@ -172,7 +172,9 @@ def read_rows(
         problems += row_problems
     if not clips and not problems:
         raise InputError(f"{path}: no rows below the header; expected one row for each clip")
-    return Manifest(path.parent if root is None else user_path(root), tuple(clips)), tuple(problems)
+    speakers = distinct_speakers([clip.speaker for clip in clips], [clip.corpus for clip in clips])
+    distinct = tuple(dataclasses.replace(clip, speaker=speaker) for clip, speaker in zip(clips, speakers))
+    return Manifest(path.parent if root is None else user_path(root), distinct), tuple(problems)
 
 
 def write_manifest(path: str | Path, manifest: Manifest) -> None:

@@ -4,7 +4,7 @@ import functools
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _MOST_LISTED = 8  # groups named in one warning
@@ -98,3 +98,14 @@ def similar_speakers(speakers: Iterable[str]) -> str:
         "speakers that differ by letter case, Unicode form, blanks or leading zeros alone count as different people: "
         f"{'; '.join(listed[:_MOST_LISTED])}{more}. If they are one person, give one spelling"
     )
+
+
+def distinct_speakers(speakers: Sequence[str], corpora: Sequence[str]) -> list[str]:
+    """Returns ids of speakers that no two corpora share: an id of several corpora gets its corpus behind it.
+
+    The corpus in front does not tell them apart: speaker "c" of corpus "a_b" and speaker "b_c" of "a" are "a_b_c".
+    """
+    corpora_of = defaultdict(set)
+    for speaker, corpus in zip(speakers, corpora, strict=True):
+        corpora_of[speaker].add(corpus)
+    return [f"{s} ({c})" if len(corpora_of[s]) > 1 else s for s, c in zip(speakers, corpora)]

@@ -21,12 +21,14 @@ _LAYER = re.compile(r"\.layer(\d+)\.(?:mean|std)\.\d+$")  # in the columns of a 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """The clips of one corpus, `name` ("emodb").
+    """The clips of one corpus, `name` ("emodb"), or of a mixture of K corpora ("emodb+ravdess", see `mixture`).
 
     `full_table` holds clips of all emotions, which scaling by corpus and by speaker uses, without unlabelled clips.
     `rows` [N] int are its rows with the experiment's emotions; of each, `label` [N] int is an index into the emotions,
     `speaker` [N] int an index into `speakers` (S names, sorted), and `duplicate` [N] int is shared by clips with the
-    same samples.
+    same samples. `corpora` are the K names of the corpora, each of which is scaled by itself and has its share of
+    `weights` (of sum 1); `corpus` [M] int is the corpus of each row of the full table. A table is one corpus here, even
+    if it holds clips of several.
     """
 
     name: str
@@ -36,6 +38,9 @@ class Dataset:
     speaker: np.ndarray
     speakers: tuple[str, ...]
     duplicate: np.ndarray
+    corpora: tuple[str, ...]
+    corpus: np.ndarray
+    weights: tuple[float, ...]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -46,9 +51,33 @@ class Dataset:
         return self.full_table.select(self.rows)
 
     @property
+    def clip_weight(self) -> np.ndarray:
+        """The weight of each clip [N] float64: each corpus has its share of the sum, which is N."""
+        corpus_N = self.corpus[self.rows]
+        counts_K = np.bincount(corpus_N, minlength=len(self.corpora))
+        return (np.array(self.weights) * len(self) / counts_K)[corpus_N]
+
+    @property
+    def clip_weight_in_class(self) -> np.ndarray:
+        """As `clip_weight`, within each class: of a class's sum, which is its number of clips, each corpus its share.
+
+        Each corpus has clips of every class.
+        """
+        corpus_N = self.corpus[self.rows]
+        counts_KxC = np.zeros((len(self.corpora), int(self.label.max()) + 1))
+        np.add.at(counts_KxC, (corpus_N, self.label), 1)
+        shares_KxC = np.array(self.weights)[:, None] * counts_KxC.sum(axis=0)[None] / counts_KxC
+        return shares_KxC[corpus_N, self.label]
+
+    @property
+    def scaled(self) -> str:
+        """How the table came standardised: "none", or "corpus"; "in part" for some corpora of a mixture alone."""
+        return self.full_table.made.get("scaled", "none")
+
+    @property
     def already_scaled(self) -> bool:
-        """Whether the table came standardised over its corpus, so that its original values are unavailable."""
-        return self.full_table.made.get("scaled", "none") != "none"
+        """Whether a table came standardised over its corpus, so that its original values are unavailable."""
+        return self.scaled != "none"
 
 
 def read(table: str, corpus: str, companion: str, features: str, layers: tuple[int, ...]) -> FeatureTable:
@@ -105,14 +134,18 @@ def from_table(full_table: FeatureTable, emotions: tuple[str, ...], where: str) 
             raise InputError(f"{where}: no clip of {emotion!r}; it holds {emotion_counts}. {remedy}")
     rows = np.flatnonzero(np.isin(full_table.emotion, emotions))
     speakers, speaker = np.unique(full_table.speaker[rows], return_inverse=True)
+    name = "+".join(sorted(set(full_table.corpus[rows].tolist())))
     return Dataset(
-        name="+".join(sorted(set(full_table.corpus[rows].tolist()))),
+        name=name,
         full_table=full_table,
         rows=rows,
         label=np.array([emotions.index(name) for name in full_table.emotion[rows]], np.int32),
         speaker=speaker.astype(np.int32),
         speakers=tuple(speakers.tolist()),
         duplicate=table_files.duplicates(full_table)[rows],
+        corpora=(name,),
+        corpus=np.zeros(len(full_table), np.int32),
+        weights=(1.0,),
     )
 
 

@@ -30,13 +30,44 @@ def class_index(label_N: np.ndarray, n_classes: int, use_N: np.ndarray, width: i
     return ClassIndex(np.stack([np.resize(rows, width) for rows in rows_of]).astype(np.int32), counts_C)
 
 
-def balanced_batch(key: jax.Array, index: ClassIndex, batch_size: int) -> jax.Array:
-    """Returns rows [B] with equally many clips of each class, drawn with replacement; consumes `key`."""
+class CorpusIndex(NamedTuple):
+    """Rows of the clips of each class and corpus: `rows` [C, G, K] int, padded by repeating; `counts` [C, G] int,
+    without padding; `weights` [G] of the corpora, of sum 1."""
+
+    rows: Array
+    counts: Array
+    weights: Array
+
+
+def source_index(source: Dataset, n_classes: int) -> ClassIndex | CorpusIndex:
+    """Returns the index of all clips of a source by class, and of a mixture by corpus too (host side)."""
+    if len(source.corpora) == 1:
+        return class_index(source.label, n_classes, np.ones(len(source), bool))
+    corpus_N = source.corpus[source.rows]
+    widest = int(np.unique(np.stack([corpus_N, source.label]), axis=1, return_counts=True)[1].max())
+    indices = [class_index(source.label, n_classes, corpus_N == g, widest) for g in range(len(source.corpora))]
+    rows, counts = (np.stack(field, axis=1) for field in zip(*indices))
+    return CorpusIndex(rows, counts, np.array(source.weights, np.float32))
+
+
+def balanced_batch(key: jax.Array, index: ClassIndex | CorpusIndex, batch_size: int) -> jax.Array:
+    """Returns rows [B] with equally many clips of each class, drawn with replacement; consumes `key`.
+
+    Of a mixture, the clips of a class are shared out over the corpora by their weights, up to one clip that is drawn by
+    lot.
+    """
     n_classes = index.counts.shape[0]
     chex.assert_is_divisible(batch_size, n_classes)
     per_class = batch_size // n_classes
-    pick_CxK = jax.random.randint(key, (n_classes, per_class), 0, index.counts[:, None])
-    return jnp.take_along_axis(index.rows, pick_CxK, axis=1).reshape(batch_size)
+    if isinstance(index, ClassIndex):
+        pick_CxK = jax.random.randint(key, (n_classes, per_class), 0, index.counts[:, None])
+        return jnp.take_along_axis(index.rows, pick_CxK, axis=1).reshape(batch_size)
+    corpus_key, clip_key = jax.random.split(key)
+    # Systematic sampling: each corpus has its share of the places, rounded up or down.
+    place_CxK = (jnp.arange(per_class)[None] + jax.random.uniform(corpus_key, (n_classes, 1))) / per_class
+    corpus_CxK = jnp.searchsorted(jnp.cumsum(index.weights)[:-1], place_CxK, side="right")
+    pick_CxK = jax.random.randint(clip_key, place_CxK.shape, 0, jnp.take_along_axis(index.counts, corpus_CxK, axis=1))
+    return jnp.asarray(index.rows)[jnp.arange(n_classes)[:, None], corpus_CxK, pick_CxK].reshape(batch_size)
 
 
 class FewShotDraws(NamedTuple):

@@ -5,11 +5,13 @@ clips and are transductive; "support" and "source" are open to a user with eight
 "corpus", no clip outside of the named set changes how another clip is scaled.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from siamese_jax.datasets.dataset import Dataset
 from siamese_jax.errors import InputError
-from siamese_jax.features.scaling import floor, moments, over_rows
+from siamese_jax.features.scaling import Scaling, floor, moments, over_rows
 
 IN_DOMAIN_SCOPE = {"corpus": "corpus", "speaker": "speaker", "support": "train", "source": "train", "train": "train"}
 """The scope of in-domain training under each scope of an experiment: it has no source and no support set."""
@@ -26,20 +28,36 @@ def out_of_domain_scope(source: Dataset, target: Dataset, scope: str) -> str:
     return "corpus" if source.already_scaled or target.already_scaled else "source"
 
 
-def by_corpus(dataset: Dataset, share: float) -> np.ndarray:
-    """Returns the experiment's clips [N, F], standardised over the whole corpus, with all emotions."""
+def _corpus_rows(dataset: Dataset) -> Iterator[np.ndarray]:
+    """The rows of the full table of each corpus."""
+    return (np.flatnonzero(dataset.corpus == k) for k in range(len(dataset.corpora)))
+
+
+def _corpus_features(dataset: Dataset) -> Iterator[np.ndarray]:
+    """The features of all clips of each corpus."""
     x = dataset.full_table.features
-    return moments(x, floor(x, share))(x[dataset.rows])
+    # A table of one corpus keeps its layout in memory, which the rounding of a mean depends on.
+    return (x if len(rows) == len(x) else x[rows] for rows in _corpus_rows(dataset))
+
+
+def by_corpus(dataset: Dataset, share: float) -> np.ndarray:
+    """Returns the experiment's clips [N, F], standardised over their whole corpus, with all emotions."""
+    scaled = np.empty_like(dataset.full_table.features)
+    for rows, x in zip(_corpus_rows(dataset), _corpus_features(dataset)):
+        scaled[rows] = moments(x, floor(x, share))(x)
+    return scaled[dataset.rows]
 
 
 def by_speaker(dataset: Dataset) -> np.ndarray:
     """Returns the experiment's clips [N, F], each standardised over its speaker's clips, with all emotions."""
     x, scaled = dataset.full_table.features, np.empty_like(dataset.full_table.features)
-    for speaker in np.unique(dataset.full_table.speaker):
-        rows = np.flatnonzero(dataset.full_table.speaker == speaker)
-        # No least deviation: each of n clips is itself in the set, so that none is beyond sqrt(n).
-        by_clips = over_rows(x, [rows], 0)
-        scaled[rows] = (x[rows] - by_clips.shift) / by_clips.scale
+    for corpus_rows in _corpus_rows(dataset):
+        speaker = dataset.full_table.speaker[corpus_rows]
+        for name in np.unique(speaker):
+            rows = corpus_rows[speaker == name]
+            # No least deviation: each of n clips is itself in the set, so that none is beyond sqrt(n).
+            by_clips = over_rows(x, [rows], 0)
+            scaled[rows] = (x[rows] - by_clips.shift) / by_clips.scale
     return scaled[dataset.rows]
 
 
@@ -70,14 +88,16 @@ def target_features(source: Dataset, target: Dataset, scope: str, share: float) 
         return by_speaker(target)
     if scope == "train":
         return target.table.features
-    x = source.full_table.features
-    return moments(x, floor(x, share))(target.table.features)
+    # Of several corpora, the target takes the weighted mean of the scalings.
+    scalings = [moments(x, floor(x, share)) for x in _corpus_features(source)]
+    mean = (sum(np.float32(w) * part for w, part in zip(source.weights, parts)) for parts in zip(*scalings))
+    return Scaling(*mean)(target.table.features)
 
 
 def least_support_deviation(source: Dataset, target: Dataset, share: float) -> float:
     """Returns the deviation, in units of `target_features`, up to which a support set says nothing of a column.
 
-    The column is then scaled as the source's. It is 0 where one table alone came standardised over its corpus, since
-    the units of the two differ.
+    The column is then scaled as the source's. It is 0 where not all tables came standardised over their corpus, but
+    some did, since their units differ.
     """
-    return share if source.already_scaled == target.already_scaled else 0.0
+    return share if source.scaled == target.scaled else 0.0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from siamese_jax.corpora.csv_files import repeated, some
-from siamese_jax.corpora.spelling import nfc
+from siamese_jax.corpora.spelling import distinct_speakers, nfc
 from siamese_jax.datasets.external_tables import read_external
 from siamese_jax.datasets.feature_table import COLUMNS, FeatureTable
 from siamese_jax.datasets.npz_files import as_texts, check_texts, read_arrays
@@ -78,7 +78,8 @@ def read_table(path: str | Path, corpus: str | None = None, companion: str | Pat
     else:
         table = _composed(read_external(path, arrays, corpus, companion))
         check_table(table, str(path))
-    return table
+    speakers = distinct_speakers(table.speaker.tolist(), table.corpus.tolist())
+    return dataclasses.replace(table, speaker=np.asarray(speakers, np.str_))
 
 
 def _composed(table: FeatureTable) -> FeatureTable:

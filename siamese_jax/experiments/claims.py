@@ -114,7 +114,7 @@ def examine(setting: Reruns) -> dict[str, Any]:
         "best_cell": _best_cell(experiment, uar), "trade_off": _trade_off(experiment, uar),
         "beyond_the_pole": _beyond_the_pole(experiment, setting.start_ratio),
         "remarks": joined(
-            plan.shared_note, *dict.fromkeys(map(plan.draws_note, protocol.n_speakers)),
+            plan.source_note, *dict.fromkeys(map(plan.draws_note, protocol.n_speakers)),
             diverged(int(setting.grid.diverged[:, :, :, -1].sum()), setting.grid.diverged[:, :, :, -1].size),
         ),
     }  # fmt: skip

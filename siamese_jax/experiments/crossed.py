@@ -98,6 +98,6 @@ def _shares(plan: Plan, head: str, scope: str, uar: np.ndarray, lost: np.ndarray
                 "components": dict(zip(effects, parts.components.tolist())),
                 "shares": None if parts.note else {e: 100 * s for e, s in zip(effects, parts.shares.tolist())},
                 "note": parts.note,
-                "remarks": joined(plan.shared_note, diverged(int(lost[m, :, r].sum()), lost[m, :, r].size)),
+                "remarks": joined(plan.source_note, diverged(int(lost[m, :, r].sum()), lost[m, :, r].size)),
             })  # fmt: skip
     return records

@@ -131,7 +131,7 @@ def examine(
         "n_trainings": len(uar_J), "sd": float(uar_J.std(ddof=1)) if len(uar_J) > 1 else None,
         "uar": {"over_seeds": over_seeds, **_over_speakers(counts_JxS, estimands.uar, level, 0.0)},
         "against_baselines": against,
-        "remarks": joined(plan.shared_note, diverged(int(trainings.diverged.sum()), len(uar_J))),
+        "remarks": joined(plan.source_note, diverged(int(trainings.diverged.sum()), len(uar_J))),
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from absl import logging
 from siamese_jax.datasets import dataset as datasets
 from siamese_jax.datasets import scaling_scopes
 from siamese_jax.datasets.dataset import Dataset
+from siamese_jax.datasets.feature_table import FeatureTable
+from siamese_jax.datasets.mixture import mixture, source_names
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.workdir import WorkDir
 from siamese_jax.protocols import baselines, stages, suitability
@@ -134,26 +136,59 @@ def _check_size(experiment: Experiment, n_clips: int) -> None:
 def load(experiment: Experiment) -> tuple[Dataset, Dataset]:
     """Source and target, checked. Raises InputError if they do not suit the protocol, or do not fit each other."""
     data = experiment.data
-    source_table = datasets.read(data.source, data.source_corpus, data.source_companion, data.features, data.layers)
-    target_table = datasets.read(data.target, data.target_corpus, data.target_companion, data.features, data.layers)
-    suitability.check(experiment, source_table, target_table)
-    source = datasets.from_table(source_table, data.emotions, data.source)
+    source_tables, target_table = _source_tables(experiment), _target_table(experiment)
+    suitability.check(experiment, source_tables, target_table)
     target = datasets.from_table(target_table, data.emotions, data.target)
-    datasets.check_same_features(source, target)
-    for scope in data.scalings:
-        scaling_scopes.check_scope(source, target, scope)
-    for role, dataset in (("source", source), ("target", target)):
+    sources = _datasets(source_tables, data.emotions)
+    for source in sources:
+        datasets.check_same_features(source, target)
+        for scope in data.scalings:
+            scaling_scopes.check_scope(source, target, scope)
+    for role, dataset in (*(("source", source) for source in sources), ("target", target)):
         logging.info("%s %s: %d clips, %d speakers", role, dataset.name, len(dataset), len(dataset.speakers))
-    return source, target
+    return mixture(sources, list(source_tables), data.source_weights), target
+
+
+def read_source(experiment: Experiment) -> Dataset:
+    """The source of an experiment, several as one. Raises InputError if one cannot be read or mixed."""
+    data, tables = experiment.data, _source_tables(experiment)
+    return mixture(_datasets(tables, data.emotions), list(tables), data.source_weights)
+
+
+def read_target(experiment: Experiment) -> Dataset:
+    """The target of an experiment. Raises InputError if it cannot be read."""
+    return datasets.from_table(_target_table(experiment), experiment.data.emotions, experiment.data.target)
+
+
+def _datasets(tables: Mapping[str, FeatureTable], emotions: tuple[str, ...]) -> list[Dataset]:
+    return [datasets.from_table(table, emotions, name) for name, table in tables.items()]
+
+
+def _source_tables(experiment: Experiment) -> dict[str, FeatureTable]:
+    """The tables of the sources, by their names in messages. Raises InputError if one cannot be read."""
+    data = experiment.data
+    return {
+        name.label: datasets.read(name.table, name.corpus, name.companion, data.features, data.layers)
+        for name in source_names(data.source, data.source_corpus, data.source_companion)
+    }
+
+
+def _target_table(experiment: Experiment) -> FeatureTable:
+    data = experiment.data
+    return datasets.read(data.target, data.target_corpus, data.target_companion, data.features, data.layers)
 
 
 def digests(source: Dataset, target: Dataset) -> dict[str, str]:
-    """SHA-256 of the data of an experiment, by role."""
-    return {"source": _digest(source), "target": _digest(target)}
+    """SHA-256 of the data of an experiment, by role; and of each corpus of a mixture."""
+    of_roles = {"source": source.full_table, "target": target.full_table}
+    if len(source.corpora) > 1:
+        of_roles |= {
+            f"source {name}": source.full_table.select(source.corpus == k) for k, name in enumerate(source.corpora)
+        }
+    return {role: _digest(table) for role, table in of_roles.items()}
 
 
-def _digest(dataset: Dataset) -> str:
-    table = dataset.full_table
+def _digest(table: FeatureTable) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(table.features).tobytes())
     for column in (table.clip, table.emotion, table.speaker, np.array(table.feature_names)):
         digest.update("\n".join(column.tolist()).encode())

@@ -72,7 +72,8 @@ def read(
         arrays = arrays_of(name) if arrays_of else stored_arrays(workdir, name, xr.load_dataset)
         speakers, by_cell = _score(arrays, loss, steps)
         scores.append(by_cell)
-    name = f"{Path(config['data']['source']).stem} ({label})"
+    sources = "+".join(Path(name.strip()).stem for name in config["data"]["source"].split(","))
+    name = f"{sources} ({label})"
     n_speakers = tuple(int(stage.stem.rpartition("_")[2]) for stage in files)
     return SpeakerScores(name, speakers, np.stack(scores, axis=1), tuple(config["protocol"]["frozen"]), n_speakers)
 

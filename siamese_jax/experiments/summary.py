@@ -106,13 +106,13 @@ def _base(plan: Plan) -> dict[str, Any]:
     return {
         "source": plan.source.name, "target": plan.target.name, "loss": None, "head": None, "frozen": None,
         "n_speakers": None, "steps": None, "selection": "cell", "split": "paper", "n_seeds": 0, "n_draws": 0,
-        "n_speaker_sets": None, "remarks": plan.shared_note,
+        "n_speaker_sets": None, "remarks": plan.source_note,
     }  # fmt: skip
 
 
 def _drawn(plan: Plan, n_speakers: int, *remarks: str) -> dict[str, Any]:
     """The fields of a row on draws of this many speakers."""
-    remark = joined(plan.shared_note, plan.draws_note(n_speakers), *remarks)
+    remark = joined(plan.source_note, plan.draws_note(n_speakers), *remarks)
     return {"n_speakers": n_speakers, "n_speaker_sets": plan.speaker_sets[n_speakers].number, "remarks": remark}
 
 
@@ -132,7 +132,7 @@ def siamese_rows(
             fields = over_runs(score(arrays.predictions.values, plan.target.label, mask), level, "seeds")()
             fields |= {"method": method, "data": data, "scaling": scaling, "n_seeds": n_seeds}
             n_diverged = int(arrays.diverged.sum())
-            fields["remarks"] = joined(plan.shared_note, diverged(n_diverged, arrays.sizes["seed"]))
+            fields["remarks"] = joined(plan.source_note, diverged(n_diverged, arrays.sizes["seed"]))
             # Nothing is drawn, so no clip of a training speaker can be tested: both splits are the same clips.
             for split in SPLITS:
                 yield Row(**{**base, **fields, "split": split, "seconds": arrays.attrs["seconds"]})

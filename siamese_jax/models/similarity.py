@@ -41,7 +41,10 @@ def classify(
     spec: SiameseSpec, params: Params, query_QxF: jax.Array, reference_MxF: jax.Array, label_M: jax.Array,
     valid_M: jax.Array, n_classes: int, pooling: str,
 ) -> jax.Array:  # fmt: skip
-    """Classes [Q] int8 of query clips [Q, F], by their similarity to labelled clips [M, F]; `valid_M` marks padding."""
+    """Classes [Q] int8 of query clips [Q, F], by their similarity to labelled clips [M, F].
+
+    `valid_M` marks padding; or weighs the clips within their class, with mean 1.
+    """
     query_QxD = siamese.encode(spec, params["encoder"], query_QxF)
     reference_MxD = siamese.encode(spec, params["encoder"], reference_MxF)
     return classify_embeddings(spec, params["head"], query_QxD, reference_MxD, label_M, valid_M, n_classes, pooling)

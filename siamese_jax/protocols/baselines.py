@@ -34,13 +34,12 @@ class Task(NamedTuple):
     query: np.ndarray
 
 
-def joint(
-    source_x: np.ndarray, source_label: np.ndarray, target_x: np.ndarray, target_label: np.ndarray, query: np.ndarray
-) -> Task:
-    """Source and target clips in one training set, each corpus with half of the total weight."""
-    n, m = len(source_label), len(target_label)
-    weight = np.concatenate([np.full(n, (n + m) / (2 * n)), np.full(m, (n + m) / (2 * m))])
-    return Task(np.concatenate([source_x, target_x]), np.concatenate([source_label, target_label]), weight, query)
+def joint(source: Task, target_x: np.ndarray, target_label: np.ndarray) -> Task:
+    """The source's clips, with their weights, and target clips in one training set, each with half of the weight."""
+    n, m = len(source.label), len(target_label)
+    weight = np.concatenate([source.weight * ((n + m) / (2 * n)), np.full(m, (n + m) / (2 * m))])
+    x, label = np.concatenate([source.x, target_x]), np.concatenate([source.label, target_label])
+    return Task(x, label, weight, source.query)
 
 
 def plain(x: np.ndarray, label: np.ndarray, query: np.ndarray) -> Task:
@@ -169,19 +168,25 @@ def in_domain_tasks(
 
 def source_task(plan: Plan, scope: str) -> Task:
     """Training on the source, classifying the target."""
-    source = plan.source_clips(scope)
     ood_scope = scaling_scopes.out_of_domain_scope(plan.source, plan.target, scope)
-    return plain(source.x, source.label, plan.target_clips(ood_scope).x)
+    return _on_source(plan, scope, plan.target_clips(ood_scope).x)
+
+
+def _on_source(plan: Plan, scope: str, query: np.ndarray) -> Task:
+    """The source's clips, each corpus with its share of the weight."""
+    source = plan.source_clips(scope)
+    return Task(source.x, source.label, plan.source.clip_weight, query)
 
 
 def _few_shot_tasks(plan: Plan, scope: str) -> list[Task]:
     """Tasks by data (target, source+target), number of speakers and draw, in that order."""
-    source, target = plan.source_clips(scope), plan.target_clips(scope)
+    target = plan.target_clips(scope)
+    source = _on_source(plan, scope, target.x)
     on_target, on_both = [], []
     for n_speakers in plan.experiment.protocol.n_speakers:
         scalings = plan.support_scaling(target, scope, n_speakers)
         for rows, shift, scale in zip(plan.draws.support(n_speakers), scalings.shift, scalings.scale):
             x, label = (target.x - shift) / scale, target.label
             on_target.append(plain(x[rows], label[rows], x))
-            on_both.append(joint(source.x, source.label, x[rows], label[rows], x))
+            on_both.append(joint(source._replace(query=x), x[rows], label[rows]))
     return on_target + on_both

@@ -32,7 +32,9 @@ class DataConfig:
     """The source and the target.
 
     Fields:
-      source, target: a shipped table's name or a table's path.
+      source, target: a shipped table's name or a table's path. Several sources are separated by commas, as their
+        corpora and companions are, in the same order.
+      source_weights: the weights of several sources, in the same order; () for equal weights.
       features: the feature set of shipped tables, see `datasets.shipped.FEATURE_SETS`.
       layers: of a speech encoder's features, the layers to use; () for all columns.
       source_corpus, target_corpus: for tables of other programs, the corpus whose clip names they use; "" for none.
@@ -47,6 +49,7 @@ class DataConfig:
     """
 
     source: str
+    source_weights: tuple[float, ...]
     features: str
     layers: tuple[int, ...]
     source_corpus: str
@@ -265,6 +268,7 @@ def check(experiment: Experiment, where: str = "config") -> None:
     fitting = max(batch // max(len(emotions), 2), 1) * max(len(emotions), 2)
     balanced = f"a multiple of the {len(emotions)} emotions (at least 2) for balanced batches, such as {fitting}"
     require("batch_size", len(emotions) >= 2 and batch % len(emotions) == 0, balanced)
+    require("source_weights", all(weight > 0 for weight in values["source_weights"]), "positive numbers")
     require("level", 0 < experiment.report.level < 1, "a share between 0 and 1, such as 0.95")
     for name in ("frozen", "n_speakers", "steps"):
         require_known(f"fixed_{name}", values[name])

@@ -105,7 +105,8 @@ def fold_trial(weight: Array, clips: LabelledClips, query: Array, start: Array, 
 
 
 class SourceFit(NamedTuple):
-    """The source clips in coordinates of `basis` [F, R], with ones and weight 1, and their coefficients [C, 1 + R]."""
+    """The source clips in coordinates of `basis` [F, R], with ones, each corpus with its share of the weight N; and
+    their coefficients [C, 1 + R]."""
 
     clips: LabelledClips
     basis: np.ndarray
@@ -116,7 +117,7 @@ def source_fit(plan: Plan, scope: str) -> SourceFit:
     """Returns the fit on the source alone: the classifier of the out-of-domain part, and the start of every draw."""
     clips = plan.source_clips(scope)
     return fit_source(
-        LabelledClips(clips.x, clips.label, np.ones(len(clips.label), np.float32)),
+        LabelledClips(clips.x, clips.label, plan.source.clip_weight),
         len(plan.experiment.data.emotions), plan.experiment.protocol.logistic_c,
     )  # fmt: skip
 

@@ -23,7 +23,8 @@ class Plan:
     """The data, draws and keys that all settings of an experiment share; made from the config alone.
 
     Draw i starts from source seed i modulo the number of seeds, or from `only_seed` if that is given; trainings start
-    from `first_seed`. `shared_note` says how many recordings of the target the source holds; "" for none.
+    from `first_seed`. `source_note` says how many recordings of the target the source holds, and which corpora of a
+    mixture have more weight than others; "" for none.
 
     Keys: fold_in(key(seed), 0) for source training, 1 for in-domain training, 2 for the draws; each split per seed.
     """
@@ -35,7 +36,7 @@ class Plan:
     first_draw: int
     only_seed: int | None = None
     first_seed: int = 0
-    shared_note: str = ""
+    source_note: str = ""
 
     @classmethod
     def make(cls, experiment: Experiment, source: Dataset, target: Dataset, first_draw: int = 0) -> "Plan":
@@ -49,8 +50,8 @@ class Plan:
             )
         else:
             draws = few_shot_draws(key, target.label, target.speaker, n_classes, protocol.n_draws, first_draw)
-        shared_note = _shared_note(source, target) if experiment.data.allow_shared_recordings else ""
-        return cls(experiment, source, target, draws, first_draw, shared_note=shared_note)
+        notes = [_shared_note(source, target) if experiment.data.allow_shared_recordings else "", _weights_note(source)]
+        return cls(experiment, source, target, draws, first_draw, source_note="; ".join(filter(None, notes)))
 
     @functools.cached_property
     def _has_SxC(self) -> np.ndarray:
@@ -121,8 +122,12 @@ class Plan:
         return Clips(x, self.source.label, self.source.speaker)
 
     def source_corpora(self, scope: str) -> list[Clips]:
-        """The source's clips by corpus, each scaled by itself."""
-        return [self.source_clips(scope)]
+        """The source's clips by corpus, in the order of `source.corpora` and `source.weights`, each scaled by itself.
+
+        Speakers are indices into the whole source's.
+        """
+        clips, corpus_N = self.source_clips(scope), self.source.corpus[self.source.rows]
+        return [Clips(*(field[corpus_N == k] for field in clips)) for k in range(len(self.source.corpora))]
 
     def target_clips(self, scope: str) -> Clips:
         x = scaling_scopes.target_features(self.source, self.target, scope, self.experiment.data.scale_floor)
@@ -143,3 +148,9 @@ def _shared_note(source: Dataset, target: Dataset) -> str:
     if not n_shared:
         return ""
     return f"the source holds {n_shared} of the target's {len(target)} recordings ({ALLOWED_BY})"
+
+
+def _weights_note(source: Dataset) -> str:
+    if len(set(source.weights)) == 1:
+        return ""
+    return "weights of the sources: " + ", ".join(f"{n} {w:.3g}" for n, w in zip(source.corpora, source.weights))

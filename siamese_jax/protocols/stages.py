@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from siamese_jax.datasets import scaling_scopes
-from siamese_jax.datasets.draws import ClassIndex, class_index
+from siamese_jax.datasets.draws import ClassIndex, class_index, source_index
 from siamese_jax.datasets.folds import Split
 from siamese_jax.features.scaling import Scaling, identity, over_rows
 from siamese_jax.models import siamese, similarity
@@ -31,7 +31,7 @@ def source_training(plan: Plan, head: str, scope: str, on_done: OnDone) -> xr.Da
     n_steps, n_seeds = plan.experiment.training.source_steps, plan.experiment.protocol.n_seeds
     steps = tuple(sorted({max(1, n_steps * (i + 1) // SOURCE_EVALUATIONS) for i in range(SOURCE_EVALUATIONS)}))
     clips = plan.source_clips(scope)
-    by_class = class_index(plan.source.label, len(plan.experiment.data.emotions), np.ones(len(plan.source), bool))
+    by_class = source_index(plan.source, len(plan.experiment.data.emotions))
     chunk = vectorize.chunk_size(n_seeds, _batch_floats(plan.experiment))
     program = vectorize.TrialProgram(trials.make_source_trial(plan.spec(head), steps), (0, None, None), chunk)
     params, log = program(plan.keys(0, n_seeds), clips, by_class, on_chunk=on_done)
@@ -57,8 +57,9 @@ def out_of_domain(plan: Plan, head: str, scope: str, trained: xr.Dataset, on_don
     source, target = plan.source_clips(scope), plan.target_clips(scope)
     # Clips are compared in blocks, so the pairs of one block bound the memory.
     chunk = vectorize.chunk_size(plan.experiment.protocol.n_seeds, similarity.QUERY_BLOCK * len(plan.source) * 4)
-    program = vectorize.TrialProgram(trials.make_out_of_domain_trial(plan.spec(head)), (0, None, None), chunk)
-    predictions = program(params, source, target, on_chunk=on_done)
+    program = vectorize.TrialProgram(trials.make_out_of_domain_trial(plan.spec(head)), (0, None, None, None), chunk)
+    weight_N = plan.source.clip_weight_in_class.astype(np.float32)
+    predictions = program(params, source, weight_N, target, on_chunk=on_done)
     of_seed = diverged(trained.isel(source_step=-1))
     return xr.Dataset({"predictions": (("seed", "clip"), predictions), "diverged": ("seed", of_seed)})
 

@@ -1,6 +1,7 @@
 """Checks that two tables suit an experiment; one message names every setting that must change."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from siamese_jax.protocols.config import GROUP_OF, Experiment
 _MOST_NAMED = 5  # speakers in one message
 
 
-def check(experiment: Experiment, source: FeatureTable, target: FeatureTable) -> None:
+def check(experiment: Experiment, sources: Mapping[str, FeatureTable], target: FeatureTable) -> None:
     """Raises InputError if the tables do not suit the protocol, or share recordings that are not allowed.
 
-    Every emotion needs a clip in the source, clips of two speakers in the target, and a target clip by a speaker who is
-    not drawn. The message names all settings to change.
+    `sources` are named as in the configuration. Every emotion needs a clip in each source, clips of two speakers in the
+    target, and a target clip by a speaker who is not drawn. The message names all settings to change.
     """
-    problems, emotions = _lacking(experiment, source, target)
+    problems, emotions = _lacking(experiment, sources, target)
     settings: dict[str, Any] = {}
     if len(emotions) >= 2:
         problems_of_draws, settings = _draws(experiment, target, emotions)
@@ -34,15 +35,18 @@ def check(experiment: Experiment, source: FeatureTable, target: FeatureTable) ->
         raise InputError(f"{'; '.join(problems)}. {remedy}")
     if not experiment.data.allow_shared_recordings:
         tested = target.select(np.isin(target.emotion, experiment.data.emotions))
-        names = f"the source {experiment.data.source}", f"the target {experiment.data.target}"
         remedy = f"Give another source, or leave these clips out; {ALLOWED_BY}=True allows it, and every row says so"
-        check_not_shared(source, tested, names, remedy)
+        for name, source in sources.items():
+            names = f"the source {name}", f"the target {experiment.data.target}"
+            check_not_shared(source, tested, names, remedy)
 
 
-def _lacking(experiment: Experiment, source: FeatureTable, target: FeatureTable) -> tuple[list[str], tuple[str, ...]]:
+def _lacking(
+    experiment: Experiment, sources: Mapping[str, FeatureTable], target: FeatureTable
+) -> tuple[list[str], tuple[str, ...]]:
     """Returns the problems with the emotions, and the emotions that have no problem."""
     problems, data, lacking = [], experiment.data, set[str]()
-    for where, table in ((data.source, source), (data.target, target)):
+    for where, table in (*sources.items(), (data.target, target)):
         counts = Counter(emotion or "unlabelled" for emotion in table.emotion.tolist())
         missing = [emotion for emotion in data.emotions if not counts[emotion]]
         if missing:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from chex import Array
 
-from siamese_jax.datasets.draws import ClassIndex, balanced_batch
+from siamese_jax.datasets.draws import ClassIndex, CorpusIndex, balanced_batch
 from siamese_jax.features.scaling import Scaling
 from siamese_jax.losses import pair_masks as pairs
 from siamese_jax.models import siamese, similarity
@@ -86,7 +86,7 @@ def _spans(stops: tuple[int, ...]) -> jax.Array:
 
 
 def _train_from_scratch(
-    spec: ProtocolSpec, key: jax.Array, clips: Clips, index: ClassIndex, evaluation_steps: tuple[int, ...]
+    spec: ProtocolSpec, key: jax.Array, clips: Clips, index: ClassIndex | CorpusIndex, evaluation_steps: tuple[int, ...]
 ) -> tuple[Params, BatchLog]:
     init_key, batch_key = jax.random.split(key)
     params = siamese.init(spec.network, init_key, clips.x.shape[1])
@@ -113,7 +113,7 @@ def _train_from_scratch(
 
 def make_source_trial(
     spec: ProtocolSpec, evaluation_steps: tuple[int, ...]
-) -> Callable[[jax.Array, Clips, ClassIndex], tuple[Params, BatchLog]]:
+) -> Callable[[jax.Array, Clips, ClassIndex | CorpusIndex], tuple[Params, BatchLog]]:
     """Trial (key, source, index) -> (params, log [R]): pre-training on all source clips, from scratch.
 
     After each of the increasing `evaluation_steps` the next batch is evaluated; the last ends the run.
@@ -121,13 +121,15 @@ def make_source_trial(
     return functools.partial(_train_from_scratch, spec, evaluation_steps=evaluation_steps)
 
 
-def make_out_of_domain_trial(spec: ProtocolSpec) -> Callable[[Params, Clips, Clips], jax.Array]:
-    """Trial (params, source, target) -> classes [N] int8 by similarity to the source (out-of-domain testing, OODT)."""
+def make_out_of_domain_trial(spec: ProtocolSpec) -> Callable[[Params, Clips, Array, Clips], jax.Array]:
+    """Trial (params, source, weight [M], target) -> classes [N] int8 by similarity to the weighted source clips.
 
-    def trial(params: Params, source: Clips, target: Clips) -> jax.Array:
-        valid_M = jnp.ones(source.label.shape, bool)
+    Out-of-domain testing (OODT).
+    """
+
+    def trial(params: Params, source: Clips, weight_M: Array, target: Clips) -> jax.Array:
         return similarity.classify(
-            spec.network, params, target.x, source.x, source.label, valid_M, spec.n_classes, spec.pooling
+            spec.network, params, target.x, source.x, source.label, weight_M, spec.n_classes, spec.pooling
         )
 
     return trial

@@ -1,5 +1,6 @@
 """Labels, ids and file names as people spell them: one person stays one, a common fault is one line with a count."""
 
+import dataclasses
 import logging
 import unicodedata
 from pathlib import Path
@@ -80,6 +81,18 @@ def test_speakers_that_differ_by_case_form_or_leading_zeros_are_one_warning(
 
 def test_different_ids_are_no_warning() -> None:
     assert similar(["a1", "a10", "a01b", "a2", "José", "Jose", "1.05", "1.5", "100", "10"]) == []
+
+
+def test_speakers_of_two_corpora_whose_ids_join_to_one_stay_two(tmp_path: Path) -> None:
+    rows = [("1.wav", "anger", "b_c", "a"), ("2.wav", "anger", "c", "a_b"), ("3.wav", "fear", "d", "a")]
+    manifest = read_manifest(manifest_of(tmp_path, rows, "file,emotion,speaker,corpus"))  # type: ignore[arg-type]
+    speakers = [clip.speaker for clip in manifest]
+    assert speakers == ["a_b_c (a)", "a_b_c (a_b)", "a_d"]
+    table = labelled_table(["a_b_c"] * 4, ["anger", "fear"] * 2)
+    table = dataclasses.replace(table, corpus=np.array(["a", "a", "a_b", "a_b"]))
+    table_files.write_table(tmp_path / "t.npz", table)
+    data = dataset.from_table(dataset.read(str(tmp_path / "t.npz"), "", "", "is09", ()), ("anger", "fear"), "table")
+    assert (data.speakers, data.speaker.tolist()) == (("a_b_c (a)", "a_b_c (a_b)"), [0, 0, 1, 1])
 
 
 def test_a_trailing_blank_in_a_table_is_no_second_speaker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

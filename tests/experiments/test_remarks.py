@@ -24,7 +24,7 @@ EXPERIMENT = config.resolve(smoke.get_config()).replace(
     n_speakers=(2,), fixed_n_speakers=2, frozen=(0,), losses=("none", "ratio"), n_draws=4
 )
 NO_DRAWS = FewShotDraws(np.zeros((0, 0), int), np.zeros((0, 0, 0), int))
-PLAN = Plan(EXPERIMENT, TARGET, TARGET, NO_DRAWS, 0, shared_note="shared")
+PLAN = Plan(EXPERIMENT, TARGET, TARGET, NO_DRAWS, 0, source_note="shared")
 
 
 def log_of(**fields):
@@ -83,7 +83,7 @@ def test_a_training_that_diverges_is_marked_from_that_step_on():
 
 
 def test_more_draws_than_sets_of_speakers_are_said_in_the_row():
-    plan = dataclasses.replace(PLAN, experiment=EXPERIMENT.replace(n_draws=7), shared_note="")
+    plan = dataclasses.replace(PLAN, experiment=EXPERIMENT.replace(n_draws=7), source_note="")
     uar = np.random.default_rng(0).uniform(20, 90, (2, 1, 7))
     rows = list(summary.few_shot_rows(plan, "corpus", "svm", {"paper": Scored(uar, uar)}, 1.0))
     assert {row.remarks for row in rows} == {"7 draws of 6 distinct sets of speakers"}

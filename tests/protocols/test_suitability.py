@@ -21,7 +21,7 @@ SOURCE = make_table("source", seed=3)
 
 def refusal(experiment, source, target):
     with pytest.raises(InputError) as caught:
-        suitability.check(experiment, source, target)
+        suitability.check(experiment, {"source.npz": source}, target)
     return str(caught.value)
 
 
@@ -39,7 +39,7 @@ def without(table, emotion, *speakers):
 
 
 def plan_of(experiment, target, source=SOURCE):
-    suitability.check(experiment, source, target)
+    suitability.check(experiment, {"source.npz": source}, target)
     return Plan.make(experiment, *(dataset.from_table(t, experiment.data.emotions, "t") for t in (source, target)))
 
 
@@ -51,7 +51,7 @@ def test_one_message_names_all_settings_that_a_small_corpus_needs():
     changed = with_advice(EXPERIMENT, message)
     assert changed.data.emotions == EMOTIONS[:3]
     assert (changed.training.batch_size, changed.protocol.n_speakers, changed.report.fixed_n_speakers) == (30, (2,), 2)
-    suitability.check(changed, SOURCE, target)
+    suitability.check(changed, {"source.npz": SOURCE}, target)
 
 
 def test_missing_emotions_of_both_tables_are_one_message():
@@ -66,7 +66,7 @@ def test_an_emotion_of_one_speaker_is_named_with_the_speaker():
     others = [f"toy_{i:02d}" for i in range(1, 30)]
     message = refusal(EXPERIMENT, SOURCE, without(table, "fear", *others))
     assert "'fear' has clips of 1 speaker only (toy_00)" in message
-    suitability.check(with_advice(EXPERIMENT, message), SOURCE, without(table, "fear", *others))
+    suitability.check(with_advice(EXPERIMENT, message), {"source.npz": SOURCE}, without(table, "fear", *others))
 
 
 def test_one_speaker_cannot_be_a_target():
@@ -105,8 +105,8 @@ def test_a_source_that_holds_the_targets_recordings_is_refused_unless_it_is_allo
     assert "the source source.npz holds 240 of the 240 recordings of the target target.npz" in message
     assert "config.data.allow_shared_recordings=True allows it, and every row says so" in message
     allowed = EXPERIMENT.replace(allow_shared_recordings=True, n_draws=1, n_speakers=(2,), fixed_n_speakers=2)
-    assert plan_of(allowed, incomplete(), target).shared_note == (
+    assert plan_of(allowed, incomplete(), target).source_note == (
         "the source holds 72 of the target's 72 recordings (config.data.allow_shared_recordings)"
     )
     other = dataclasses.replace(target, corpus=np.full(len(target), "x"), features=target.features + 1)
-    suitability.check(EXPERIMENT, other, target)
+    suitability.check(EXPERIMENT, {"source.npz": other}, target)

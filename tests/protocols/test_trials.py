@@ -206,7 +206,8 @@ def test_source_and_in_domain_training_learn():
     program = vectorize.TrialProgram(trials.make_source_trial(SPEC, (1, 300)), (0, None, None), 2)
     params, log = program(jax.random.split(jax.random.key(0), 2), target, by_class)
     assert (log.cross_entropy[:, 1] < log.cross_entropy[:, 0]).all()
-    classes = vectorize.TrialProgram(trials.make_out_of_domain_trial(SPEC), (0, None, None), 2)(params, target, target)
+    program = vectorize.TrialProgram(trials.make_out_of_domain_trial(SPEC), (0, None, None, None), 2)
+    classes = program(params, target, np.ones(48, np.float32), target)
     assert (classes == target.label).mean() > 0.6
 
 

@@ -46,7 +46,8 @@ class TransferDraws:
         layers = layer_columns(self.plan.source.full_table.feature_names)
         corpora = self.plan.source_corpora(self.scope)
         n_features = self.plan.source.full_table.features.shape[1]
-        return Sources(tuple((clips.x, clips.label) for clips in corpora), (1.0,) * len(corpora), n_features, layers)
+        weights = self.plan.source.weights
+        return Sources(tuple((clips.x, clips.label) for clips in corpora), weights, n_features, layers)
 
     def inductive(self, method: str, n_speakers: int, on_done: OnDone | None = None) -> np.ndarray:
         """Returns log-probabilities [draws, N, C] float32 of the target's clips, with `n_speakers` labelled ones."""

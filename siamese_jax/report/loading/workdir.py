@@ -13,10 +13,9 @@ import xarray as xr
 from absl import logging
 from ml_collections import ConfigDict
 
-from siamese_jax.datasets import dataset as datasets
 from siamese_jax.datasets.dataset import Dataset
 from siamese_jax.errors import InputError
-from siamese_jax.experiments.run_context import digests
+from siamese_jax.experiments.run_context import digests, read_source, read_target
 from siamese_jax.experiments.stored_results import NOT_FINISHED, stored_arrays, stored_config, stored_json
 from siamese_jax.protocols import config
 from siamese_jax.protocols.config import Experiment
@@ -134,13 +133,12 @@ def _experiment(path: Path, raw: dict[str, Any]) -> Experiment:
 def _tables(experiment: Experiment, kept: dict[str, str]) -> tuple[Dataset | None, Dataset | None, dict[str, str]]:
     """Source and target if they are readable and those that the run read; and, by role, why not."""
     data, tables, missing = experiment.data, dict[str, Dataset](), {"source": "", "target": ""}
-    for role, table, corpus, companion in (
-        ("source", data.source, data.source_corpus, data.source_companion),
-        ("target", data.target, data.target_corpus, data.target_companion),
+    for role, table, read_dataset in (
+        ("source", data.source, read_source),
+        ("target", data.target, read_target),
     ):
         try:
-            full_table = datasets.read(table, corpus, companion, data.features, data.layers)
-            dataset = datasets.from_table(full_table, data.emotions, table)
+            dataset = read_dataset(experiment)
         except (InputError, OSError) as error:
             missing[role] = f"the {role} table cannot be read any more ({error})"
             continue

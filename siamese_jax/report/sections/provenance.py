@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from siamese_jax.datasets import shipped as data
 from siamese_jax.experiments.stored_results import stored_stages
 from siamese_jax.protocols.config import flat
@@ -20,7 +22,8 @@ def section(runs: list[Folder], command: list[str]) -> Section:
         blocks.append(Heading(f"{run.label}: {run.corpora}"))
         blocks.extend(_run_blocks(run))
     blocks += [Heading("This report"), Code(shlex.join(command))]
-    tables = dict.fromkeys(name for run in runs for name in (run.experiment.data.source, run.experiment.data.target))
+    given = [names for run in runs for names in (run.experiment.data.source, run.experiment.data.target)]
+    tables = dict.fromkeys(name.strip() for names in given for name in names.split(","))
     for name in (name for name in tables if name in data.SHIPPED):
         blocks.extend(card(data.shipped(name).with_suffix(".md").read_text(encoding="utf-8")))
     return Section("Provenance", blocks)
@@ -33,7 +36,7 @@ def _run_blocks(run: Folder) -> Iterator[Block]:
     seeds = f"seed {protocol.seed}; {text.plural(protocol.n_seeds, 'source seed')}, {in_domain}, {draws}"
     rows = [
         *facts(run.provenance), ("computing time of the stages", _time(_stage_seconds(run))), ("seeds", seeds),
-        ("source table", _table(run, "source")), ("target table", _table(run, "target"))
+        ("source table", _table(run, "source")), *_corpora(run), ("target table", _table(run, "target"))
     ]  # fmt: skip
     if run.missing:
         yield Alert(f"Per-clip results are left out: {run.missing}.")
@@ -86,9 +89,23 @@ def _stage_seconds(run: Folder) -> float:
 def _table(run: Folder, role: str) -> str:
     name = getattr(run.experiment.data, role)
     dataset = run.source if role == "source" else run.target
-    shipped = "ships with the package; see its card below" if name in data.SHIPPED else "see its own licence"
+    known = [part.strip() in data.SHIPPED for part in name.split(",")]
+    shipped = "ships with the package; see its card below" if all(known) else "see its own licence"
+    if any(known) and not all(known):
+        shipped = "see the cards below, and the others' own licences"
     size = "" if dataset is None else f"; {len(dataset)} clips of {len(dataset.speakers)} speakers used"
     return f"{name} ({shipped}){size}; checksum {run.digests.get(role, 'unknown')[:16]}"
+
+
+def _corpora(run: Folder) -> Iterator[tuple[str, str]]:
+    """A row for each corpus of several sources."""
+    source = run.source
+    if source is None or len(source.corpora) == 1:
+        return
+    n_clips = np.bincount(source.corpus[source.rows], minlength=len(source.corpora))
+    for name, n, weight in zip(source.corpora, n_clips.tolist(), source.weights):
+        checksum = run.digests.get(f"source {name}", "unknown")[:16]
+        yield f"source {name}", f"{n} clips used; weight {weight:.3g}; checksum {checksum}"
 
 
 def card(markdown: str) -> Iterator[Block]:

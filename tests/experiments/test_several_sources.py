@@ -1,0 +1,160 @@
+"""Experiments on several sources: their weight in every system, rows that name them, and inputs that do not fit."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from tables_for_tests import EMOTIONS, make_table
+
+from configs import smoke
+from siamese_jax.datasets import dataset
+from siamese_jax.datasets.draws import FewShotDraws
+from siamese_jax.datasets.mixture import mixture
+from siamese_jax.datasets.table_files import write_table
+from siamese_jax.errors import InputError
+from siamese_jax.experiments import reproduce, run_context, summary
+from siamese_jax.protocols import baselines, config
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.report.loading import reproduction
+from siamese_jax.report.paper import results
+from siamese_jax.report.sections import provenance
+
+TABLES = {"a": make_table("a", 3, per_cell=3, seed=1, shift=4.0), "b": make_table("b", 4, seed=2, apart=1.0)}
+TARGET = make_table("target", 4, seed=3, apart=0.7)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, table in {**TABLES, "target": TARGET}.items():
+        write_table(tmp_path / f"{name}.npz", table)
+    return tmp_path
+
+
+def experiment(folder, source="{0}/a.npz,{0}/b.npz", **changes):
+    given = smoke.get_config()
+    given.training.update({"source_steps": 4, "in_domain_steps": 2})
+    given.protocol.update({"n_speakers": (2,), "steps": (0, 2), "baselines": ("logistic_regression",)})
+    given.report.update({"fixed_n_speakers": 2, "fixed_steps": 2})
+    settings = config.resolve(given).replace(n_draws=2, n_seeds=1, n_in_domain_seeds=1, losses=("none",), frozen=(0,))
+    return settings.replace(source=source.format(folder), target=f"{folder}/target.npz", **changes)
+
+
+NO_DRAWS = FewShotDraws(np.zeros((0, 0), int), np.zeros((0, 0, 0), int))
+
+
+def plan_of(folder, tables, weights=()):
+    sources = [dataset.from_table(table, EMOTIONS, name) for name, table in tables.items()]
+    target = dataset.from_table(TARGET, EMOTIONS, "target")
+    return Plan(experiment(folder), mixture(sources, list(tables), weights), target, NO_DRAWS, 0)
+
+
+def doubled(table):
+    """Every clip twice, under another name."""
+    both = table.select(np.tile(np.arange(len(table)), 2))
+    return dataclasses.replace(both, clip=np.char.add(both.clip, np.repeat(["", "x"], len(table))))
+
+
+def fitted(plan, c):
+    task = baselines.source_task(plan, "corpus")
+    model = LogisticRegression(C=c, tol=1e-10, max_iter=20000)
+    return model.fit(task.x.astype(np.float64), task.label, sample_weight=task.weight).coef_
+
+
+def test_clips_that_are_doubled_in_one_corpus_do_not_change_the_regression(tmp_path):
+    tables = {**TABLES, "b": doubled(TABLES["b"])}
+    once, twice = plan_of(tmp_path, TABLES), plan_of(tmp_path, tables)
+    # The sum of the weights is the number of clips, which C counts against.
+    c = len(once.source) / len(twice.source)
+    np.testing.assert_allclose(fitted(once, 1.0), fitted(twice, c), atol=1e-4)
+    assert np.abs(fitted(plan_of(tmp_path, tables, weights=(1.0, 2.0)), c) - fitted(once, 1.0)).max() > 0.02
+
+
+@pytest.mark.long
+def test_both_solvers_give_each_corpus_its_share(tmp_path, monkeypatch):
+    exact = {"logistic_regression": lambda c: LogisticRegression(C=c, tol=1e-8, max_iter=20000)}
+    monkeypatch.setattr(baselines, "CLASSIFIERS", exact)
+    plan = plan_of(tmp_path, TABLES, weights=(1.0, 5.0))
+    plan = Plan.make(plan.experiment, plan.source, plan.target)
+    task = baselines.source_task(plan, "corpus")
+    corpus = plan.source.corpus[plan.source.rows]
+    np.testing.assert_allclose(np.bincount(corpus, task.weight), np.array([1, 5]) / 6 * len(corpus))
+    few_shot = baselines.joint(task, task.query[:8], np.tile(np.arange(4, dtype=np.int32), 2))
+    np.testing.assert_allclose(few_shot.weight[:-8].sum(), few_shot.weight[-8:].sum())
+    np.testing.assert_allclose(np.bincount(corpus, few_shot.weight[:-8])[1] / few_shot.weight[:-8].sum(), 5 / 6)
+    found = [
+        baselines.run(
+            dataclasses.replace(plan, experiment=plan.experiment.replace(logistic_solver=solver)), "corpus",
+            baselines.PARTS, lambda _: None, 1,
+        )
+        for solver in ("jax", "scikit-learn")
+    ]  # fmt: skip
+    for part in ("source_only", "few_shot"):
+        assert (found[0][part].values == found[1][part].values).mean() > 0.99, part
+    rows = list(summary.baseline_rows(plan, "corpus", found[0]))
+    assert {row.source for row in rows} == {"a+b"}
+    assert all(row.remarks.startswith("weights of the sources: a 0.167, b 0.833") for row in rows)
+
+
+def test_the_order_of_the_sources_does_not_matter(folder):
+    one, other = (
+        run_context.load(experiment(folder, source, source_weights=weights))[0]
+        for source, weights in (("{0}/a.npz,{0}/b.npz", (1.0, 3.0)), ("{0}/b.npz, {0}/a.npz", (3.0, 1.0)))
+    )
+    assert run_context.digests(one, one) == run_context.digests(other, other)
+    assert (one.corpora, one.weights) == (other.corpora, other.weights)
+    np.testing.assert_array_equal(one.clip_weight, other.clip_weight)
+
+
+def test_the_clips_of_each_corpus_are_at_hand(folder):
+    plan = plan_of(folder, TABLES)
+    for name, clips, alone in zip("ab", plan.source_corpora("speaker"), TABLES.values()):
+        single = plan_of(folder, {name: alone})
+        np.testing.assert_array_equal(clips.x, single.source_clips("speaker").x)
+        (whole,) = single.source_corpora("speaker")
+        np.testing.assert_array_equal(clips.label, whole.label)
+        assert len(np.unique(clips.speaker)) == len(single.source.speakers)
+
+
+@pytest.mark.parametrize(
+    ("source", "changes", "message"),
+    [
+        ("{0}/a.npz,{0}/target.npz", {}, "the source .*target.npz holds 32 of the 32 recordings of the target"),
+        ("{0}/a.npz,{0}/c.npz", {}, r"the tables of c \(4 features\) and target \(5\) do not match"),
+        ("{0}/a.npz,{0}/d.npz", {}, "d.npz: no clip of 'fear'; it holds anger"),
+        ("{0}/a.npz,{0}/a.npz", {}, "a.npz more than once"),
+        ("{0}/a.npz,{0}/b.npz", {"source_weights": (1.0,)}, "source_weights holds 1 for 2 sources"),
+        ("{0}/a.npz,{0}/none.npz", {}, "none.npz: no such file"),
+    ],
+)
+def test_sources_that_do_not_fit_are_refused(folder, source, changes, message):
+    write_table(folder / "c.npz", make_table("c", n_features=4))
+    table = make_table("d")
+    write_table(folder / "d.npz", table.select(table.emotion != "fear"))
+    with pytest.raises(InputError, match=message):
+        run_context.load(experiment(folder, source, **changes))
+
+
+@pytest.mark.parametrize("weights", [(1.0, 0.0), (1.0, -1.0)])
+def test_weights_that_are_not_positive_are_refused(tmp_path, weights):
+    with pytest.raises(InputError, match=r"config.data.source_weights is .*; expected positive numbers"):
+        experiment(tmp_path, source_weights=weights)
+
+
+@pytest.mark.long
+def test_a_run_names_its_sources_everywhere(folder):
+    settings = experiment(folder)
+    reproduce.run(settings, folder / "run")
+    results.write(folder / "run")
+    for name in ("summary", "differences"):
+        rows = json.loads((folder / "run" / f"{name}.json").read_text())
+        assert {row["source"] for row in rows} == {"a+b"}
+    stored = json.loads((folder / "run" / "config.json").read_text())
+    assert set(stored["tables"]) == {"source", "source a", "source b", "target"}
+    assert (folder / "run" / "table1.md").read_text().startswith("# a+b to target")
+    loaded = reproduction.load(folder / "run", "run")
+    assert loaded.source is not None
+    assert loaded.source.corpora == ("a", "b")
+    html = str(provenance.section([loaded], ["report"]))
+    assert all(f"{folder}/{name}.npz" in html for name in "ab")
