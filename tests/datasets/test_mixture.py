@@ -76,7 +76,8 @@ def test_a_single_source_is_unchanged_and_weighs_every_clip_one():
 def test_batches_are_balanced_over_classes_and_corpora():
     data = mixed(weights=(1.0, 3.0))  # of b and a
     index = source_index(data, 4)
-    batches = jax.vmap(lambda key: balanced_batch(key, index, 24))(jax.random.split(jax.random.key(0), 400))
+    draw = jax.jit(jax.vmap(lambda key: balanced_batch(key, index, 24)))
+    batches = draw(jax.random.split(jax.random.key(0), 400))
     np.testing.assert_array_equal(data.label[np.asarray(batches)], np.tile(np.repeat(np.arange(4), 6), (400, 1)))
     of_b = (data.corpus[data.rows][np.asarray(batches)] == 1).reshape(400, 4, 6).sum(axis=2)
     assert set(of_b.ravel().tolist()) == {1, 2}  # a quarter of six
