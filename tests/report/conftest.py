@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import hostile_cross_training
+from browser_for_tests import opened_browser
 from tables_for_tests import make_table
 
 from configs import smoke
@@ -20,6 +21,13 @@ from siamese_jax.report import page
 
 SPEAKER = '"><img src=x onerror=alert(1)>'
 """Names that would run as scripts, end attributes, start mathematics or break a Markdown table."""
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Chromium; tests that ask for it are skipped where it is absent."""
+    with opened_browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
 
 
 def hostile_table(role, seed, sex):

@@ -45,12 +45,13 @@ def _anchor(title: str) -> str:
 
 
 def _section(section: Section) -> str:
-    anchor, inside = _anchor(section.title), "\n".join(_blocks(section.blocks))
+    anchor, inside = _anchor(section.title), "\n".join(render_blocks(section.blocks))
     heading = f'<h2 id="{anchor}-h">{escape(section.title)}</h2>'
     return f'<section id="{anchor}" aria-labelledby="{anchor}-h">\n{heading}\n{inside}\n</section>'
 
 
-def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
+def render_blocks(blocks: Sequence[Block]) -> Iterator[str]:
+    """Yields the HTML of each block."""
     for block in blocks:
         match block:
             case parts.Alert(text):
@@ -66,7 +67,7 @@ def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
             case parts.Gallery(pictures):
                 yield f'<div class="gallery">{"".join(map(_picture, pictures))}</div>'
             case parts.Fold(title, inner):
-                yield f"<details><summary>{escape(title)}</summary>\n{chr(10).join(_blocks(inner))}\n</details>"
+                yield f"<details><summary>{escape(title)}</summary>\n{chr(10).join(render_blocks(inner))}\n</details>"
 
 
 def _table(table: Table) -> str:

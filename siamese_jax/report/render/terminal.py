@@ -27,7 +27,7 @@ def fit(page: str, width: int = WIDTH) -> str:
     for is_table, lines in itertools.groupby(page.splitlines(), lambda line: line.startswith("|")):
         if is_table:
             header, _, *rows = map(_cells, lines)
-            parts.append(_table(header, rows, width))
+            parts.append(table(header, rows, width))
         else:
             parts += [textwrap.fill(_plain(line), width, break_on_hyphens=False) for line in lines]
     return "\n".join(parts)
@@ -39,7 +39,10 @@ def _cells(line: str) -> list[str]:
 
 def _plain(text: str) -> str:
     """Text without Markdown's escapes; control characters, which a terminal would obey, are replaced."""
-    text = html.unescape(re.sub(r"\\([\\`*\[\]|#!~$_])", r"\1", text))
+    return _one_line(html.unescape(re.sub(r"\\([\\`*\[\]|#!~$_])", r"\1", text)))
+
+
+def _one_line(text: str) -> str:
     return printable(text).replace("\n", " ").replace("\t", " ")
 
 
@@ -52,13 +55,15 @@ def _least_widths(header: Sequence[str], rows: Sequence[Sequence[str]], width: i
     return least if room >= 0 else [None] * len(header)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
-    table = Table(box=rich.box.SIMPLE_HEAD, show_lines=False, pad_edge=False)
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
+    """Returns a table in lines of `width` characters at most; its cells are plain text."""
+    rows = [[_one_line(cell) for cell in row] for row in rows]
+    drawing = Table(box=rich.box.SIMPLE_HEAD, show_lines=False, pad_edge=False)
     for name, least in zip(header, _least_widths(header, rows, width), strict=True):
-        table.add_column(Text(name), overflow="fold", min_width=least)
+        drawing.add_column(Text(name), overflow="fold", min_width=least)
     for row in rows:
-        table.add_row(*map(Text, row))
+        drawing.add_row(*map(Text, row))
     console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, legacy_windows=False)
-    console.print(table)
+    console.print(drawing)
     drawn: str = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
     return "\n".join(line.rstrip() for line in drawn.splitlines())
