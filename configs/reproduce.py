@@ -57,6 +57,26 @@ def get_config() -> ConfigDict:
     config.protocol.logistic_solver = "scikit-learn"  # or "jax": all fits at once, to the minimum
     config.protocol.seed = 0  # of all random numbers
 
+    config.transfer = ConfigDict()  # siamese-jax transfer
+    config.transfer.methods = ("logistic_regression", "adapted_discriminant")
+    config.transfer.adaptations = ("none", "balanced", "self_trained")  # inductive, then transductive
+    config.transfer.transfer_c = 0.1  # of the methods' logistic regressions, beside protocol.logistic_c
+    config.transfer.source_clips = 10.0  # target clips of a class that the source's mean counts for
+    config.transfer.covariance_clips = 100.0  # clips that the source's covariance counts for
+    config.transfer.shrinkage = 0.3  # share of the identity in the covariance
+    config.transfer.temperature = 1.0  # factor of the discriminant's scores
+    config.transfer.proportions = "uniform"  # or "labelled" (as in the labelled clips), or "anger=0.4,fear=0.6,..."
+    config.transfer.balance_within = ("speaker",)  # clips whose class proportions are balanced, or "corpus"
+    config.transfer.balance_strength = (0.5,)  # 1: the proportions hold exactly, 0: not at all
+    config.transfer.rounds = 1  # of self-training
+    config.transfer.own_source_clips = 10.0  # in self-training: target clips that the source's mean counts for
+    config.transfer.unlabelled_clips = 30.0  # clips of a class that its pseudo-labelled ones count for
+    config.transfer.own_covariance_clips = 100.0  # clips that the source's covariance counts for
+    config.transfer.target_covariance_clips = 100.0  # clips that the target's covariance counts for
+    config.transfer.own_shrinkage = 0.3
+    config.transfer.own_temperature = 1.0
+    config.transfer.thinned = (1.0,)  # ratios of two classes to the two others; the target's clips are thinned to them
+
     config.report = ConfigDict()
     config.report.fixed_frozen = 0  # the cell that is reported with the best cell
     config.report.fixed_n_speakers = 4

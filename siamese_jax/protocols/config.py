@@ -23,6 +23,12 @@ from siamese_jax.training.siamese import SECOND_UPDATES
 
 SCALINGS = ("corpus", "speaker", "support", "source", "train")
 BASELINES = ("logistic_regression", "svm")
+METHODS = ("siamese", "logistic_regression", "layer_ensemble", "adapted_discriminant")
+ADAPTATIONS = ("none", "balanced", "self_trained")
+"""Of `config.transfer`: methods that see one clip at a time (inductive), the paper's network with each of the losses
+among them; and what is done with their probabilities: nothing, class proportions balanced, the discriminant trained on
+balanced pseudo-labels (both transductive; not of the network)."""
+BALANCED_WITHIN = ("corpus", "speaker")
 LOGISTIC_SOLVERS = ("scikit-learn", "jax")
 """scikit-learn's own, one fit after the other, to its tolerance; or all fits at once, to the minimum."""
 
@@ -129,6 +135,41 @@ class ProtocolConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class TransferConfig:
+    """The transfer methods, see `protocols.transfer`.
+
+    Fields:
+      methods, adaptations: see `transfer.methods.METHODS` and `transfer.adaptations.ADAPTATIONS`.
+      transfer_c: scikit-learn's C of the methods' logistic regressions, beside `ProtocolConfig.logistic_c`.
+      source_clips, covariance_clips, shrinkage, temperature: see `transfer.settings.DiscriminantSettings`.
+      proportions: of the classes: "uniform", "labelled" (as in the labelled clips), or shares ("anger=0.4,fear=0.6").
+      balance_within, balance_strength: see `transfer.balance`; every pair is a setting.
+      rounds, own_source_clips, unlabelled_clips, own_covariance_clips, target_covariance_clips, own_shrinkage,
+        own_temperature: see `transfer.settings.SelfTrainingSettings`.
+      thinned: ratios of the clips of half of the classes to those of the others; 1 is the target as it is.
+    """
+
+    methods: tuple[str, ...]
+    adaptations: tuple[str, ...]
+    transfer_c: float
+    source_clips: float
+    covariance_clips: float
+    shrinkage: float
+    temperature: float
+    proportions: str
+    balance_within: tuple[str, ...]
+    balance_strength: tuple[float, ...]
+    rounds: int
+    own_source_clips: float
+    unlabelled_clips: float
+    own_covariance_clips: float
+    target_covariance_clips: float
+    own_shrinkage: float
+    own_temperature: float
+    thinned: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class ReportConfig:
     """The form of the results.
 
@@ -149,6 +190,7 @@ class Experiment:
     network: NetworkConfig
     training: TrainingConfig
     protocol: ProtocolConfig
+    transfer: TransferConfig
     report: ReportConfig
 
     def replace(self, **changes: Any) -> "Experiment":
@@ -187,7 +229,7 @@ def new_place(flat: str) -> str | None:
 MOST = {
     "n_draws": 1_000_000, "n_seeds": 10_000, "n_in_domain_seeds": 10_000, "pad_speakers": 10_000,
     "source_steps": 10_000_000, "in_domain_steps": 10_000_000, "steps": 1_000_000, "batch_size": 1_000_000,
-    "encoder_widths": 16_384, "head_width": 16_384,
+    "rounds": 1000, "encoder_widths": 16_384, "head_width": 16_384,
 }  # fmt: skip
 """The largest values of settings that memory and time grow with; more draws are a rerun's, block by block."""
 
@@ -241,18 +283,27 @@ def check(experiment: Experiment, where: str = "config") -> None:
         "features": FEATURE_SETS,
         "emotions": EMOTIONS, "scalings": SCALINGS, "heads": HEADS, "losses": SECOND_UPDATES, "baselines": BASELINES,
         "logistic_solver": LOGISTIC_SOLVERS, "pair_weighting": PAIR_WEIGHTINGS, "pairs_within": PAIRS_WITHIN,
-        "pooling": POOLINGS,
+        "pooling": POOLINGS, "methods": METHODS, "adaptations": ADAPTATIONS, "balance_within": BALANCED_WITHIN,
     }  # fmt: skip
     for name, allowed in choices.items():
         require_known(name, allowed)
-    for name in ("emotions", "scalings", "heads", "losses", "frozen", "n_speakers", "steps", "encoder_widths"):
+    for name in (
+        "emotions", "scalings", "heads", "losses", "frozen", "n_speakers", "steps", "encoder_widths", "methods",
+        "adaptations", "balance_within", "balance_strength", "thinned",
+    ):  # fmt: skip
         distinct = len(set(values[name])) == len(values[name]) or name == "encoder_widths"
         require(name, bool(values[name]) and distinct, "at least one value, each once")
     settle()
+    for name in ("shrinkage", "own_shrinkage"):
+        require(name, 0 < values[name] <= 1, "a share above 0, at most 1")
+    strengths = experiment.transfer.balance_strength
+    require("balance_strength", all(0 <= value <= 1 for value in strengths), "shares from 0 to 1")
+    require("thinned", all(1 <= ratio <= 1000 for ratio in experiment.transfer.thinned), "ratios from 1 to 1000")
     for name in (
         "n_draws", "n_seeds", "n_in_domain_seeds", "source_steps", "in_domain_steps", "pad_speakers", "head_width",
         "batch_size", "scale_floor", "learning_rate", "second_learning_rate", "clip_norm",
-        "logistic_c",
+        "logistic_c", "transfer_c", "source_clips", "covariance_clips", "temperature", "rounds", "own_source_clips",
+        "unlabelled_clips", "own_covariance_clips", "target_covariance_clips", "own_temperature",
     ):  # fmt: skip
         require(name, values[name] > 0, "a positive number")
     for name, most in MOST.items():

@@ -1,6 +1,5 @@
 """The transfer methods on all draws of a plan: each draw's log-probabilities of the target's clips."""
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -13,7 +12,8 @@ from siamese_jax.errors import InputError
 from siamese_jax.models.linear_scorer import log_probabilities, unscaled
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.protocols.transfer import adaptations
-from siamese_jax.protocols.transfer.methods import METHODS, Method, Sources, check_classes
+from siamese_jax.protocols.transfer.adaptations import Balance, TargetWhitening
+from siamese_jax.protocols.transfer.methods import METHODS, Sources, check_classes
 from siamese_jax.protocols.transfer.settings import TransferSettings
 from siamese_jax.protocols.trials import Clips
 from siamese_jax.runtime.progress import OnDone
@@ -29,38 +29,34 @@ def inductive_trial(fit: Any, rows_M: Array, shift_F: Array, scale_F: Array, tar
     return log_probabilities(unscaled(fit(shared, x_MxF, target.label[rows_M]), shift_F, scale_F), target.x)
 
 
-@dataclasses.dataclass(frozen=True)
 class TransferDraws:
-    """The methods on the draws of a plan under a scaling scope, with these settings."""
+    """The methods on the draws of a plan under a scaling scope.
 
-    plan: Plan
-    scope: str
-    settings: TransferSettings
+    Args:
+      kept: compiled programs and whitened targets; give the same to other settings and plans to make them once.
+    """
 
-    @property
-    def emotions(self) -> tuple[str, ...]:
-        return self.plan.experiment.data.emotions
+    def __init__(self, plan: Plan, scope: str, settings: TransferSettings, kept: dict[Any, Any] | None = None):
+        self.plan, self.scope, self.settings = plan, scope, settings
+        self._emotions = plan.experiment.data.emotions
+        self._target = plan.target_clips(scope)
+        self._kept = {} if kept is None else kept
 
+    @functools.cached_property
     def sources(self) -> Sources:
-        """Returns the source corpora."""
-        layers = layer_columns(self.plan.source.full_table.feature_names)
-        corpora = self.plan.source_corpora(self.scope)
-        n_features = self.plan.source.full_table.features.shape[1]
-        weights = self.plan.source.weights
-        return Sources(tuple((clips.x, clips.label) for clips in corpora), weights, n_features, layers)
+        """The source corpora."""
+        names, source = self.plan.source.full_table.feature_names, self.plan.source
+        corpora = tuple((clips.x, clips.label) for clips in self.plan.source_corpora(self.scope))
+        return Sources(corpora, source.weights, len(names), layer_columns(names))
 
     def inductive(self, method: str, n_speakers: int, on_done: OnDone | None = None) -> np.ndarray:
         """Returns log-probabilities [draws, N, C] float32 of the target's clips, with `n_speakers` labelled ones."""
-        rows, target = self.plan.draws.support(n_speakers), self.plan.target_clips(self.scope)
+        rows, target = self.plan.draws.support(n_speakers), self._target
         scaling = self.plan.support_scaling(target, self.scope, n_speakers)
-        sources = self.sources()
-        check_classes(sources, target.label[rows[0]], self.emotions)
-        own: Method = METHODS[method]
-        shared = own.prepare(sources, len(self.emotions), rows.shape[1], self.settings)
-        program = TrialProgram(
-            functools.partial(inductive_trial, own.fit), (0, 0, 0, None, None),
-            chunk_size(len(rows), self._floats(rows.shape[1])), own_loops=True,
-        )  # fmt: skip
+        check_classes(self.sources, target.label[rows[0]], self._emotions)
+        shared = METHODS[method].prepare(self.sources, len(self._emotions), rows.shape[1], self.settings)
+        trial = functools.partial(inductive_trial, METHODS[method].fit)
+        program = self._program((method,), trial, (0, 0, 0, None, None), rows, own_loops=True)
         return program(rows, scaling.shift, scaling.scale, target, shared, on_chunk=on_done)
 
     def adapted(
@@ -71,36 +67,59 @@ class TransferDraws:
 
         Raises InputError under a scope without unlabelled clips, and for fewer unlabelled clips than classes.
         """
+        rows, target = self.plan.draws.support(n_speakers), self._target
+        self._check_transductive(adaptation, len(target.label) - rows.shape[1])
+        groups_NxG = self._groups(self.settings.balance.within)
+        balance = Balance(groups_NxG, proportions_C.astype(np.float32), np.float32(self.settings.balance.strength))
+        key = (adaptation, groups_NxG.shape)
+        if adaptation == "balanced":
+            program = self._program(key, adaptations.balanced_trial, (0, 0, None), rows)
+            return program(log_p_DxNxC, rows, balance, on_chunk=on_done)
+        own = self.settings.self_training
+        program = self._program(key, adaptations.self_trained_trial, (0, 0, 0, None, None, None), rows)
+        shared = self.target_whitening(), adaptations.scalars(own)
+        return program(log_p_DxNxC, rows, target.label[rows], balance, *shared, on_chunk=on_done)
+
+    def target_whitening(self) -> TargetWhitening:
+        """Returns the target's clips for self-training, whitened."""
+        own = self.settings.self_training
+        key = ("whitening", id(self.plan), self.scope, own)
+        if key not in self._kept:
+            made = adaptations.target_whitening(self.sources, self._target.x, len(self._emotions), own)
+            self._kept[key] = self.plan, made  # the plan stays, so that no other takes its id
+        whitened: TargetWhitening = self._kept[key][1]
+        return whitened
+
+    def _check_transductive(self, adaptation: str, n_unlabelled: int) -> None:
         if self.scope not in TRANSDUCTIVE_SCOPES:
             raise InputError(
                 f"the adaptation {adaptation} uses the unlabelled test clips, which scaling by {self.scope!r} "
-                "excludes; "
-                f"give config.data.scalings of {', '.join(TRANSDUCTIVE_SCOPES)}, or config.transfer.adaptations=none"
+                f"excludes; give config.data.scalings of {', '.join(TRANSDUCTIVE_SCOPES)}, or "
+                "config.transfer.adaptations=none"
             )
-        rows, target = self.plan.draws.support(n_speakers), self.plan.target_clips(self.scope)
-        n_unlabelled = len(target.label) - rows.shape[1]
-        if n_unlabelled < len(self.emotions):
+        if n_unlabelled < len(self._emotions):
             raise InputError(
-                f"the target has {n_unlabelled} unlabelled clips beside the {rows.shape[1]} labelled ones; the "
-                f"adaptation {adaptation} needs one a class ({len(self.emotions)}) or more"
+                f"the target has {n_unlabelled} unlabelled clips beside the labelled ones; the adaptation {adaptation} "
+                f"needs one a class ({len(self._emotions)}) or more"
             )
-        shared = adaptations.prepare(self.sources(), target.x, self._groups(), proportions_C, self.settings)
-        chunk = chunk_size(len(rows), self._floats(rows.shape[1]))
-        if adaptation == "balanced":
-            return TrialProgram(adaptations.balanced_trial, (0, 0, None), chunk)(
-                log_p_DxNxC, rows, shared, on_chunk=on_done
-            )
-        program = TrialProgram(adaptations.self_trained_trial, (0, 0, 0, None), chunk)
-        return program(log_p_DxNxC, rows, target.label[rows], shared, on_chunk=on_done)
 
-    def _groups(self) -> np.ndarray:
-        """Returns [N, G], 1 where a clip counts for the corpus (G is 1) or for a speaker."""
-        speaker = self.plan.target.speaker
-        if self.settings.balance.within == "corpus":
-            return np.ones((len(speaker), 1), np.float32)
-        return np.eye(len(self.plan.target.speakers), dtype=np.float32)[speaker]
+    def _groups(self, within: str) -> np.ndarray:
+        """Returns [N, G] float32, 1 where a clip counts for the corpus (G is 1) or for a speaker."""
+        target = self.plan.target
+        if within == "corpus":
+            return np.ones((len(target), 1), np.float32)
+        return np.eye(len(target.speakers), dtype=np.float32)[target.speaker]
 
-    def _floats(self, n_labelled: int) -> float:
-        n_features, n_clips = self.plan.target.full_table.features.shape[1], len(self.plan.target)
-        n_classes = len(self.emotions)
-        return 4.0 * n_labelled * n_features + 12 * n_clips * n_classes + 20 * n_features * n_classes
+    def _program(
+        self, key: tuple, trial: Any, in_axes: tuple[int | None, ...], rows_DxM: np.ndarray, own_loops: bool = False
+    ) -> TrialProgram:
+        """Returns the program of a trial for draws of this shape, compiled at its first call."""
+        n_features, n_clips = self._target.x.shape[1], len(self._target.label)
+        n_classes, n_labelled = len(self._emotions), rows_DxM.shape[1]
+        floats = 4.0 * n_labelled * n_features + 12 * n_clips * n_classes + 20 * n_features * n_classes
+        sizes = tuple(len(label) for _, label in self.sources.corpora)
+        key = (*key, chunk_size(len(rows_DxM), floats), self._target.x.shape, n_labelled, sizes)
+        if key not in self._kept:
+            self._kept[key] = TrialProgram(trial, in_axes, chunk_size(len(rows_DxM), floats), own_loops)
+        program: TrialProgram = self._kept[key]
+        return program

@@ -1,0 +1,30 @@
+"""Transfer methods on a frozen speech encoder's features: EMO-DB to RAVDESS, beside the baselines.
+
+    siamese-jax transfer --workdir=results/transfer
+
+Settings under `transfer` and `protocol.logistic_c`'s rival `transfer_c` were chosen without RAVDESS as a target
+(`siamese-jax tune`).
+"""
+
+from ml_collections import ConfigDict
+
+from siamese_jax import load_config
+
+
+def get_config() -> ConfigDict:
+    """200 draws of 8, 16, 32 and 80 labelled clips; all three layers that ship."""
+    config = load_config("speech_encoder")
+    del config.feature_sets
+    config.data.layers = ()
+    config.transfer.methods = ("siamese", "logistic_regression", "layer_ensemble", "adapted_discriminant")
+    config.transfer.balance_within = ("corpus", "speaker")
+    config.transfer.balance_strength = (0.5, 1.0)
+    config.transfer.transfer_c = 0.1
+    config.transfer.shrinkage = 0.7
+    config.transfer.temperature = 0.3
+    config.transfer.rounds = 3
+    config.transfer.own_source_clips = 30.0
+    config.transfer.unlabelled_clips = 300.0
+    config.transfer.own_shrinkage = 0.7
+    config.transfer.own_temperature = 0.1
+    return config
