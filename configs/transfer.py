@@ -1,6 +1,6 @@
 """Transfer methods on a frozen speech encoder's features: EMO-DB to RAVDESS, beside the baselines.
 
-    siamese-jax transfer --workdir=results/transfer
+    siamese-jax transfer --config=transfer --workdir=results/transfer
 
 Settings under `transfer` and `protocol.logistic_c`'s rival `transfer_c` were chosen without RAVDESS as a target
 (`siamese-jax tune`).
