@@ -12,7 +12,19 @@ from siamese_jax.errors import InputError
 from siamese_jax.runtime import config_files
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["enrol", "extract", "facenet", "images", "manifest", "predict", "report", "reproduce", "rerun", "sources"]
+COMMANDS = [
+    "enrol",
+    "extract",
+    "facenet",
+    "images",
+    "manifest",
+    "predict",
+    "report",
+    "reproduce",
+    "rerun",
+    "sources",
+    "transfer",
+]
 
 
 def siamese_jax(*arguments):
