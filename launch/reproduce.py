@@ -8,8 +8,8 @@ or 130 after SIGTERM or SIGINT, 3 when another process of the run was lost.
 
 from pathlib import Path
 
-from siamese_jax.experiments import reproduce
-from siamese_jax.protocols import config
+from siamese_jax.experiments import reproduce, run_context
+from siamese_jax.protocols import runs
 from siamese_jax.report.paper import results
 from siamese_jax.report.render import terminal
 from siamese_jax.runtime import distributed
@@ -22,7 +22,11 @@ common.define_hosts()
 
 
 def main() -> None:
-    experiments = config.resolve_each(CONFIG.value)
+    experiments = runs.resolve_each(CONFIG.value)
+    if len(experiments) > 1:
+        # An input that cannot be used ends the command before the first experiment.
+        for experiment in experiments.values():
+            run_context.load(experiment)
     folders = {name: Path(WORKDIR.value) / name for name in experiments}
     for name, experiment in experiments.items():
         reproduce.run(experiment, folders[name])

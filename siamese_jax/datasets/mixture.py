@@ -95,6 +95,24 @@ def mixture(sources: Sequence[Dataset], names: Sequence[str], weights: tuple[flo
     )
 
 
+def part(source: Dataset, k: int) -> Dataset:
+    """Returns the corpus of number k of a mixture as a dataset of its own."""
+    in_table, own = np.flatnonzero(source.corpus == k), source.corpus[source.rows] == k
+    known, speaker = np.unique(source.speaker[own], return_inverse=True)
+    return Dataset(
+        name=source.corpora[k],
+        full_table=source.full_table.select(in_table),
+        rows=np.searchsorted(in_table, source.rows[own]),
+        label=source.label[own],
+        speaker=speaker.astype(np.int32),
+        speakers=tuple(source.speakers[s] for s in known),
+        duplicate=source.duplicate[own],
+        corpora=(source.corpora[k],),
+        corpus=np.zeros(len(in_table), np.int32),
+        weights=(1.0,),
+    )
+
+
 def _check_distinct(sources: Sequence[Dataset], names: Sequence[str]) -> None:
     """Raises InputError where two sources have a corpus or recordings in common, or different features."""
     for i, (second, name) in enumerate(zip(sources, names)):

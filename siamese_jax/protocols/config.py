@@ -234,29 +234,19 @@ MOST = {
 """The largest values of settings that memory and time grow with; more draws are a rerun's, block by block."""
 
 
+EACH = ("feature_sets", "leave_one_corpus_out")
+"""Keys that make several experiments of one, see `protocols.runs`."""
+
+
 def resolve(config: ConfigDict) -> Experiment:
     """Returns the experiment that `config` describes.
 
     Raises InputError, naming the key that is unknown or missing, or whose value is of the wrong type or out of range.
     """
-    values = {name: value for name, value in config_dict.values(config).items() if name != "feature_sets"}
+    values = {name: value for name, value in config_dict.values(config).items() if name not in EACH}
     experiment = record(Experiment, values, "config", "configs/reproduce.py")
     check(experiment)
     return experiment
-
-
-def resolve_each(config: ConfigDict) -> dict[str, Experiment]:
-    """Returns an experiment for each of `config.feature_sets`, by name; a single one, named "", without that key.
-
-    `config.data.layers` holds for the features of a speech encoder. Raises InputError as `resolve`.
-    """
-    experiment = resolve(config)
-    if "feature_sets" not in config:
-        return {"": experiment}
-    if unknown := set(config.feature_sets) - set(FEATURE_SETS):
-        raise InputError(f"config.feature_sets holds {min(unknown)!r}; expected one of {', '.join(FEATURE_SETS)}")
-    layers = {"is09": (), "whisper": experiment.data.layers}
-    return {name: experiment.replace(features=name, layers=layers[name]) for name in config.feature_sets}
 
 
 def check(experiment: Experiment, where: str = "config") -> None:

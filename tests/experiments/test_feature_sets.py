@@ -7,7 +7,7 @@ import pytest
 from siamese_jax import load_config
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import reproduce
-from siamese_jax.protocols import config
+from siamese_jax.protocols import config, runs
 from siamese_jax.report.paper import results
 
 
@@ -22,24 +22,24 @@ def small():
 
 
 def test_an_experiment_for_each_feature_set():
-    experiments = config.resolve_each(small())
+    experiments = runs.resolve_each(small())
     assert {name: (e.data.features, e.data.layers) for name, e in experiments.items()} == {
         "is09": ("is09", ()), "whisper": ("whisper", (2,))
     }  # fmt: skip
-    assert config.resolve_each(load_config("reproduce")) == {"": config.resolve(load_config("reproduce"))}
+    assert runs.resolve_each(load_config("reproduce")) == {"": config.resolve(load_config("reproduce"))}
 
 
 def test_an_unknown_feature_set_is_named():
     given = small()
     given.feature_sets = ("is09", "egemaps")
     with pytest.raises(InputError, match=r"config\.feature_sets holds 'egemaps'; expected one of is09, whisper"):
-        config.resolve_each(given)
+        runs.resolve_each(given)
 
 
 @pytest.mark.long
 def test_every_system_runs_on_both_and_stands_side_by_side(tmp_path):
     folders = {}
-    for name, experiment in config.resolve_each(small()).items():
+    for name, experiment in runs.resolve_each(small()).items():
         folders[name] = tmp_path / name
         reproduce.run(experiment, folders[name])
     page = results.write_side_by_side(tmp_path, folders)

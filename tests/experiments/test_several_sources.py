@@ -5,20 +5,22 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 from sklearn.linear_model import LogisticRegression
 from tables_for_tests import EMOTIONS, make_table
 
 from configs import smoke
+from siamese_jax import load_config
 from siamese_jax.datasets import dataset
 from siamese_jax.datasets.draws import FewShotDraws
 from siamese_jax.datasets.mixture import mixture
 from siamese_jax.datasets.table_files import write_table
 from siamese_jax.errors import InputError
-from siamese_jax.experiments import reproduce, run_context, summary
-from siamese_jax.protocols import baselines, config
+from siamese_jax.experiments import reproduce, run_context, source_ranking, summary
+from siamese_jax.protocols import baselines, config, runs
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.report.loading import reproduction
-from siamese_jax.report.paper import results
+from siamese_jax.report.paper import results, several_sources
 from siamese_jax.report.sections import provenance
 
 TABLES = {"a": make_table("a", 3, per_cell=3, seed=1, shift=4.0), "b": make_table("b", 4, seed=2, apart=1.0)}
@@ -158,3 +160,63 @@ def test_a_run_names_its_sources_everywhere(folder):
     assert loaded.source.corpora == ("a", "b")
     html = str(provenance.section([loaded], ["report"]))
     assert all(f"{folder}/{name}.npz" in html for name in "ab")
+
+
+@pytest.mark.long
+def test_each_source_alone_all_together_and_the_nearest(folder):
+    settings = experiment(folder, baselines=("logistic_regression", "svm"))
+    rows = source_ranking.run(settings, folder / "ranked")
+    names = {"a", "b", "a+b", "nearest of a+b"}
+    for method in ("logistic_regression", "svm"):
+        both = {row.source for row in rows if (row.method, row.data) == (method, "source+target")}
+        assert both == names
+        assert {row.source for row in rows if (row.method, row.data) == (method, "target")} == {"a+b"}
+    page = several_sources.write(folder / "ranked")
+    assert page.startswith("# Sources for target: a+b")
+    assert all(f"| {name} | " in page for name in names)
+    # A draw's prediction is that of its nearest source.
+    arrays = {n: xr.load_dataset(folder / f"ranked/arrays/baselines/corpus/{n}.nc") for n in ("source_0", "source_1")}
+    nearest = xr.load_dataset(folder / "ranked/arrays/ratios/corpus.nc").ratio.values[0].argmin(axis=1)
+    source, target = run_context.load(settings)
+    plan = Plan.make(settings, source, target)
+    chosen = np.stack([arrays[f"source_{k}"].few_shot.values[0, 1, 0, i] for i, k in enumerate(nearest)])
+    scored = summary.score_few_shot(plan, chosen[None])["speaker_disjoint"]
+    (row,) = (
+        row for row in rows
+        if (row.source, row.method, row.split, row.selection)
+        == ("nearest of a+b", "logistic_regression", "speaker_disjoint", "cell")
+    )  # fmt: skip
+    np.testing.assert_allclose(row.uar_mean, scored.uar.mean(), rtol=1e-5)
+    assert row.remarks.startswith("draws by source: ")
+    before = (folder / "ranked" / "summary.json").read_bytes()
+    source_ranking.run(settings, folder / "ranked")  # resumes: nothing is computed again
+    assert (folder / "ranked" / "summary.json").read_bytes() == before
+
+
+def test_one_source_is_nothing_to_rank(folder):
+    with pytest.raises(InputError, match=r"a.npz: one source; give several, separated by commas"):
+        source_ranking.run(experiment(folder, "{0}/a.npz"), folder / "ranked")
+
+
+@pytest.mark.long
+def test_leaving_each_corpus_out_gives_rows_and_a_column_for_each(folder, monkeypatch):
+    given = load_config("leave_one_corpus_out")
+    flat = experiment(folder)
+    given.data.update({"source": flat.data.source, "target": flat.data.target})
+    given.training.update({"source_steps": 4, "in_domain_steps": 2})
+    given.protocol.update({"n_speakers": (2,), "n_draws": 2, "n_seeds": 1, "n_in_domain_seeds": 1, "steps": (0, 2)})
+    given.protocol.update({"losses": ("none",), "baselines": ("logistic_regression",)})
+    given.protocol.logistic_solver = "scikit-learn"
+    given.report.update({"fixed_n_speakers": 2, "fixed_steps": 2})
+    folders = {}
+    for name, settings in runs.resolve_each(given).items():
+        folders[name] = folder / "out" / name
+        reproduce.run(settings, folders[name])
+    pairs = {
+        name: {(row["source"], row["target"]) for row in json.loads((path / "summary.json").read_text())}
+        for name, path in folders.items()
+    }
+    assert pairs == {"a": {("b+target", "a")}, "b": {("a+target", "b")}, "target": {("a+b", "target")}}
+    page = results.write_side_by_side(folder / "out", folders)
+    assert page.startswith("# b+target to a; a+target to b; a+b to target")
+    assert "| UAR %, a | UAR %, b | UAR %, target |" in page

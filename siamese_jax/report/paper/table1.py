@@ -52,7 +52,9 @@ def columns(rows: list[Row]) -> tuple[str, ...]:
 def side_by_side(experiments: Mapping[str, Experiment], rows: Mapping[str, list[Row]]) -> str:
     """Table 1 of several experiments by name, as Markdown: UAR on other speakers' clips, a column each."""
     names, first = list(experiments), next(iter(experiments))
-    parts = [f"# {escape(f'{rows[first][0].source} to {rows[first][0].target}')}\n\n{preamble(experiments[first])}"]
+    corpora = {name: f"{rows[name][0].source} to {rows[name][0].target}" for name in names}
+    title = "; ".join(dict.fromkeys(corpora.values()))
+    parts = [f"# {escape(title)}\n\n{preamble(experiments[first])}"]
     titles = ["method", "training data", "cell", *(f"UAR %, {escape(name)}" for name in names)]
     for scope in experiments[first].data.scalings:
         for head in experiments[first].network.heads:
