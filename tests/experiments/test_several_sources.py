@@ -19,6 +19,7 @@ from siamese_jax.errors import InputError
 from siamese_jax.experiments import reproduce, run_context, source_ranking, summary
 from siamese_jax.protocols import baselines, config, runs
 from siamese_jax.protocols.plan import Plan
+from siamese_jax.protocols.transfer.draws import TransferDraws
 from siamese_jax.report.loading import reproduction
 from siamese_jax.report.paper import results, several_sources
 from siamese_jax.report.sections import provenance
@@ -110,7 +111,10 @@ def test_the_order_of_the_sources_does_not_matter(folder):
 
 
 def test_the_clips_of_each_corpus_are_at_hand(folder):
-    plan = plan_of(folder, TABLES)
+    plan = plan_of(folder, TABLES, weights=(1.0, 3.0))
+    shared = TransferDraws(plan, "speaker", None).sources()
+    assert shared.weights == plan.source.weights == (0.25, 0.75)
+    assert [len(label) for _, label in shared.corpora] == [36, 32]
     for name, clips, alone in zip("ab", plan.source_corpora("speaker"), TABLES.values()):
         single = plan_of(folder, {name: alone})
         np.testing.assert_array_equal(clips.x, single.source_clips("speaker").x)
