@@ -11,9 +11,13 @@ import soxr
 
 from siamese_jax.corpora.decoders import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Block, Stream, open_stream
 from siamese_jax.corpora.sound_files import bad_clip, is_lfs_pointer
+from siamese_jax.runtime import interrupt
 from siamese_jax.runtime.files import user_path
 
-__all__ = ["AUDIO_SUFFIXES", "KINDS", "RATE", "VIDEO_SUFFIXES", "Decoded", "audio_hash", "decode", "is_lfs_pointer"]
+__all__ = [
+    "AUDIO_SUFFIXES", "KINDS", "RATE", "VIDEO_SUFFIXES", "Decoded", "audio_hash", "decode", "is_lfs_pointer",
+    "recording_seconds", "sound_blocks",
+]  # fmt: skip
 
 KINDS = (
     "missing", "git-lfs pointer", "unreadable", "empty", "too short", "too long", "silent", "not finite",
@@ -29,6 +33,7 @@ CUT_OFF = ", cut off at full scale"
 """The end of `Decoded.resampling` where samples beyond [-1, 1] were cut off."""
 
 _SOURCE_RATES = (1000, 1_000_000)  # Hz; outside, the header is damaged: speech has its formants at 500 Hz to 4 kHz
+_MOST_FRAMES = 2**32  # of a file that is read block by block: 24 hours at 48 kHz
 _MAX_PEAK = 4.0  # lossy decoders overshoot 1 a little; samples in [-32768, 32767] stored as float do not
 _MAX_CUT_OFF = 1e-3  # share of the samples of a floating-point file that may lie beyond [-1, 1]
 _MIX_STEP = 16  # every so many frames tell whether the channels cancel
@@ -71,6 +76,28 @@ def decode(path: str | Path, start: float | None = None, end: float | None = Non
     return Decoded(samples, mixer.source_rate, mixer.resampling)
 
 
+def sound_blocks(path: str | Path, rate: int = RATE) -> Iterator[np.ndarray]:
+    """Yields the samples [n] int16 of a whole file block by block, as `decode` gives them, for any length.
+
+    Raises ClipError as `decode`, but for a short or silent sound, and for a long one not before `_MOST_FRAMES`; a part
+    may have been yielded before.
+    """
+    path = user_path(path)
+    with open_stream(path, None, None) as stream:
+        mixer = _Mixer(path, rate, stream, most=math.floor(_MOST_FRAMES * rate / max(stream.rate, 1)))
+        for block in stream.blocks:
+            interrupt.check()
+            yield from mixer.samples(block)
+        yield from mixer.rest()
+    mixer.check()
+
+
+def recording_seconds(path: str | Path) -> float | None:
+    """Returns the length of a file by its header; None where that is known at its end alone. Raises ClipError."""
+    with open_stream(user_path(path), None, None) as stream:
+        return None if stream.frames is None else stream.frames / stream.rate
+
+
 def audio_hash(samples: np.ndarray) -> str:
     """Returns a digest of int16 samples [L]: 32 hexadecimal digits, equal for equal samples on every machine."""
     if samples.dtype != np.int16:
@@ -81,8 +108,8 @@ def audio_hash(samples: np.ndarray) -> str:
 class _Mixer:
     """Turns the blocks of a clip into 16-bit mono samples; the same bits as for the whole clip at once."""
 
-    def __init__(self, path: Path, rate: int, stream: Stream):
-        self.path, self.rate, self._floating = path, rate, stream.floating
+    def __init__(self, path: Path, rate: int, stream: Stream, most: float = MAX_SAMPLES):
+        self.path, self.rate, self._floating, self._most = path, rate, stream.floating, most
         self.source_rate, self._channels = stream.rate, 0
         self._resampler: soxr.ResampleStream | None = None
         self._length = self._values = self._beyond = 0
@@ -132,10 +159,10 @@ class _Mixer:
         return samples
 
     def _require_short(self, length: int) -> None:
-        if length > MAX_SAMPLES:
+        if length > self._most:
             raise bad_clip(
                 self.path,
-                f"too long: {length} samples at {self.rate} Hz, by its header or as decoded; expected {MAX_SAMPLES} "
+                f"too long: {length} samples at {self.rate} Hz, by its header or as decoded; expected {self._most} "
                 "at most. Bound the clip by start and end; where the file is short, its header is damaged",
             )
 

@@ -1,0 +1,190 @@
+"""Long recordings cut at pauses, and lists of segments that are given."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from siamese_jax.corpora import audio
+from siamese_jax.corpora.manifest import Clip
+from siamese_jax.errors import ClipError, InputError
+from siamese_jax.recognizer import segments
+from siamese_jax.recognizer.segment_lists import read_segments, segmented
+from siamese_jax.recognizer.segments import SEGMENTS, SegmentSettings, bounded, recording_segments
+
+RATE = 16000
+
+
+def speech(*parts, level=0.2):
+    """Noise as loud as speech for positive seconds, the hiss of a room for negative ones: int16 [n]."""
+    rng = np.random.default_rng(0)
+    sounds = [rng.normal(0, level if s > 0 else 1e-5, round(abs(s) * RATE)) for s in parts]
+    return (np.clip(np.concatenate(sounds), -1, 1) * 32767).astype(np.int16)
+
+
+def written(path, samples):
+    soundfile.write(path, samples, RATE)
+    return path
+
+
+def clips_of(*names):
+    return [Clip(name, name, "", "", "") for name in names]
+
+
+@given(st.lists(st.tuples(st.integers(1, 900), st.integers(1, 300)), max_size=12), st.integers(0, 300))
+@settings(max_examples=80, deadline=None)
+def test_segments_are_in_bounds_apart_and_cover_all_sound_whatever_the_pauses(parts, before):
+    rate = 50  # samples a second, so that a hop is one
+    config = dataclasses.replace(SEGMENTS, hop=1 / rate, frame=1 / rate)
+    intervals, place = [], before
+    for sounding, pause in parts:
+        intervals.append((place, place + sounding))
+        place += sounding + pause
+    sound = np.random.default_rng(place).normal(0, 1, place).astype(np.float32)
+    found = bounded(intervals, sound, rate, config)
+    covered = np.zeros(place, int)
+    for start, end in found:
+        assert 0 <= start < end <= place
+        assert end - start <= 8 * rate
+        assert end - start >= min(1 * rate, place)
+        covered[start:end] += 1
+    assert covered.max(initial=0) <= 1
+    assert found == sorted(found)
+    for start, end in intervals:
+        assert covered[start:end].all()
+
+
+def test_a_long_recording_is_cut_where_nobody_speaks(tmp_path):
+    path = written(tmp_path / "a.wav", speech(-1, 3, -1.5, 2, -0.1, 2, -2))
+    (first, second) = recording_segments(path)
+    assert first == pytest.approx((0.9, 4.1), abs=0.05)
+    # A tenth of a second is no pause.
+    assert second == pytest.approx((5.4, 9.7), abs=0.05)
+
+
+def test_a_sentence_without_a_pause_is_cut_into_pieces_of_8_s_at_most(tmp_path):
+    found = recording_segments(written(tmp_path / "a.wav", speech(21)))
+    assert found[0][0] == 0
+    assert found[-1][1] == pytest.approx(21, abs=0.02)
+    assert all(1 <= end - start <= 8 for start, end in found)
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
+
+
+def test_a_short_recording_stays_whole_even_where_its_header_tells_no_length(tmp_path, monkeypatch):
+    path = written(tmp_path / "a.wav", speech(2, -1, 2))
+    assert recording_segments(path) is None
+    monkeypatch.setattr(segments, "recording_seconds", lambda path: None)
+    assert recording_segments(path) is None
+
+
+def test_blocks_lose_and_double_nothing_and_bound_the_memory(tmp_path, monkeypatch):
+    parts = [part for i in range(30) for part in (1.5 + 0.1 * (i % 7), -0.6)]
+    path = written(tmp_path / "a.flac", speech(*parts))
+    held = []
+    cut = segments.speech_segments
+    monkeypatch.setattr(
+        segments, "speech_segments", lambda samples, *rest: (held.append(len(samples)), cut(samples, *rest))[1]
+    )
+    whole = recording_segments(path)
+    assert len(held) == 1
+    held.clear()
+    found = recording_segments(path, dataclasses.replace(SEGMENTS, block=32.0))
+    assert len(held) > 2
+    assert max(held) <= 32 * RATE
+    assert len(found) == len(whole) == 30
+    assert np.abs(np.array(found) - np.array(whole)).max() < 0.15
+
+
+def test_a_quiet_room_is_no_speech_and_is_named(tmp_path):
+    with pytest.raises(ClipError, match=r"a\.wav: silent: nothing in 9 s above -90 dBFS"):
+        recording_segments(written(tmp_path / "a.wav", speech(9, level=1e-5)))
+
+
+def test_a_damaged_long_recording_among_others_is_named_and_left_out(tmp_path, caplog):
+    written(tmp_path / "good.wav", speech(5, -1, 5))
+    bad = written(tmp_path / "bad.wav", speech(12))
+    bad.write_bytes(bad.read_bytes()[:200_000])
+    written(tmp_path / "short.wav", speech(1))
+    left_out = []
+    found = list(segmented(tmp_path, clips_of("bad.wav", "good.wav", "short.wav"), {}, left_out))
+    assert [(clip.file, clip.start is None) for clip in found] == [
+        ("good.wav", False), ("good.wav", False), ("short.wav", True),
+    ]  # fmt: skip
+    assert len({clip.name for clip in found}) == 3
+    ((file, reason),) = left_out
+    assert file == "bad.wav"
+    assert "bytes are there" in reason
+    assert "left out: bad.wav" in caplog.text
+
+
+def test_a_header_that_claims_days_is_refused_before_decoding(tmp_path, monkeypatch):
+    path = written(tmp_path / "a.wav", speech(9))
+    monkeypatch.setattr(audio, "_MOST_FRAMES", 8 * RATE)
+    with pytest.raises(ClipError, match="too long"):
+        recording_segments(path)
+
+
+def test_times_of_a_clip_that_the_user_gave_stay(tmp_path):
+    (clip,) = clips_of("a.wav")
+    clip = dataclasses.replace(clip, start=1.0, end=20.0)
+    assert list(segmented(tmp_path, [clip], {}, [])) == [clip]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    written(tmp_path / "a.wav", speech(10))
+    written(tmp_path / "b.wav", speech(2))
+    return tmp_path
+
+
+def listed(folder, *rows):
+    path = folder / "segments.csv"
+    path.write_text("\n".join(("file,start,end", *rows)), encoding="utf-8")
+    return path
+
+
+def test_a_list_gives_the_segments_which_may_overlap_and_other_files_are_cut_as_usual(folder):
+    spans = read_segments(listed(folder, "a.wav,0,4", "a.wav,3.5,10.005", "a.wav,0:00:08,9"), folder)
+    assert spans == {"a.wav": [(0, 4), (3.5, 10.005), (8, 9)]}
+    found = list(segmented(folder, clips_of("a.wav", "b.wav"), spans, []))
+    assert [(clip.file, clip.start, clip.end) for clip in found] == [
+        ("a.wav", 0, 4), ("a.wav", 3.5, 10.005), ("a.wav", 8, 9), ("b.wav", None, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("c.wav,0,1", "row 2, file: 'c.wav' is no recording below .*missing: no such file"),
+        (",0,1", "row 2, file: is empty"),
+        ("a.wav,,1", "row 2, start: is empty; expected seconds"),
+        ("a.wav,x,1", "row 2, start: 'x', expected seconds"),
+        ("a.wav,-1,1", "row 2, start: '-1', expected seconds, 0 or more"),
+        ("a.wav,2,1", "row 2, end: 1 s does not lie after the start, 2 s"),
+        ("a.wav,2,2", "row 2, end: 2 s does not lie after the start"),
+        ("a.wav,1,10.5", r"row 2, end: 10\.5 s lies after the end of the recording, 10\.00 s"),
+        ("a.wav,nan,2", "row 2, start: 'nan', expected seconds"),
+        ("a.wav,1,2\na.wav,1,2", "row 3, file: the segment is already in row 2; list it once"),
+    ],
+)
+def test_a_bad_row_of_a_list_is_named_with_its_field(folder, row, message):
+    with pytest.raises(InputError, match=rf"segments\.csv: 1 bad fields: {message}"):
+        read_segments(listed(folder, row), folder)
+
+
+def test_a_list_without_rows_or_columns_is_refused(folder):
+    with pytest.raises(InputError, match="no rows below the header"):
+        read_segments(listed(folder), folder)
+    (folder / "other.csv").write_text("file,begin,stop\na.wav,0,1\n")
+    with pytest.raises(InputError, match="no column start, end"):
+        read_segments(folder / "other.csv", folder)
+
+
+@pytest.mark.parametrize("changed", [{"longest": 0.0}, {"pause": -1.0}, {"longest": 1.5}, {"block": 10.0}])
+def test_settings_that_cannot_hold_are_refused(changed):
+    with pytest.raises(InputError, match="SegmentSettings"):
+        SegmentSettings(**changed)
