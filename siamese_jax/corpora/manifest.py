@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from siamese_jax.corpora.csv_files import read_csv, repeated, some
+from siamese_jax.corpora.emotion_words import COMMON_ALIASES
 from siamese_jax.corpora.row_fields import ALIASES, RowProblem, file_problem, grouped, seconds
 from siamese_jax.corpora.spelling import distinct_speakers, is_utf8, nfc, printable, similar_speakers, stored_path
 from siamese_jax.errors import InputError
@@ -32,20 +33,6 @@ EMOTIONS = (
 
 PAPER_EMOTIONS = ("anger", "happiness", "sadness", "fear")
 """The four classes of Feng & Chaspari 2020, section 3."""
-
-COMMON_ALIASES: Mapping[str, str] = {
-    "angry": "anger", "ang": "anger",
-    "happy": "happiness", "joy": "happiness", "hap": "happiness",
-    "sad": "sadness",
-    "fearful": "fear", "afraid": "fear", "fea": "fear",
-    "disgusted": "disgust", "dis": "disgust",
-    "surprised": "surprise", "sur": "surprise",
-    "neutrality": "neutral", "normal": "neutral", "neu": "neutral",
-    "calmness": "calm",
-    "bored": "boredom",
-}  # fmt: skip
-"""Other words for the same emotions, used on request only: no label is renamed silently. Excitement, frustration and
-the like are emotions of their own, and so are not here."""
 
 NOT_LISTED = "cannot be listed"
 """Beginning of the reason for a folder in `Manifest.left_out`, an unknown number of clips."""
