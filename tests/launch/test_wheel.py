@@ -1,6 +1,9 @@
 """The wheel, built from the tracked files and installed where no checkout is: all modules, the data, the program."""
 
+import email
+import fnmatch
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -65,6 +68,23 @@ def test_the_wheel_holds_one_package_with_its_data(wheel):
     assert files <= set(names)
     licences = {"LICENSE", *(path.name for path in (ROOT / "LICENSES").iterdir())}
     assert licences <= {Path(name).name for name in names if ".dist-info/" in name}
+
+
+def test_the_wheel_says_which_file_is_under_which_licence(wheel):
+    archive = zipfile.ZipFile(wheel)
+    texts = {Path(name).name: name for name in archive.namelist() if ".dist-info/" in name}
+    metadata = email.message_from_bytes(archive.read(texts["METADATA"]))
+    assert metadata["License"] == "Apache-2.0 AND MIT AND CC-BY-NC-SA-4.0"
+    assert b"Apache License" in archive.read(texts["LICENSE"])
+    assert b"Copyright (c) 2022 OpenAI" in archive.read(texts["MIT-OpenAI-Whisper.txt"])
+    assert b"Section 8 \xe2\x80\x93 Interpretation." in archive.read(texts["CC-BY-NC-SA-4.0.txt"])
+    index = archive.read(texts["README.md"]).decode()
+    assert set(re.findall(r"\]\(([^)/]+)\)", index)) == {path.name for path in (ROOT / "LICENSES").glob("*.txt")}
+    patterns = re.findall(r"^\| `([^`]+)`", index, re.MULTILINE)
+    data = [n for n in archive.namelist() if n.startswith("siamese_jax/datasets/shipped/") and not n.endswith(".py")]
+    assert len(data) > 8
+    for name in data:
+        assert sum(fnmatch.fnmatch(name, pattern) for pattern in patterns) == 1, name
 
 
 def test_every_module_of_the_checkout_is_in_the_wheel(program, tmp_path):
