@@ -112,7 +112,7 @@ def test_the_order_of_the_sources_does_not_matter(folder):
 
 def test_the_clips_of_each_corpus_are_at_hand(folder):
     plan = plan_of(folder, TABLES, weights=(1.0, 3.0))
-    shared = TransferDraws(plan, "speaker", None).sources()
+    shared = TransferDraws(plan, "speaker", None).sources
     assert shared.weights == plan.source.weights == (0.25, 0.75)
     assert [len(label) for _, label in shared.corpora] == [36, 32]
     for name, clips, alone in zip("ab", plan.source_corpora("speaker"), TABLES.values()):
@@ -224,3 +224,33 @@ def test_leaving_each_corpus_out_gives_rows_and_a_column_for_each(folder, monkey
     page = results.write_side_by_side(folder / "out", folders)
     assert page.startswith("# b+target to a; a+target to b; a+b to target")
     assert "| UAR %, a | UAR %, b | UAR %, target |" in page
+
+
+ENCODER = {"features": "whisper", "speech_encoder": "tiny.en", "layers": [1, 2], "deepest_layer": 2, "loudness": -23.0}
+
+
+def encoded(name, seed, **made):
+    """A synthetic corpus with the columns of two layers of a speech encoder."""
+    table = make_table(name, 4, seed=seed, n_features=8)
+    columns = [f"whisper.tiny.en.layer{n}.{kind}.{i:03d}" for n in (1, 2) for kind in ("mean", "std") for i in range(2)]
+    return dataclasses.replace(table, feature_names=tuple(columns), made={**ENCODER, **made})
+
+
+def test_several_sources_of_a_speech_encoders_features(tmp_path):
+    for seed, name in enumerate(("a", "b", "target")):
+        write_table(tmp_path / f"{name}.npz", encoded(name, seed))
+    source, _ = run_context.load(experiment(tmp_path, layers=(2,)))
+    assert source.corpora == ("a", "b")
+    assert source.full_table.made == {**ENCODER, "layers": [2], "scaled": "none"}
+    assert [name.split(".")[3] for name in source.full_table.feature_names] == ["layer2"] * 4
+    whole = Plan(experiment(tmp_path), *run_context.load(experiment(tmp_path)), NO_DRAWS, 0)
+    shared = TransferDraws(whole, "corpus", None).sources
+    assert [columns.tolist() for columns in shared.layers] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    for x, _ in shared.corpora:
+        assert abs(float(np.mean(x))) < 0.5  # each is centred by itself
+    # Two sources that disagree are refused, even where the target does not say how it was made.
+    plain = {key: value for key, value in ENCODER.items() if key != "loudness"}
+    write_table(tmp_path / "target.npz", dataclasses.replace(encoded("target", 2), made=plain))
+    write_table(tmp_path / "b.npz", encoded("b", 1, loudness=-30.0))
+    with pytest.raises(InputError, match=r"do not match: loudness -23.0 of a and -30.0 of b"):
+        run_context.load(experiment(tmp_path))

@@ -19,6 +19,7 @@ COMMANDS = [
     "images",
     "manifest",
     "predict",
+    "rank_sources",
     "report",
     "reproduce",
     "rerun",
