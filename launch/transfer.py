@@ -9,7 +9,7 @@ or 130 after SIGTERM or SIGINT, 3 when another process of the run was lost.
 from pathlib import Path
 
 from siamese_jax.experiments import transfer
-from siamese_jax.protocols import config
+from siamese_jax.protocols import runs
 from siamese_jax.report.paper import transfer as report
 from siamese_jax.report.render import terminal
 from siamese_jax.runtime import distributed
@@ -22,7 +22,7 @@ common.define_hosts()
 
 
 def main() -> None:
-    for name, experiment in config.resolve_each(CONFIG.value).items():
+    for name, experiment in runs.resolve_each(CONFIG.value).items():
         folder = Path(WORKDIR.value) / name
         transfer.run(experiment, folder)
         if distributed.is_writer():
