@@ -13,7 +13,7 @@ import soundfile
 from browser_for_tests import CHROMIUM, CONTRASTS, DRIVER, REQUESTS
 from predictions_for_tests import CLASSES, predicted
 
-from siamese_jax.report.predictions import page
+from siamese_jax.report.predictions import page, sounds
 from siamese_jax.report.predictions.page import Content
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
@@ -52,8 +52,13 @@ def seen_for(browser, script, wanted, seconds=10):
     return value
 
 
-@pytest.mark.parametrize("clips", [5, pytest.param(2000, marks=pytest.mark.long)])
-@pytest.mark.parametrize("sound", ["link", "embed", "none"])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("clips", "sound"),
+    [(5, "link")] + [pytest.param(n, s, marks=LONG) for n in (5, 2000) for s in sounds.MODES if (n, s) != (5, "link")],
+)
 def test_page_opens_whole_at_every_size_and_in_both_schemes(browser, pages, clips, sound):
     path = pages(clips, sound)
     assert path.stat().st_size < 20e6
@@ -75,7 +80,7 @@ def test_page_opens_whole_at_every_size_and_in_both_schemes(browser, pages, clip
                 browser.screenshot(Path(folder) / f"predictions_{clips}_{sound}_{size[0]}_{scheme}.png")
 
 
-@pytest.mark.parametrize("sound", ["link", "embed"])
+@pytest.mark.parametrize("sound", ["link", pytest.param("embed", marks=LONG)])
 def test_the_keyboard_alone_filters_sorts_and_plays(browser, pages, sound):
     browser.open(pages(5, sound), WIDE)
     browser.run("document.getElementById('search').focus()")

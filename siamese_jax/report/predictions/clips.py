@@ -33,7 +33,7 @@ def _button(name: str, times: str, source: str) -> str:
         return '<span class="mute" title="no sound in this page">\N{EN DASH}</span>'
     return (
         f'<button type="button" class="play" aria-label="Play {escape(name)}, {times}" data-src="{escape(source)}">'
-        "\N{BLACK RIGHT-POINTING TRIANGLE}</button>"
+        "</button>"
     )
 
 

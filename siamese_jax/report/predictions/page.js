@@ -43,7 +43,7 @@
     const row = list.querySelector(".playing");
     if (row) {
       row.classList.remove("playing");
-      row.querySelector(".play").textContent = "\u25b6";
+      row.querySelector(".play").ariaPressed = "false";
     }
   }
 
@@ -54,7 +54,7 @@
     player.hidden = false;
     playing.textContent = button.getAttribute("aria-label").replace(/^Play /, "");
     row.classList.add("playing");
-    button.textContent = "\u23f9";
+    button.ariaPressed = "true";
     audio.src = button.dataset.src;
     // Refused or interrupted; "error" tells of a sound that cannot be played.
     audio.play().catch(() => {});
