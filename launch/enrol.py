@@ -14,7 +14,7 @@ from absl import app, flags
 
 from siamese_jax.recognizer import recordings
 from siamese_jax.recognizer.few_shot import FewShotEmotion
-from siamese_jax.recognizer.methods import METHODS
+from siamese_jax.recognizer.methods import ADAPTATIONS, METHODS
 from siamese_jax.runtime.devices import available_cores
 
 from . import common
@@ -24,6 +24,9 @@ SOURCE = flags.DEFINE_string(
     "source", "emodb", "Source corpora with commas: emodb, ravdess (non-commercial), tables (.npz); none for none."
 )
 METHOD = flags.DEFINE_enum("method", "logistic_regression", sorted(METHODS), "The transfer method.")
+ADAPTATION = flags.DEFINE_enum(
+    "adaptation", "balanced", ADAPTATIONS, "How predict --mode=folder adapts to the folder's recordings."
+)
 C = flags.DEFINE_float("c", 0.01, "C of the logistic regression.", lower_bound=1e-9)
 STRICT = flags.DEFINE_bool("strict", False, "Stop at the first recording that cannot be used.")
 WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)
@@ -33,7 +36,9 @@ def main(paths: list[str]) -> None:
     if len(paths) != 1:
         raise app.UsageError("give one folder or CSV of labelled recordings")
     manifest = recordings.labelled(paths[0])
-    model = FewShotEmotion(SOURCE.value, METHOD.value, C.value, workers=WORKERS.value, strict=STRICT.value)
+    model = FewShotEmotion(
+        SOURCE.value, METHOD.value, ADAPTATION.value, C.value, workers=WORKERS.value, strict=STRICT.value
+    )
     model.fit_manifest(manifest).save(OUTPUT.value)
     fitted = model.model
     common.show(

@@ -1,31 +1,49 @@
 """Labels recordings and says how sure each label is.
 
-siamese-jax predict clip.wav --model=mymodel
-siamese-jax predict FOLDER --model=mymodel --output=labels.csv
+siamese-jax predict clip.wav
+siamese-jax predict FOLDER --model=mymodel --output=labels.csv --page=labels.html
 siamese-jax predict recordings.csv --model=mymodel --mode=folder
 
-A CSV has the column file and, where they are known, speaker, start and end (seconds). --mode=clip labels each recording
-on its own, by the statistics of the enrolled clips. --mode=folder uses the statistics of all recordings given, so that
-a label may change with its neighbours.
+Without --model the model that ships gives the labels anger, fear, happiness or sadness. It is for non-commercial use
+only (CC BY-NC-SA 4.0), since it is computed from RAVDESS (Livingstone & Russo 2018); cite also EMO-DB (Burkhardt et al.
+2005) and Whisper (Radford et al. 2022). siamese-jax enrol makes a model of a few recordings of your own.
 
-Recordings that cannot be read are named, counted and left out. Exit status: 0, or 2 if none can be read.
+A CSV has the column file and, where they are known, speaker, start and end (seconds). --mode=clip labels each recording
+on its own, by the statistics of the enrolled recordings. --mode=folder uses the statistics of all recordings given, so
+that a label may change with its neighbours.
+
+Recordings that cannot be read are named, counted and left out. Exit status: 0, or 2 if none can be read. Compiled
+programs are kept in JAX_COMPILATION_CACHE_DIR, by default siamese_jax/xla in the user's cache folder;
+JAX_ENABLE_COMPILATION_CACHE=false turns this off.
 """
 
-import csv
+import itertools
+from collections import Counter
+from collections.abc import Iterator
 
 from absl import app, flags
 
-from siamese_jax.recognizer import recordings
+from siamese_jax.errors import InputError
+from siamese_jax.recognizer import confidence, prediction_files, recordings
+from siamese_jax.recognizer.card import card, notices
 from siamese_jax.recognizer.few_shot import FewShotEmotion
+from siamese_jax.recognizer.labelling import Labelled
 from siamese_jax.recognizer.predictions import MODES, Prediction
+from siamese_jax.recognizer.recordings import Recordings
+from siamese_jax.report.predictions import page, sounds, terminal
 from siamese_jax.runtime.devices import available_cores
-from siamese_jax.runtime.files import atomic_path
 
 from . import common
 
-MODEL = common.define_path("model", None, "A model folder, as siamese-jax enrol writes it.", required=True)
-OUTPUT = common.define_path("output", None, "A CSV to write.")
+MODEL = common.define_path("model", None, "A model folder, as siamese-jax enrol writes it; by default the shipped one.")
+OUTPUT = common.define_path("output", None, "The list to write: .csv for spreadsheets, .jsonl for programs.")
+PAGE = common.define_path("page", None, "A page to write (.html), with a list to sort and filter, and the sound.")
+SOUND = flags.DEFINE_enum("sound", "link", sounds.MODES, "The sound on the page: linked, embedded, or none.")
 MODE = flags.DEFINE_enum("mode", "clip", MODES, "Whose statistics scale a recording: the model's, or the folder's.")
+STATED_ERROR = flags.DEFINE_float(
+    "stated_error", confidence.STATED_ERROR, "Share of wrong labels that is accepted among those that are not unsure.",
+    lower_bound=0.0, upper_bound=1.0,
+)  # fmt: skip
 STRICT = flags.DEFINE_bool("strict", False, "Stop at the first recording that cannot be used.")
 WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)
 
@@ -33,27 +51,63 @@ WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decod
 def main(paths: list[str]) -> None:
     if not paths:
         raise app.UsageError("give a sound file, a folder or a CSV")
-    manifests = recordings.given(paths)
-    model = FewShotEmotion.load(MODEL.value, WORKERS.value, STRICT.value)
-    rows = [row for manifest in manifests for row in model.label(manifest, MODE.value)]
-    for row in rows:
-        common.show(_line(row))
+    given = recordings.given(paths)
+    recognizer = FewShotEmotion.load(MODEL.value, WORKERS.value, STRICT.value)
+    labelled = _some(recognizer.label(given, MODE.value, STATED_ERROR.value), given)
+    counts = Counter[tuple[str, bool]]()
+    kept: list[Labelled] = []
+    predictions = _kept(labelled, counts, kept)
     if OUTPUT.value:
-        _write(OUTPUT.value, rows)
+        prediction_files.write(OUTPUT.value, predictions, recognizer.model.classes)
+    for _ in predictions:
+        pass
+    common.show(terminal.table([row.prediction for row in kept[: terminal.MOST]]))
+    common.show(_summary(counts, len(given.left_out)))
+    if PAGE.value:
+        _write_page(recognizer, given, kept)
+    for line in notices(recognizer.model):
+        common.show(line)
 
 
-def _line(row: Prediction) -> str:
-    shares = "  ".join(f"{name} {p:.2f}" for name, p in row.probabilities.items())
-    return f"{row.file}  {row.label}  {shares}"
+def _some(labelled: Iterator[Labelled], given: Recordings) -> Iterator[Labelled]:
+    """Returns the predictions. Raises InputError where no recording can be used."""
+    first = next(labelled, None)
+    if first is None:
+        reasons = "; ".join(f"{file}: {reason}" for file, reason in given.left_out[:3])
+        raise InputError(f"none of {len(given.left_out)} recordings can be used. {reasons}")
+    return itertools.chain([first], labelled)
 
 
-def _write(path: str, rows: list[Prediction]) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file", "start", "end", "label", *rows[0].probabilities, "unsure", "reason", "mode"])
-        for row in rows:
-            shares = [f"{p:.4f}" for p in row.probabilities.values()]
-            writer.writerow([row.file, row.start, row.end, row.label, *shares, row.unsure, row.reason, row.mode])
+def _kept(
+    labelled: Iterator[Labelled], counts: Counter[tuple[str, bool]], kept: list[Labelled]
+) -> Iterator[Prediction]:
+    """Yields the predictions, counts them, and keeps those that are shown: all for a page, else the first few."""
+    most = None if PAGE.value else terminal.MOST
+    for row in labelled:
+        counts[row.prediction.label, row.prediction.unsure] += 1
+        if most is None or len(kept) < most:
+            kept.append(row)
+        yield row.prediction
+
+
+def _summary(counts: Counter[tuple[str, bool]], n_left_out: int) -> str:
+    of_labels = Counter[str]()
+    for (label, _), count in counts.items():
+        of_labels[label] += count
+    labels = ", ".join(f"{name} {count}" for name, count in sorted(of_labels.items()))
+    unsure = sum(count for (_, unsure), count in counts.items() if unsure)
+    left_out = f"; {n_left_out} recordings could not be used" if n_left_out else ""
+    return f"{counts.total()} labels, mode {MODE.value}: {labels}; {unsure} of them unsure{left_out}"
+
+
+def _write_page(recognizer: FewShotEmotion, given: Recordings, kept: list[Labelled]) -> None:
+    model = recognizer.model
+    content = page.Content(
+        predictions=[row.prediction for row in kept], paths=[given.root / row.clip.file for row in kept],
+        classes=model.classes, card=card(model), notes=notices(model), left_out=given.left_out,
+    )  # fmt: skip
+    page.write(PAGE.value, content, SOUND.value)
+    common.show(f"{PAGE.value}: a page of {len(kept)} labels")
 
 
 if __name__ == "__main__":

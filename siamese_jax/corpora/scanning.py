@@ -114,18 +114,22 @@ def list_sounds(root: Path) -> Listing:
     Folders that may not be listed, and files whose names are no UTF-8, are refused by name.
     """
     refused: list[tuple[str, str]] = []
+    files = tuple(each_sound(root, lambda place, reason: refused.append((place, reason))))
+    return Listing(files, tuple(refused))
 
-    def refuse(error: OSError) -> None:
+
+def each_sound(root: Path, refuse: Callable[[str, str], None]) -> Iterator[PurePosixPath]:
+    """Yields the files of `list_sounds` one by one, for folders of any size; `refuse` takes (place, reason)."""
+
+    def unlisted(error: OSError) -> None:
         place = printable(os.path.relpath(error.filename or root, root))
-        refused.append((place, f"{NOT_LISTED} ({error.strerror}); change its permissions"))
+        refuse(place, f"{NOT_LISTED} ({error.strerror}); change its permissions")
 
-    files = []
-    for file in _walk(root, refuse):
+    for file in _walk(root, unlisted):
         if is_utf8(str(file)):
-            files.append(file)
+            yield file
         else:
-            refused.append((printable(str(file)), "its name is no UTF-8; rename it"))
-    return Listing(tuple(files), tuple(refused))
+            refuse(printable(str(file)), "its name is no UTF-8; rename it")
 
 
 def _walk(root: Path, refuse: Callable[[OSError], None]) -> Iterator[PurePosixPath]:

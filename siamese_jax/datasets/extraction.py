@@ -99,9 +99,20 @@ def compute_table(
     return _assemble(manifest, extractor, rows, [(error.file, error.reason) for _, error in sorted(bad.items())])
 
 
-def _compute(
-    manifest: Manifest, indices: Sequence[int], extractor: Extractor, options: Options, cache: ExtractionCache | None
+def compute_rows(
+    manifest: Manifest, extractor: Extractor, options: Options
 ) -> tuple[dict[int, FeatureRow], dict[int, ClipError]]:
+    """As `compute_table`, but returns the rows, and the errors of unusable clips, by index in the manifest.
+
+    No clip need be usable.
+    """
+    return _compute(manifest, range(len(manifest)), extractor, options, None, named="")
+
+
+def _compute(
+    manifest: Manifest, indices: Sequence[int], extractor: Extractor, options: Options, cache: ExtractionCache | None,
+    named: str = "; the table names them all",
+) -> tuple[dict[int, FeatureRow], dict[int, ClipError]]:  # fmt: skip
     """Returns the rows of the clips at `indices`, and the errors of unusable ones, by index."""
     rows = {index: row for index in indices if (row := cache and cache.get(manifest, manifest.clips[index]))}
     missing = [index for index in indices if index not in rows]
@@ -126,7 +137,7 @@ def _compute(
             interrupt.check()
     if bad:
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        log.warning("%d of %d clips were left out (%s); the table names them all", len(bad), len(indices), counts)
+        log.warning("%d of %d clips were left out (%s)%s", len(bad), len(indices), counts, named)
     if cut_off := sum(row.resampling.endswith(CUT_OFF) for row in rows.values()):
         log.warning("%d clips hold samples beyond full scale, which were cut off at it", cut_off)
     return rows, bad

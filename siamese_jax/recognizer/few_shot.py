@@ -1,20 +1,24 @@
 """`FewShotEmotion`: recordings of one's own, a few of them labelled, to labels with probabilities."""
 
+import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from siamese_jax.corpora.manifest import Manifest
-from siamese_jax.datasets import extraction, speech_encoder
+from siamese_jax.datasets import extraction, shipped, speech_encoder
+from siamese_jax.datasets.dataset import layer_columns
 from siamese_jax.datasets.extractors import Extractor
-from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.errors import InputError
-from siamese_jax.recognizer import model_folder, recordings, sources
-from siamese_jax.recognizer.methods import METHODS, Settings
+from siamese_jax.recognizer import evaluation, labelling, model_folder, recordings, sources
+from siamese_jax.recognizer.confidence import STATED_ERROR
+from siamese_jax.recognizer.evaluation import Evaluation
+from siamese_jax.recognizer.labelling import Labelled
+from siamese_jax.recognizer.methods import ADAPTATIONS, METHODS, SETTINGS
 from siamese_jax.recognizer.model import Model, enrol
-from siamese_jax.recognizer.predictions import Prediction
+from siamese_jax.recognizer.recordings import Recordings
 from siamese_jax.recognizer.transfer import Recipe
 from siamese_jax.runtime.devices import available_cores
 
@@ -29,22 +33,26 @@ class FewShotEmotion:
     Args:
       source: names of shipped tables ("emodb", "ravdess") and paths of feature tables, with commas; "" for none.
       method: the transfer method, of `METHODS`.
+      adaptation: of `ADAPTATIONS`, to the recordings of a folder (mode "folder" alone).
       c: C of the logistic regression.
       scale_floor: least standard deviation of a feature, as a share of the corpora's own.
       workers: threads that decode and compute; None for all cores.
       strict: whether a recording that cannot be read is an error; otherwise it is logged and left out.
+      extractor: the feature set (`siamese_jax.speech_encoder`); None for the shipped encoder's, as in shipped tables.
     """
 
     def __init__(
-        self, source: str = "emodb", method: str = "logistic_regression", c: float = 0.01, scale_floor: float = 1e-3,
-        workers: int | None = None, strict: bool = False,
+        self, source: str = "emodb", method: str = "logistic_regression", adaptation: str = "balanced",
+        c: float = 0.01, scale_floor: float = 1e-3, workers: int | None = None, strict: bool = False,
+        extractor: Extractor | None = None,
     ):  # fmt: skip
-        if method not in METHODS:
-            raise InputError(f"method {method!r:.80}; expected one of {', '.join(METHODS)}")
+        for name, value, known in (("method", method, METHODS), ("adaptation", adaptation, ADAPTATIONS)):
+            if value not in known:
+                raise InputError(f"{name} {value!r:.80}; expected one of {', '.join(known)}")
         self._sources = sources.parse(source)
-        self._recipe = Recipe(method, Settings(c), scale_floor)
+        self._recipe = Recipe(method, dataclasses.replace(SETTINGS, c=c), adaptation, scale_floor)
         self._options = extraction.Options(workers or available_cores(), strict)
-        self._extractor: Extractor | None = None
+        self._extractor = extractor
         self._model: Model | None = None
 
     def fit(
@@ -60,10 +68,11 @@ class FewShotEmotion:
         """As `fit`, from a manifest of labelled clips (`recordings.labelled`)."""
         extractor = self._features()
         table = extraction.compute_table(manifest, extractor, self._options)
+        recipe = dataclasses.replace(self._recipe, layers=layer_columns(extractor.feature_names))
         read = sources.read(self._sources, extractor.feature_names, extractor.made)
         self._model = enrol(
-            table.features, table.emotion.tolist(), table.speaker.tolist(), read, self._recipe, extractor.made,
-            extractor.feature_names,
+            table.features, table.emotion.tolist(), table.speaker.tolist(), read, recipe, extractor.made,
+            extractor.feature_names, table.audio_hash.tolist(),
         )  # fmt: skip
         return self
 
@@ -82,9 +91,12 @@ class FewShotEmotion:
     def predict_proba(self, files: Sequence[File], mode: str = "clip") -> np.ndarray:
         """Returns probabilities [N, C]; rows of recordings that cannot be read are NaN, and the log names them."""
         manifest = recordings.of_files(files, [""] * len(files), [""] * len(files))
-        table = self.features(manifest)
+        rows, _ = extraction.compute_rows(manifest, self._features(), self._options)
         probabilities = np.full((len(files), len(self.model.classes)), np.nan)
-        probabilities[table.clip.astype(int)] = np.exp(self.model.log_probabilities(table.features, mode))
+        if rows:
+            indices = sorted(rows)
+            x = np.stack([rows[i].features for i in indices])
+            probabilities[indices] = np.exp(self.model.log_probabilities(x, mode))
         return probabilities
 
     def predict(self, files: Sequence[File], mode: str = "clip") -> np.ndarray:
@@ -94,35 +106,36 @@ class FewShotEmotion:
         labels = self.classes_[np.argmax(np.nan_to_num(probabilities), axis=1)]
         return np.where(readable, labels, "")
 
-    def label(self, manifest: Manifest, mode: str) -> list[Prediction]:
-        """Returns the predictions of the readable clips of a manifest, in its order."""
-        table = self.features(manifest)
-        speaker = table.speaker if (table.speaker != "").all() else None
-        probabilities = np.exp(self.model.log_probabilities(table.features, mode, speaker))
-        clips = {clip.name: clip for clip in manifest}
-        rows = []
-        for name, p_C in zip(table.clip.tolist(), probabilities):
-            clip = clips[name]
-            shares = dict(zip(self.model.classes, p_C.tolist()))
-            label = self.model.classes[int(np.argmax(p_C))]
-            rows.append(Prediction(clip.file, clip.start or 0.0, clip.end or 0.0, label, shares, False, "", mode))
-        return rows
+    def label(self, given: Recordings, mode: str = "clip", stated_error: float = STATED_ERROR) -> Iterator[Labelled]:
+        """Yields the predictions of recordings, in order; `given.left_out` grows by those that cannot be read."""
+        return labelling.label(
+            self.model, self._features(), self._options, given.root, given.clips, mode, given.left_out, stated_error
+        )
 
-    def features(self, manifest: Manifest) -> FeatureTable:
-        """Returns the features of recordings; unusable ones are logged, and listed in `made["left_out"]`."""
-        return extraction.compute_table(manifest, self._features(), self._options)
+    def evaluate(self, manifest: Manifest, mode: str = "clip", stated_error: float = STATED_ERROR) -> Evaluation:
+        """Returns the scores on labelled recordings, without those that the model was enrolled on.
+
+        Raises InputError where none is left.
+        """
+        given = Recordings(manifest.root, iter(manifest), list(manifest.left_out))
+        return evaluation.evaluate(self.model, list(self.label(given, mode, stated_error)), given.left_out)
 
     def save(self, folder: File) -> None:
         """Writes the model to a folder, see `model_folder.save`."""
         model_folder.save(folder, self.model)
 
     @classmethod
-    def load(cls, folder: File, workers: int | None = None, strict: bool = False) -> "FewShotEmotion":
-        """Returns the recogniser of a model folder. Raises InputError for a folder that cannot be used."""
-        loaded = cls("", workers=workers, strict=strict)
-        loaded._model = model_folder.load(folder, loaded._features())
+    def load(
+        cls, folder: File | None = None, workers: int | None = None, strict: bool = False,
+        extractor: Extractor | None = None,
+    ) -> "FewShotEmotion":  # fmt: skip
+        """Returns the recogniser of a model folder, by default of the model that ships (four emotions).
+
+        The shipped model is for non-commercial use. Raises InputError for a folder that cannot be used.
+        """
+        loaded = cls("", workers=workers, strict=strict, extractor=extractor)
+        loaded._model = model_folder.load(shipped.RECOGNIZER if folder is None else folder, loaded._features())
         loaded._recipe = loaded._model.recipe
-        loaded._sources = tuple(source.name for source in loaded._model.sources)
         return loaded
 
     def _features(self) -> Extractor:

@@ -1,17 +1,39 @@
-"""The methods by name: sources and labelled target clips, both standardised, to linear classifiers."""
+"""The transfer methods on one set of labelled clips, with or without a source, and their scores in float64."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.special import log_softmax
 
-from siamese_jax.models import logistic_regression as lr
+from siamese_jax.errors import InputError
+from siamese_jax.models.linear_scorer import LinearScorer
+from siamese_jax.protocols.transfer import adaptations
+from siamese_jax.protocols.transfer.balance import balanced
+from siamese_jax.protocols.transfer.methods import METHODS, Sources, check_classes
+from siamese_jax.protocols.transfer.settings import (
+    BalanceSettings,
+    DiscriminantSettings,
+    SelfTrainingSettings,
+    TransferSettings,
+)
 
-TOLERANCE = 2e-5  # share of the objective
-MAX_ITERATIONS = 1000
-_PAD = 1.25  # between successive sizes to which clips and columns are padded, so that fewer shapes compile
+SETTINGS = TransferSettings(
+    c=0.01,
+    discriminant=DiscriminantSettings(source_clips=10, covariance_clips=100, shrinkage=0.3, temperature=1.0),
+    balance=BalanceSettings(within="corpus", strength=0.5),
+    self_training=SelfTrainingSettings(
+        rounds=2, source_clips=10, unlabelled_clips=20, covariance_clips=100, target_covariance_clips=100,
+        shrinkage=0.3, temperature=1.0,
+    ),
+)  # fmt: skip
+"""The settings of a recogniser; a model's config.json records them."""
+
+TOLERANCE = 1e-5  # of the gradient's largest element
+MAX_ITERATIONS = 5000
+
+ADAPTATIONS = adaptations.ADAPTATIONS
 
 
 class Labelled(NamedTuple):
@@ -21,21 +43,74 @@ class Labelled(NamedTuple):
     label: np.ndarray
 
 
-class LinearScorer(NamedTuple):
-    """An ensemble of E linear classifiers: weights [E, C, F], intercepts [E, C]; unused columns have weight 0."""
+def fitted(
+    method: str, sources: Sequence[Labelled], target: Labelled, layers: tuple[np.ndarray, ...], n_classes: int,
+    settings: TransferSettings,
+) -> LinearScorer:  # fmt: skip
+    """Returns the scorer of a method of the protocols on one set of clips; the sources weigh the same.
 
-    weights: np.ndarray
-    intercepts: np.ndarray
+    The target or the sources may be missing. Raises InputError for a class without a clip, and for a method that needs
+    layers where there are none.
+    """
+    corpora = _sources(sources, target.x.shape[1], layers)
+    check_classes(corpora, target.label, [str(c) for c in range(n_classes)])
+    if method == "adapted_discriminant":
+        return _discriminant(corpora, target.x, target.label, n_classes, settings)
+    if method == "layer_ensemble" and not layers:
+        raise InputError("the method layer_ensemble needs the columns of each layer; give `layers`, or another method")
+    columns = layers if method == "layer_ensemble" else (np.arange(target.x.shape[1]),)
+    members = [
+        _logistic_regression(corpora.of(of), target.x[:, of], target.label, n_classes, settings.c) for of in columns
+    ]
+    weights = np.zeros((len(members), n_classes, target.x.shape[1]), np.float32)
+    for e, (of, member) in enumerate(zip(columns, members)):
+        weights[e][:, of] = member.weights[0]
+    return LinearScorer(weights, np.concatenate([member.intercepts for member in members]))
 
 
-class Settings(NamedTuple):
-    """Settings of the methods: `c` is scikit-learn's C of the logistic regression."""
+def _sources(sources: Sequence[Labelled], n_features: int, layers: tuple[np.ndarray, ...]) -> Sources:
+    corpora = tuple((clips.x, clips.label.astype(np.int32)) for clips in sources if len(clips.label))
+    return Sources(corpora, (1.0,) * len(corpora), n_features, layers)
 
-    c: float
+
+def _discriminant(
+    sources: Sources, x_MxF: np.ndarray, label_M: np.ndarray, n_classes: int, settings: TransferSettings
+) -> LinearScorer:
+    method = METHODS["adapted_discriminant"]
+    shared = method.prepare(sources, n_classes, max(len(label_M), 1), settings)
+    if not len(label_M):
+        # One clip at the mean of its class moves no mean.
+        x_MxF, label_M = shared.means[:1], np.zeros(1)
+    return LinearScorer(*map(np.asarray, method.fit(shared, x_MxF, label_M.astype(np.int32))))
+
+
+def _logistic_regression(
+    sources: Sources, x_MxF: np.ndarray, label_M: np.ndarray, n_classes: int, c: float
+) -> LinearScorer:
+    """Returns the protocols' `few_shot_fit` by scikit-learn, which compiles nothing for each number of clips."""
+    from sklearn.linear_model import LogisticRegression
+
+    source_NxF, source_label_N, weight_N = sources.clips()
+    n_source, n_own = len(source_label_N), len(label_M)
+    parts = bool(n_source) + bool(n_own)
+    weight = np.concatenate([
+        weight_N * ((n_source + n_own) / (parts * max(n_source, 1))),
+        np.full(n_own, (n_source + n_own) / (parts * max(n_own, 1))),
+    ])  # fmt: skip
+    x = np.concatenate([source_NxF, x_MxF]).astype(np.float64)
+    basis = np.linalg.qr(x.T)[0] if len(x) < x.shape[1] else np.eye(x.shape[1])
+    # With two classes scikit-learn penalises the difference of the rows, of which each has half.
+    binary = n_classes == 2
+    model = LogisticRegression(C=2 * c if binary else c, tol=TOLERANCE, max_iter=MAX_ITERATIONS)
+    model.fit(x @ basis, np.concatenate([source_label_N, label_M]), sample_weight=weight)
+    coefficients, intercepts = model.coef_ @ basis.T, model.intercept_
+    if binary:
+        coefficients, intercepts = (np.concatenate([-half, half]) / 2 for half in (coefficients, intercepts))
+    return LinearScorer(coefficients[None].astype(np.float32), intercepts[None].astype(np.float32))
 
 
 def log_probabilities(scorer: LinearScorer, x_QxF: np.ndarray) -> np.ndarray:
-    """Returns the mean over the members of their log-probabilities, normalised, [Q, C] float64."""
+    """Returns `models.linear_scorer.log_probabilities` [Q, C] in float64: a clip's do not depend on the others."""
     x = x_QxF.astype(np.float64)
     members = [
         log_softmax(x @ weights.T.astype(np.float64) + intercepts, axis=1)
@@ -44,55 +119,21 @@ def log_probabilities(scorer: LinearScorer, x_QxF: np.ndarray) -> np.ndarray:
     return log_softmax(np.mean(members, axis=0), axis=1)
 
 
-def logistic_regression(
-    sources: Sequence[Labelled], target: Labelled, n_classes: int, settings: Settings
-) -> LinearScorer:
-    """Returns one logistic regression: the sources together and the target have half of the total weight each.
+def adapted(
+    adaptation: str, log_p_NxC: np.ndarray, sources: Sequence[Labelled], x_NxF: np.ndarray, label_M: np.ndarray,
+    groups_NxG: np.ndarray, settings: TransferSettings,
+) -> np.ndarray:  # fmt: skip
+    """Returns log-probabilities [N, C] adapted to the unlabelled clips; the first M clips are the labelled ones.
 
-    Without a source, or without target clips, the others have all of the weight. Sources weigh the same.
+    Class proportions are uniform within each group.
     """
-    corpora = [clips for clips in (*sources, target) if len(clips.label)]
-    n_sources = len(corpora) - bool(len(target.label))
-    halves = bool(n_sources) + bool(len(target.label))
-    total = sum(len(clips.label) for clips in corpora)
-    weights = [total / (halves * max(n_sources, 1) * len(clips.label)) for clips in corpora]
-    if len(target.label):
-        weights[-1] = total / (halves * len(target.label))
-    x = np.concatenate([clips.x for clips in corpora])
-    basis = lr.shared_basis(x)
-    coefficients = _fit(
-        np.asarray(x @ basis, np.float32), np.concatenate([clips.label for clips in corpora]),
-        np.repeat(weights, [len(clips.label) for clips in corpora]), n_classes, settings,
-    )  # fmt: skip
-    return LinearScorer((coefficients[:, 1:] @ basis.T)[None], coefficients[None, :, 0])
-
-
-def _fit(x_NxR: np.ndarray, label: np.ndarray, weight: np.ndarray, n_classes: int, settings: Settings) -> np.ndarray:
-    """Returns coefficients [C, 1 + R], the first column the intercepts; shapes are padded with clips of weight 0."""
-    n_clips, rank = x_NxR.shape
-    n_padded, rank_padded = _size(n_clips), _size(rank)
-    x = np.zeros((n_padded, 1 + rank_padded), np.float32)
-    x[:, 0] = 1
-    x[:n_clips, 1 : 1 + rank] = x_NxR
-    padding = (0, n_padded - n_clips)
-    clips = lr.LabelledClips(x, np.pad(label, padding).astype(np.int32), np.pad(weight, padding).astype(np.float32))
-    none = jax.tree.map(lambda column: column[:0], clips)
-    start = np.zeros((n_classes, x.shape[1]), np.float32)
-    fit = _program(none, clips, start, lr.Settings(settings.c, TOLERANCE, MAX_ITERATIONS))
-    return np.asarray(fit.coefficients)[:, : 1 + rank]
-
-
-_program = jax.jit(lr.fit)
-
-
-def _size(count: int) -> int:
-    size = 16.0
-    while size < count:
-        size *= _PAD
-    return int(np.ceil(size))
-
-
-Method = Callable[[Sequence[Labelled], Labelled, int, Settings], LinearScorer]
-
-METHODS: dict[str, Method] = {"logistic_regression": logistic_regression}
-"""Every method is inductive: it sees labelled clips alone."""
+    if adaptation == "none":
+        return log_p_NxC
+    log_p, proportions_C = jnp.asarray(log_p_NxC, jnp.float32), np.full(log_p_NxC.shape[1], 1 / log_p_NxC.shape[1])
+    rows = np.arange(len(label_M))
+    if adaptation == "balanced":
+        unlabelled_NxG = groups_NxG * (np.arange(len(groups_NxG)) >= len(rows))[:, None]
+        return np.asarray(balanced(log_p, unlabelled_NxG, proportions_C, settings.balance.strength), np.float64)
+    corpora = _sources(sources, x_NxF.shape[1], ())
+    shared = adaptations.prepare(corpora, x_NxF, groups_NxG, proportions_C, settings)
+    return np.asarray(adaptations.self_trained_trial(log_p, rows, jnp.asarray(label_M), shared), np.float64)

@@ -11,7 +11,7 @@ import numpy as np
 from siamese_jax.corpora.csv_files import some
 from siamese_jax.corpora.spelling import similar
 from siamese_jax.errors import InputError
-from siamese_jax.recognizer import transfer
+from siamese_jax.recognizer import confidence, transfer
 from siamese_jax.recognizer.predictions import MODES
 from siamese_jax.recognizer.sources import Source
 from siamese_jax.recognizer.transfer import Classifier, Clips, Recipe
@@ -27,7 +27,10 @@ class Model:
       classes: names, in the order of the probabilities.
       features: the record of the feature set (`Extractor.made`), and `feature_names`.
       recipe: how it was made from `sources` and `enrolled`; the latter's labels are indices into `classes`.
-      classifier: of clips on their own.
+      classifier: of clips on their own, with the `temperature` that their log-probabilities are divided by.
+      held_out: [K] confidences in clips that the classifier was not fitted on, from which `unsure` is decided.
+      audio_hashes: digests of the enrolled recordings' samples.
+      evidence: rows of scores for the card, each of the same recipe without the tested speakers, as JSON values.
     """
 
     classes: tuple[str, ...]
@@ -37,21 +40,32 @@ class Model:
     sources: tuple[Source, ...]
     enrolled: Clips
     classifier: Classifier
+    temperature: float
+    held_out: np.ndarray
+    audio_hashes: tuple[str, ...] = ()
+    evidence: tuple[Mapping[str, Any], ...] = ()
 
     def log_probabilities(self, x_QxF: np.ndarray, mode: str, speaker: np.ndarray | None = None) -> np.ndarray:
         """Returns log-probabilities [Q, C]; in mode "folder" all clips are scaled together, by speaker if given."""
         if mode not in MODES:
             raise InputError(f"mode {mode!r:.80}; expected one of {', '.join(MODES)}")
         if mode == "clip":
-            return transfer.single_log_probabilities(self.classifier, x_QxF)
+            log_p = transfer.single_log_probabilities(self.classifier, x_QxF)
+            return confidence.tempered(log_p, self.temperature)
         folder = Clips(x_QxF, np.full(len(x_QxF), transfer.OTHER), speaker)
-        sources = [source.for_classes(self.classes) for source in self.sources]
-        return transfer.joint_log_probabilities(sources, self.enrolled, folder, len(self.classes), self.recipe)
+        problem = (
+            [source.for_classes(self.classes) for source in self.sources],
+            self.enrolled,
+            folder,
+            len(self.classes),
+        )
+        temperature = confidence.joint_temperature(*problem, self.recipe)
+        return confidence.tempered(transfer.joint_log_probabilities(*problem, self.recipe), temperature)
 
 
 def enrol(
     x_MxF: np.ndarray, labels: Sequence[str], speakers: Sequence[str], sources: Sequence[Source], recipe: Recipe,
-    features: Mapping[str, Any], feature_names: Sequence[str],
+    features: Mapping[str, Any], feature_names: Sequence[str], audio_hashes: Sequence[str] = (),
 ) -> Model:  # fmt: skip
     """Returns the model of labelled clips; a speaker is "" where it is unknown.
 
@@ -61,8 +75,34 @@ def enrol(
     label = np.array([classes.index(name) for name in labels], int)
     speaker = np.asarray(list(speakers), object) if all(speakers) else None
     enrolled = Clips(np.asarray(x_MxF, np.float32), label, speaker)
-    classifier = transfer.fit([s.for_classes(classes) for s in sources], enrolled, len(classes), recipe)
-    return Model(classes, features, tuple(feature_names), recipe, tuple(sources), enrolled, classifier)
+    problem = [source.for_classes(classes) for source in sources], enrolled, len(classes), recipe
+    return Model(
+        classes, features, tuple(feature_names), recipe, tuple(sources), enrolled, transfer.fit(*problem),
+        *confidence.single_temperature(*problem), tuple(audio_hashes),
+    )  # fmt: skip
+
+
+def of_sources(
+    sources: Sequence[Source], classes: tuple[str, ...], recipe: Recipe, features: Mapping[str, Any],
+    feature_names: Sequence[str],
+) -> Model:  # fmt: skip
+    """Returns the model of source corpora alone. Raises InputError for a class that no source has.
+
+    The confidences that decide on `unsure` are those in the clips of each source by a model of the others.
+    """
+    enrolled = Clips(np.zeros((0, len(feature_names)), np.float32), np.zeros(0, int), None)
+    clips = [source.for_classes(classes) for source in sources]
+    classifier = transfer.fit(clips, enrolled, len(classes), recipe)
+    temperature, _ = confidence.single_temperature(clips, enrolled, len(classes), recipe)
+    held_out = [np.zeros(0)]
+    for i, own in enumerate(clips if len(clips) > 1 else []):
+        others = transfer.fit([*clips[:i], *clips[i + 1 :]], enrolled, len(classes), recipe)
+        log_p = transfer.single_log_probabilities(others, own.x[own.label != transfer.OTHER])
+        held_out.append(np.exp(confidence.tempered(log_p, temperature).max(axis=1)))
+    return Model(
+        classes, features, tuple(feature_names), recipe, tuple(sources), enrolled, classifier, temperature,
+        np.concatenate(held_out),
+    )  # fmt: skip
 
 
 def checked_classes(labels: Sequence[str], speakers: Sequence[str], sources: Sequence[Source]) -> tuple[str, ...]:

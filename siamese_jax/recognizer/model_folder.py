@@ -14,13 +14,20 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from siamese_jax.datasets.dataset import RECORDED
+from siamese_jax.datasets.dataset import RECORDED, layer_columns
 from siamese_jax.datasets.extractors import Extractor
 from siamese_jax.errors import InputError, first_line
 from siamese_jax.features.scaling import Scaling
+from siamese_jax.models.linear_scorer import LinearScorer
+from siamese_jax.protocols.transfer.settings import (
+    BalanceSettings,
+    DiscriminantSettings,
+    SelfTrainingSettings,
+    TransferSettings,
+)
 from siamese_jax.recognizer import sources
 from siamese_jax.recognizer.card import card
-from siamese_jax.recognizer.methods import METHODS, LinearScorer, Settings
+from siamese_jax.recognizer.methods import ADAPTATIONS, METHODS
 from siamese_jax.recognizer.model import Model
 from siamese_jax.recognizer.sources import Source
 from siamese_jax.recognizer.transfer import Classifier, Clips, Recipe
@@ -101,13 +108,20 @@ def _check_features(folder: Path, config: Mapping[str, Any], extractor: Extracto
 
 
 def _config(model: Model) -> dict[str, Any]:
+    settings = model.recipe.settings
     return {
         "model_type": MODEL_TYPE,
         "format": FORMAT,
         "program": f"siamese_jax {VERSION}",
         "classes": list(model.classes),
         "method": model.recipe.method,
-        "settings": model.recipe.settings._asdict(),
+        "adaptation": model.recipe.adaptation,
+        "settings": {
+            "c": settings.c,
+            "discriminant": settings.discriminant._asdict(),
+            "balance": settings.balance._asdict(),
+            "self_training": settings.self_training._asdict(),
+        },
         "scale_floor": model.recipe.scale_floor,
         "features": dict(model.features),
         "feature_names_sha256": _names_digest(model.feature_names),
@@ -121,7 +135,10 @@ def _config(model: Model) -> dict[str, Any]:
             }
             for s in model.sources
         ],
+        "temperature": model.temperature,
         "enrolled_speakers": _names(model.enrolled),
+        "enrolled_audio": list(model.audio_hashes),
+        "evidence": [dict(row) for row in model.evidence],
     }
 
 
@@ -139,6 +156,7 @@ def _tensors(model: Model) -> dict[str, np.ndarray]:
         "scaling.scale": model.classifier.scaling.scale,
         "scorer.weights": model.classifier.scorer.weights,
         "scorer.intercepts": model.classifier.scorer.intercepts,
+        "calibration.held_out": model.held_out.astype(np.float64),
         **_clip_tensors("enrolled", model.enrolled),
     }
     for number, source in enumerate(model.sources):
@@ -157,16 +175,34 @@ def _clip_tensors(prefix: str, clips: Clips) -> dict[str, np.ndarray]:
 
 def _model(config: Mapping[str, Any], tensors: dict[str, np.ndarray], names: tuple[str, ...], folder: Path) -> Model:
     classes = tuple(config["classes"])
-    recipe = Recipe(config["method"], Settings(**config["settings"]), config["scale_floor"])
-    if recipe.method not in METHODS:
-        raise InputError(f"{folder}: method {recipe.method!r:.80} is unknown here; use the version that made it")
+    recipe = Recipe(
+        config["method"], _settings(config["settings"]), config["adaptation"], config["scale_floor"],
+        layer_columns(names),
+    )  # fmt: skip
+    if recipe.method not in METHODS or recipe.adaptation not in ADAPTATIONS:
+        raise InputError(
+            f"{folder}: method {recipe.method!r:.80} with {recipe.adaptation!r:.80} is unknown here; use the version "
+            "that made it"
+        )
     classifier = Classifier(
         Scaling(tensors["scaling.shift"], tensors["scaling.scale"]),
         LinearScorer(tensors["scorer.weights"], tensors["scorer.intercepts"]),
     )
     enrolled = _clips("enrolled", tensors, config["enrolled_speakers"])
     read = tuple(_source(i, entry, tensors, names, config, folder) for i, entry in enumerate(config["sources"]))
-    return Model(classes, config["features"], names, recipe, read, enrolled, classifier)
+    return Model(
+        classes, config["features"], names, recipe, read, enrolled, classifier, config["temperature"],
+        tensors["calibration.held_out"], tuple(config["enrolled_audio"]), tuple(config["evidence"]),
+    )  # fmt: skip
+
+
+def _settings(values: Mapping[str, Any]) -> TransferSettings:
+    return TransferSettings(
+        values["c"],
+        DiscriminantSettings(**values["discriminant"]),
+        BalanceSettings(**values["balance"]),
+        SelfTrainingSettings(**values["self_training"]),
+    )
 
 
 def _clips(prefix: str, tensors: dict[str, np.ndarray], names: list[str]) -> Clips:

@@ -1,17 +1,20 @@
 """The recordings that a user gives, a sound file, a folder or a CSV, as a manifest; labels are any words."""
 
-from collections.abc import Sequence
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from siamese_jax.corpora.csv_files import read_csv, some
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.corpora.row_fields import file_problem, seconds
-from siamese_jax.corpora.scanning import SUFFIXES, list_sounds
+from siamese_jax.corpora.scanning import SUFFIXES, each_sound, list_sounds
 from siamese_jax.corpora.spelling import nfc, printable
 from siamese_jax.errors import InputError
 from siamese_jax.runtime.files import user_path
 
 _LABELLED = "a folder with a folder of sound files for each label, or a CSV with file, emotion and, if known, speaker"
+_LISTS = (".csv", ".tsv", ".txt")
 _OPTIONAL = ("emotion", "speaker", "start", "end")
 
 
@@ -35,18 +38,57 @@ def labelled(path: str | Path) -> Manifest:
     return manifest
 
 
-def given(paths: Sequence[str | Path]) -> list[Manifest]:
-    """Returns a manifest for each path: a sound file, a folder with all sound files below it, or a CSV with `file`.
+@dataclasses.dataclass
+class Recordings:
+    """Recordings to label: `clips`, one after the other, below `root`; `left_out` grows as they are listed."""
 
-    Raises InputError for a path that is not there, and where no sound file is found.
+    root: Path
+    clips: Iterator[Clip]
+    left_out: list[tuple[str, str]]
+
+
+def given(paths: Sequence[str | Path]) -> Recordings:
+    """Returns the recordings of sound files, of folders with all sound files below them, and of CSVs with `file`.
+
+    Files of a single folder or CSV are named relative to it. Raises InputError for a path that is not there, a bad row
+    of a CSV, and where the first sound file of all paths is not found.
     """
-    manifests = [_given(user_path(path)) for path in paths]
-    if not any(len(manifest) for manifest in manifests):
-        known = ", ".join(suffix[1:] for suffix in SUFFIXES)
+    known = [user_path(path) for path in paths]
+    for path in known:
+        if not path.exists():
+            raise InputError(
+                f"{printable(str(path))}: no such file or folder; expected recordings, or a CSV with `file`"
+            )
+    left_out: list[tuple[str, str]] = []
+    lists = {path: read_list(path, ("file",)) for path in known if path.suffix.lower() in _LISTS and path.is_file()}
+    alone = len(known) == 1
+    root = (known[0] if known[0].is_dir() else known[0].parent) if alone else Path()
+    clips = itertools.chain.from_iterable(_each(path, lists, "" if alone else str(path), left_out) for path in known)
+    first = next(clips, None)
+    if first is None:
+        suffixes = ", ".join(suffix[1:] for suffix in SUFFIXES)
         raise InputError(
-            f"{printable(', '.join(map(str, paths)))}: no sound file here or in the folders below; expected {known}"
+            f"{printable(', '.join(map(str, paths)))}: no sound file here or in the folders below; expected {suffixes}"
         )
-    return manifests
+    return Recordings(root, itertools.chain([first], clips), left_out)
+
+
+def _each(path: Path, lists: Mapping[Path, Manifest], prefix: str, left_out: list[tuple[str, str]]) -> Iterator[Clip]:
+    """Yields the clips of one of the paths; `prefix` comes before the names of files of a folder or CSV."""
+    if path in lists:
+        folder = str(Path(prefix).parent) if prefix else ""
+        yield from (_below(folder, clip) for clip in lists[path])
+    elif path.is_dir():
+        files = each_sound(path, lambda place, reason: left_out.append((place, reason)))
+        yield from (_below(prefix, _clip(file)) for file in files)
+    else:
+        yield _clip(PurePosixPath(prefix or path.name))
+
+
+def _below(folder: str, clip: Clip) -> Clip:
+    if not folder:
+        return clip
+    return dataclasses.replace(clip, file=str(PurePosixPath(folder, clip.file)), name=f"{folder}/{clip.name}")
 
 
 def of_files(files: Sequence[str | Path], labels: Sequence[str], speakers: Sequence[str]) -> Manifest:
@@ -61,18 +103,6 @@ def of_files(files: Sequence[str | Path], labels: Sequence[str], speakers: Seque
     rows = enumerate(zip(files, labels, speakers))
     clips = (Clip(str(user_path(f)), str(i), nfc(str(label)), nfc(str(s)), "") for i, (f, label, s) in rows)
     return Manifest(Path(), tuple(clips))
-
-
-def _given(path: Path) -> Manifest:
-    if path.is_dir():
-        listing = list_sounds(path)
-        clips = (_clip(file) for file in listing.files)
-        return Manifest(path, tuple(clips), listing.refused)
-    if not path.is_file():
-        raise InputError(f"{printable(str(path))}: no such file or folder; expected recordings, or a CSV with `file`")
-    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        return read_list(path, ("file",))
-    return Manifest(path.parent, (_clip(PurePosixPath(path.name)),))
 
 
 def _clip(file: PurePosixPath, emotion: str = "") -> Clip:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from siamese_jax.features.scaling import Scaling, floor, moments
-from siamese_jax.recognizer.methods import METHODS, Labelled, LinearScorer, Settings, log_probabilities
+from siamese_jax.models.linear_scorer import LinearScorer
+from siamese_jax.protocols.transfer.settings import TransferSettings
+from siamese_jax.recognizer.methods import Labelled, adapted, fitted, log_probabilities
 
 OTHER = -1
 """The label of a clip that serves the statistics alone: unlabelled, or of an emotion that is not asked for."""
@@ -23,11 +25,20 @@ class Clips(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a classifier is made: `method` of `METHODS`, its settings, and the least standard deviation as a share."""
+    """How a classifier is made.
+
+    Fields:
+      method, settings: of `methods`.
+      adaptation: of `methods.ADAPTATIONS`, to the clips of a folder.
+      scale_floor: least standard deviation of a feature, as a share of the corpora's own.
+      layers: the columns of each layer of a speech encoder; () for other features.
+    """
 
     method: str
-    settings: Settings
+    settings: TransferSettings
+    adaptation: str
     scale_floor: float
+    layers: tuple[np.ndarray, ...] = ()
 
 
 class Classifier(NamedTuple):
@@ -46,7 +57,7 @@ def fit(sources: Sequence[Clips], enrolled: Clips, n_classes: int, recipe: Recip
     scaling = moments(enrolled.x, least) if len(enrolled.x) else _mean_scaling(sources, least)
     scaled = [_labelled(moments(source.x, least)(source.x), source.label) for source in sources]
     target = _labelled(scaling(enrolled.x), enrolled.label)
-    return Classifier(scaling, METHODS[recipe.method](scaled, target, n_classes, recipe.settings))
+    return Classifier(scaling, fitted(recipe.method, scaled, target, recipe.layers, n_classes, recipe.settings))
 
 
 def single_log_probabilities(classifier: Classifier, x_QxF: np.ndarray) -> np.ndarray:
@@ -61,16 +72,17 @@ def joint_log_probabilities(
 
     Where all speakers are known, every corpus is scaled by speaker.
     """
-    corpora = [*sources, _joined(enrolled, folder)]
+    corpora = [*sources, joined(enrolled, folder)]
     by_speaker = all(clips.speaker is not None for clips in corpora)
     least = _floor(sources, corpora[-1], recipe.scale_floor)
     *scaled, target = [_scaled(clips, least, by_speaker) for clips in corpora]
     n_enrolled = len(enrolled.x)
-    scorer = METHODS[recipe.method](
-        [_labelled(x, clips.label) for x, clips in zip(scaled, sources)],
-        _labelled(target[:n_enrolled], enrolled.label), n_classes, recipe.settings,
-    )  # fmt: skip
-    return log_probabilities(scorer, target[n_enrolled:])
+    labelled = [_labelled(x, clips.label) for x, clips in zip(scaled, sources)]
+    own = Labelled(target[:n_enrolled], enrolled.label)
+    scorer = fitted(recipe.method, labelled, own, recipe.layers, n_classes, recipe.settings)
+    log_p = log_probabilities(scorer, target)
+    groups = np.ones((len(target), 1), np.float32)
+    return adapted(recipe.adaptation, log_p, labelled, target, own.label, groups, recipe.settings)[n_enrolled:]
 
 
 def _labelled(x: np.ndarray, label: np.ndarray) -> Labelled:
@@ -78,7 +90,8 @@ def _labelled(x: np.ndarray, label: np.ndarray) -> Labelled:
     return Labelled(x[rows], label[rows])
 
 
-def _joined(enrolled: Clips, folder: Clips) -> Clips:
+def joined(enrolled: Clips, folder: Clips) -> Clips:
+    """Returns the clips of both, with speakers where all are known."""
     known = enrolled.speaker is not None or not len(enrolled.x)
     speaker = None
     if known and folder.speaker is not None:

@@ -9,7 +9,7 @@ import pytest
 from siamese_jax.datasets.extractors import Extractor
 from siamese_jax.errors import InputError
 from siamese_jax.recognizer import model_folder
-from siamese_jax.recognizer.methods import Settings
+from siamese_jax.recognizer.methods import SETTINGS
 from siamese_jax.recognizer.model import enrol
 from siamese_jax.recognizer.sources import Source
 from siamese_jax.recognizer.transfer import Clips, Recipe
@@ -38,7 +38,7 @@ def model():
     emotions = ("anger", "fear", "joy")
     source = Source("tones", "", emotions, Clips(x, np.array([emotions.index(w) for w in words]), None))
     x, words = clips(1, 8, ("anger", "fear"))
-    recipe = Recipe("logistic_regression", Settings(0.1), 1e-3)
+    recipe = Recipe("logistic_regression", SETTINGS, "balanced", 1e-3)
     return enrol(x, words, ["anna", "bert"] * 4, [source], recipe, MADE, NAMES)
 
 

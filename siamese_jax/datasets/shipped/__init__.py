@@ -16,6 +16,9 @@ SPEECH_ENCODERS = ("tiny.en",)
 
 _FOLDER = Path(__file__).parent
 
+RECOGNIZER = _FOLDER / "recognizer"
+"""The folder of the model that ships: four emotions, trained on both corpora."""
+
 
 def shipped(name: str, features: str = "is09") -> Path:
     """Returns the path of a shipped table, for `siamese_jax.datasets.table_files.read_table`, or raises InputError."""

@@ -1,0 +1,87 @@
+"""The temperature of a model's probabilities, and which labels are unsure; no test clip's label is used."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.special import log_softmax
+
+from siamese_jax.protocols import calibration
+from siamese_jax.protocols.calibration import Fold, Prior
+from siamese_jax.recognizer import transfer
+from siamese_jax.recognizer.transfer import OTHER, Clips, Recipe
+
+PRIORS = {"clip": Prior(0.0, calibration.PRIOR_SD), "folder": Prior(0.0, calibration.PRIOR_SD)}
+"""Of log temperature, by mode."""
+
+STATED_ERROR = 0.2
+"""The share of wrong labels among those that are not unsure, as stated."""
+
+
+def tempered(log_p_QxC: np.ndarray, temperature: float) -> np.ndarray:
+    """Returns `stats.calibration.tempered` [Q, C] in float64."""
+    return log_softmax(log_p_QxC / temperature, axis=1)
+
+
+def single_temperature(
+    sources: Sequence[Clips], enrolled: Clips, n_classes: int, recipe: Recipe
+) -> tuple[float, np.ndarray]:
+    """Returns the temperature of clips on their own, and the confidences [K] of held-out enrolled clips.
+
+    Without enrolled clips that can be held out the temperature is the prior's, and K is 0.
+    """
+
+    def score(fold: Fold) -> np.ndarray:
+        classifier = transfer.fit(sources, _rows(enrolled, fold.train), n_classes, recipe)
+        return transfer.single_log_probabilities(classifier, enrolled.x[fold.held_out])
+
+    return _temperature(score, sources, enrolled, PRIORS["clip"])
+
+
+def joint_temperature(
+    sources: Sequence[Clips], enrolled: Clips, folder: Clips, n_classes: int, recipe: Recipe
+) -> float:
+    """Returns the temperature of the clips of a folder: held-out enrolled clips count among the folder's."""
+
+    def score(fold: Fold) -> np.ndarray:
+        unlabelled = _rows(enrolled, fold.held_out)
+        unlabelled = unlabelled._replace(label=np.full(len(unlabelled.x), OTHER))
+        together = transfer.joined(unlabelled, folder)
+        log_p = transfer.joint_log_probabilities(sources, _rows(enrolled, fold.train), together, n_classes, recipe)
+        return log_p[: len(unlabelled.x)]
+
+    return _temperature(score, sources, enrolled, PRIORS["folder"])[0]
+
+
+def _temperature(
+    score: Callable[[Fold], np.ndarray], sources: Sequence[Clips], enrolled: Clips, prior: Prior
+) -> tuple[float, np.ndarray]:
+    known = {label for source in sources for label in np.unique(source.label)}
+    folds = [
+        fold
+        for fold in calibration.folds(enrolled.label, enrolled.speaker)
+        if set(enrolled.label) <= known | set(enrolled.label[fold.train])
+    ]
+    log_p: list[np.ndarray] = []
+
+    def scored(fold: Fold) -> np.ndarray:
+        log_p.append(score(fold))
+        return log_p[-1]
+
+    temperature = calibration.temperature(scored, enrolled.label, folds, prior)
+    confidences = [tempered(values, temperature).max(axis=1) for values in log_p]
+    return temperature, np.exp(np.concatenate([*confidences, np.zeros(0)]))
+
+
+def unsure(confidence: np.ndarray, mode: str, held_out: np.ndarray, stated_error: float) -> tuple[np.ndarray, float]:
+    """Returns which clips [N] are unsure, and the least confidence of the others.
+
+    In mode "folder" the largest set of mean confidence 1 - `stated_error` is sure; in mode "clip" the threshold is that
+    of the held-out enrolled clips, or 1 - `stated_error` without any, which accepts fewer.
+    """
+    given = confidence if mode == "folder" else held_out
+    least = calibration.threshold(given, stated_error) if len(given) else 1 - stated_error
+    return confidence < least, least
+
+
+def _rows(clips: Clips, rows: np.ndarray) -> Clips:
+    return Clips(clips.x[rows], clips.label[rows], None if clips.speaker is None else clips.speaker[rows])

@@ -1,0 +1,78 @@
+"""Recordings to predictions, in parts, so that memory does not grow with their number."""
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from siamese_jax.corpora.manifest import Clip, Manifest
+from siamese_jax.datasets import extraction
+from siamese_jax.datasets.extractors import Extractor
+from siamese_jax.recognizer import confidence, quality
+from siamese_jax.recognizer.model import Model
+from siamese_jax.recognizer.predictions import Prediction
+
+log = logging.getLogger(__name__)
+
+PART = {"clip": 2_000, "folder": 20_000}
+"""Clips that are in memory together, by mode; in mode "folder" the clips of a part share their statistics."""
+
+LeftOut = list[tuple[str, str]]
+
+
+class Labelled(NamedTuple):
+    """A prediction, its clip, and the digest of the clip's samples."""
+
+    prediction: Prediction
+    clip: Clip
+    audio_hash: str
+
+
+def label(
+    model: Model, extractor: Extractor, options: extraction.Options, root: Path, clips: Iterable[Clip], mode: str,
+    left_out: LeftOut, stated_error: float,
+) -> Iterator[Labelled]:  # fmt: skip
+    """Yields the predictions of the readable clips, in order; (file, reason) of the others is added to `left_out`.
+
+    `stated_error` is the share of wrong labels that is accepted among those that are not unsure.
+    """
+    rest = iter(clips)
+    several = False
+    while part := list(itertools.islice(rest, PART[mode])):
+        if len(part) == PART[mode] and mode == "folder" and not several:
+            log.warning("%d clips or more: they are labelled in parts, each by its own statistics", PART[mode])
+            several = True
+        yield from _label_part(model, extractor, options, Manifest(root, tuple(part)), mode, left_out, stated_error)
+
+
+def _label_part(
+    model: Model, extractor: Extractor, options: extraction.Options, manifest: Manifest, mode: str, left_out: LeftOut,
+    stated_error: float,
+) -> Iterator[Labelled]:  # fmt: skip
+    rows, bad = extraction.compute_rows(manifest, quality.with_quality(extractor), options)
+    left_out += [(error.file, error.reason) for _, error in sorted(bad.items())]
+    if not rows:
+        return
+    indices = sorted(rows)
+    x, facts = quality.split(np.stack([rows[i].features for i in indices]))
+    speakers = [manifest.clips[i].speaker for i in indices]
+    probabilities = np.exp(model.log_probabilities(x, mode, np.array(speakers, object) if all(speakers) else None))
+    _, least = confidence.unsure(probabilities.max(axis=1), mode, model.held_out, stated_error)
+    for i, p_C, fact in zip(indices, probabilities, zip(*facts)):
+        clip, reason = manifest.clips[i], quality.problem(*map(float, fact))
+        if not reason and p_C.max() < least:
+            reason = f"its probability is below {least:.2f}" if least <= 1 else "no label is sure enough"
+        yield Labelled(_prediction(clip, model.classes, p_C, float(fact[0]), reason, mode), clip, rows[i].audio_hash)
+
+
+def _prediction(
+    clip: Clip, classes: tuple[str, ...], p_C: np.ndarray, seconds: float, reason: str, mode: str
+) -> Prediction:
+    start = clip.start or 0.0
+    return Prediction(
+        file=clip.file, start=start, end=start + seconds, label=classes[int(np.argmax(p_C))],
+        probabilities=dict(zip(classes, p_C.tolist())), unsure=bool(reason), reason=reason, mode=mode,
+    )  # fmt: skip

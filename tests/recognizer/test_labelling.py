@@ -1,0 +1,154 @@
+"""From recordings to predictions: unreadable, silent and poor clips, parts, modes, and evaluation."""
+
+import itertools
+import logging
+
+import numpy as np
+import pytest
+import soundfile
+from tones_for_tests import EXTRACTOR, PITCHES, RATE, write_tone
+
+from siamese_jax.corpora.manifest import Clip
+from siamese_jax.errors import ClipError, InputError
+from siamese_jax.recognizer import labelling, recordings
+from siamese_jax.recognizer.few_shot import FewShotEmotion
+
+
+def recognizer(**changes):
+    settings = {"source": "", "c": 1.0, "workers": 1, "extractor": EXTRACTOR} | changes
+    return FewShotEmotion(**settings)
+
+
+@pytest.fixture(scope="module")
+def enrolled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("labelled")
+    for word, take in itertools.product(PITCHES, range(4)):
+        write_tone(folder / word / f"{take}.wav", word, take)
+    return recognizer().fit_manifest(recordings.labelled(folder))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for word, take in itertools.product(PITCHES, range(10, 14)):
+        write_tone(tmp_path / "new" / f"{word}_{take}.wav", word, take)
+    return tmp_path / "new"
+
+
+def test_labels_of_new_recordings_are_right_and_probabilities_sum_to_one(enrolled, folder):
+    rows = [row.prediction for row in enrolled.label(recordings.given([folder]))]
+    assert [row.label for row in rows] == [row.file.split("_")[0] for row in rows]
+    for row in rows:
+        assert sum(row.probabilities.values()) == pytest.approx(1)
+        assert (row.start, row.end, row.mode) == (0.0, 0.6, "clip")
+
+
+def test_one_unreadable_clip_among_five_hundred_is_named_and_the_others_are_labelled(enrolled, folder, caplog):
+    first = sorted(folder.iterdir())[0]
+    for number in range(488):
+        (folder / f"copy_{number}.wav").hardlink_to(first)
+    (folder / "bad.wav").write_bytes(b"not a sound")
+    given = recordings.given([folder])
+    assert len(list(enrolled.label(given))) == 500
+    assert [file for file, _ in given.left_out] == ["bad.wav"]
+    assert "left out: bad.wav: unreadable" in caplog.text
+    assert "1 of 501 clips were left out" in caplog.text
+
+
+def test_strict_stops_at_an_unreadable_clip(enrolled, folder, tmp_path):
+    (folder / "bad.wav").write_bytes(b"not a sound")
+    enrolled.save(tmp_path / "m")
+    strict = FewShotEmotion.load(tmp_path / "m", workers=1, strict=True, extractor=EXTRACTOR)
+    with pytest.raises(ClipError, match=r"bad\.wav"):
+        list(strict.label(recordings.given([folder])))
+
+
+def test_silence_is_left_out_by_name(enrolled, folder):
+    soundfile.write(folder / "silence.wav", np.zeros(RATE, np.int16), RATE)
+    given = recordings.given([folder])
+    assert len(list(enrolled.label(given))) == 12
+    assert given.left_out[0][0] == "silence.wav"
+    assert given.left_out[0][1].startswith("silent")
+
+
+def test_clipped_short_and_nearly_silent_clips_are_unsure_and_say_why(enrolled, tmp_path):
+    square = np.where(np.arange(RATE) % 20 < 10, 32767, -32768).astype(np.int16)
+    soundfile.write(tmp_path / "clipped.wav", square, RATE, subtype="PCM_16")
+    write_tone(tmp_path / "short.wav", "joy", seconds=0.2)
+    soundfile.write(tmp_path / "low.wav", (square // 8192), RATE, subtype="PCM_16")
+    rows = {row.prediction.file: row.prediction for row in enrolled.label(recordings.given([tmp_path]))}
+    assert {row.unsure for row in rows.values()} == {True}
+    assert rows["clipped.wav"].reason.startswith("clipped: ")
+    assert rows["short.wav"].reason == "too short: 0.20 s"
+    assert rows["low.wav"].reason.startswith("almost silent: ")
+
+
+def test_a_folder_of_a_million_files_is_read_part_by_part(enrolled, monkeypatch, folder):
+    """No more than one part of the clips is listed before the first label."""
+    monkeypatch.setitem(labelling.PART, "clip", 16)
+    listed = itertools.count()
+    name = sorted(path.name for path in folder.iterdir())[0]
+    clips = (Clip(name, str(next(listed)), "", "", "") for _ in range(1_000_000))
+    model, options = enrolled.model, enrolled._options
+    rows = labelling.label(model, EXTRACTOR, options, folder, clips, "clip", [], 0.2)
+    assert len(list(itertools.islice(rows, 40))) == 40
+    assert next(listed) == 48
+
+
+def test_a_large_folder_in_mode_folder_is_labelled_in_parts_and_says_so(enrolled, monkeypatch, folder, caplog):
+    monkeypatch.setitem(labelling.PART, "folder", 6)
+    assert len(list(enrolled.label(recordings.given([folder]), "folder"))) == 12
+    assert "6 clips or more: they are labelled in parts" in caplog.text
+
+
+def test_a_single_clip_has_the_same_probabilities_alone_and_among_others(enrolled, folder):
+    files = sorted(folder.iterdir())
+    together = enrolled.predict_proba(files)
+    assert np.array_equal(together[3], enrolled.predict_proba(files[3:4])[0])
+    assert enrolled.predict(files).tolist() == [path.name.split("_")[0] for path in files]
+
+
+def test_rows_of_unreadable_files_are_nan_and_their_labels_empty(enrolled, folder):
+    files = [*sorted(folder.iterdir())[:1], folder / "gone.wav"]
+    assert np.isnan(enrolled.predict_proba(files)[1]).all()
+    assert enrolled.predict(files).tolist() == ["anger", ""]
+
+
+def test_all_clips_unreadable_at_enrolment_is_an_error(tmp_path):
+    for word in PITCHES:
+        (tmp_path / word).mkdir()
+        (tmp_path / word / "a.wav").write_bytes(b"")
+    with pytest.raises(InputError, match="none of 3 clips can be used"):
+        recognizer().fit_manifest(recordings.labelled(tmp_path))
+
+
+def test_nothing_learned_yet_is_an_error():
+    with pytest.raises(InputError, match="has learned nothing yet"):
+        recognizer().predict(["a.wav"])
+
+
+def test_evaluation_leaves_out_enrolled_recordings_and_unknown_words(enrolled, folder, tmp_path, caplog):
+    lines = ["file,emotion,speaker"]
+    for i, path in enumerate(sorted(folder.iterdir())):
+        lines.append(f"{path},{path.name.split('_')[0]},s{i % 3}")
+    again = write_tone(tmp_path / "again.wav", "joy", 0)
+    other = write_tone(tmp_path / "other.wav", "joy", 30)
+    lines += [f"{again},joy,s0", f"{other},boredom,s0"]
+    (tmp_path / "l.csv").write_text("\n".join(lines))
+    result = enrolled.evaluate(recordings.labelled(tmp_path / "l.csv"))
+    assert (result.n_clips, result.n_speakers, result.uar, result.wa) == (12, 3, 1.0, 1.0)
+    assert np.array_equal(result.confusion, 4 * np.eye(3, dtype=int))
+    assert "1 recordings are among those that the model was enrolled on" in caplog.text
+    assert "labels that the model does not have, left out: 'boredom' (1)" in caplog.text
+    assert [reason for _, reason in result.left_out] == ["was enrolled", "label 'boredom' is not one of the model's"]
+
+
+def test_evaluation_without_a_testable_clip_is_an_error(enrolled, tmp_path):
+    write_tone(tmp_path / "boredom.wav", "joy", 30)
+    (tmp_path / "l.csv").write_text("file,emotion\nboredom.wav,boredom\n")
+    with pytest.raises(InputError, match="none of 1 recordings can be tested"):
+        enrolled.evaluate(recordings.labelled(tmp_path / "l.csv"))
+
+
+@pytest.fixture(autouse=True)
+def _all_messages(caplog):
+    caplog.set_level(logging.INFO)
