@@ -9,8 +9,9 @@ from scipy.special import log_softmax
 
 from siamese_jax.errors import InputError
 from siamese_jax.models.linear_scorer import LinearScorer
+from siamese_jax.protocols.config import ADAPTATIONS as ADAPTATIONS
 from siamese_jax.protocols.transfer import adaptations
-from siamese_jax.protocols.transfer.balance import balanced
+from siamese_jax.protocols.transfer.adaptations import Balance
 from siamese_jax.protocols.transfer.methods import METHODS, Sources, check_classes
 from siamese_jax.protocols.transfer.settings import (
     BalanceSettings,
@@ -32,8 +33,6 @@ SETTINGS = TransferSettings(
 
 TOLERANCE = 1e-5  # of the gradient's largest element
 MAX_ITERATIONS = 5000
-
-ADAPTATIONS = adaptations.ADAPTATIONS
 
 
 class Labelled(NamedTuple):
@@ -129,11 +128,13 @@ def adapted(
     """
     if adaptation == "none":
         return log_p_NxC
-    log_p, proportions_C = jnp.asarray(log_p_NxC, jnp.float32), np.full(log_p_NxC.shape[1], 1 / log_p_NxC.shape[1])
-    rows = np.arange(len(label_M))
+    n_classes, rows = log_p_NxC.shape[1], np.arange(len(label_M))
+    log_p = jnp.asarray(log_p_NxC, jnp.float32)
+    balance = Balance(groups_NxG, np.full(n_classes, 1 / n_classes), settings.balance.strength)
     if adaptation == "balanced":
-        unlabelled_NxG = groups_NxG * (np.arange(len(groups_NxG)) >= len(rows))[:, None]
-        return np.asarray(balanced(log_p, unlabelled_NxG, proportions_C, settings.balance.strength), np.float64)
-    corpora = _sources(sources, x_NxF.shape[1], ())
-    shared = adaptations.prepare(corpora, x_NxF, groups_NxG, proportions_C, settings)
-    return np.asarray(adaptations.self_trained_trial(log_p, rows, jnp.asarray(label_M), shared), np.float64)
+        return np.asarray(adaptations.balanced_trial(log_p, rows, balance), np.float64)
+    corpora, own = _sources(sources, x_NxF.shape[1], ()), settings.self_training
+    target = adaptations.target_whitening(corpora, x_NxF, n_classes, own)
+    labels = jnp.asarray(label_M)
+    adapted_NxC = adaptations.self_trained_trial(log_p, rows, labels, balance, target, adaptations.scalars(own))
+    return np.asarray(adapted_NxC, np.float64)
