@@ -64,6 +64,21 @@ def test_the_key_decides_and_steps_cover_the_corpus():
     assert seen == set(range(80))
 
 
+def test_every_speaker_and_clip_comes_first_in_some_batches():
+    """Of three speakers with two clips each, one gives the fourth segment of a class; every one does in its turn."""
+    classes, voices, takes = corpus(2, 3, 2, 2)
+    plan = plan_batches(classes, voices, takes, 2, 4)
+    twice, taken = Counter(), Counter()
+    for step in range(90):
+        rows = draw_batch(jax.random.key(step), plan)
+        own = rows[classes[rows] == "c0"]
+        twice[Counter(voices[own]).most_common(1)[0][0]] += 1
+        taken.update(own.tolist())
+    assert min(twice[f"s{s}"] for s in range(3)) > 15
+    assert len(taken) == 12
+    assert min(taken.values()) > 15
+
+
 def test_classes_are_drawn_alike_whatever_their_size():
     classes = np.array(["big"] * 80 + ["small"] * 8 + ["tiny"] * 4)
     voices = np.array([f"s{i % 4}" for i in range(92)])

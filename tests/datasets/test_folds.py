@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from siamese_jax.datasets.folds import check_folds, random_folds, speaker_folds
+from siamese_jax.datasets.folds import Fold, check_folds, random_folds, speaker_folds
 from siamese_jax.errors import InputError
 
 SEXES = ("", "female", "male")
@@ -123,6 +123,23 @@ def test_a_class_of_one_speaker_in_training_is_refused():
     label = np.isin(np.arange(18), (1, 17)).astype(int)
     with pytest.raises(InputError, match=r"somewhere, fold 0 of 3: \d training clip\(s\) of 'sadness' by \d speaker"):
         check_folds(folds_of(label, speaker.tolist()), label, speaker, ("anger", "sadness"), "somewhere")
+
+
+@pytest.mark.parametrize(
+    ("speaker", "message"), [("a", r"2 training clip\(s\) of 'sadness' by 1 speaker"), ("b", None)]
+)
+def test_two_clips_of_a_class_by_one_speaker_are_refused_and_by_two_are_not(speaker, message):
+    # Sad are a clip of speaker a and another of a or b; all other folds have more.
+    people = np.array(["a", speaker, *"ccdd"])
+    label = np.array([1, 1, 0, 0, 0, 1])
+    fold = Fold(np.arange(4), np.zeros(0, int), np.array([4, 5]), np.zeros(0, int))
+    names = ("anger", "sadness")
+    people[3] = "e"
+    if message is None:
+        check_folds([fold], label, people, names, "somewhere")
+    else:
+        with pytest.raises(InputError, match=message):
+            check_folds([fold], label, people, names, "somewhere")
 
 
 def test_a_class_without_a_test_clip_is_refused():

@@ -125,3 +125,7 @@ def test_padding_changes_no_loss():
         np.testing.assert_allclose(
             losses.ratio_loss(padded, masks, form), losses.ratio_loss(emb, masks_of(label), form), rtol=1e-6
         )
+    logit = rng.normal(size=(10, 10)).astype(np.float32)
+    for weighting in losses.PAIR_WEIGHTINGS:
+        short = losses.pair_cross_entropy(logit[:6, :6], masks_of(label), weighting)
+        np.testing.assert_allclose(losses.pair_cross_entropy(logit, masks, weighting), short, rtol=1e-6)

@@ -122,11 +122,15 @@ def test_a_known_batch():
 @pytest.mark.parametrize("mining", MININGS)
 def test_padding_takes_no_part(mining):
     emb, which, _ = batch(5)
-    padded = np.concatenate([emb, np.full((4, 5), 9.0)])
-    more = np.concatenate([which, [0, 1, 2, 0]])
+    # Copies of the first clips a little apart would be the nearest negatives, and far ones the farthest positives.
+    padded = np.concatenate([emb, emb[:4] + 0.01, np.full((4, 5), 9.0)])
+    more = np.concatenate([which, (which[:4] + 1) % 3, which[:4]])
+    valid = jnp.arange(22) < 14
     short = triplet_loss(jnp.asarray(emb), jnp.asarray(which), jnp.ones(14, bool), 0.2, mining)
-    long = triplet_loss(jnp.asarray(padded), jnp.asarray(more), jnp.arange(18) < 14, 0.2, mining)
+    long = triplet_loss(jnp.asarray(padded), jnp.asarray(more), valid, 0.2, mining)
     np.testing.assert_allclose(short, long, rtol=1e-5)
+    seen = triplet_loss(jnp.asarray(padded), jnp.asarray(more), jnp.ones(22, bool), 0.2, mining)
+    assert not np.allclose(short, seen, rtol=1e-3)
 
 
 @pytest.mark.parametrize("mining", MININGS)

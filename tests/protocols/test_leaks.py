@@ -1,7 +1,8 @@
 """No method learns from a clip that it must not learn from, and none sees a clip that its scaling scope hides.
 
 Poison: the clips that a result must not depend on get wrong labels, and those that its scope may not see get features
-10,000 times as large. Nothing else may change. What is registered (heads, baselines, solvers, scopes) is tested.
+10,000 times as large. Nothing else may change. What is registered is tested: heads, baselines, solvers, transfer
+methods and their adaptations, scopes.
 """
 
 import dataclasses
@@ -17,10 +18,20 @@ from tables_for_tests import EMOTIONS, make_table
 
 from configs import smoke
 from siamese_jax.datasets import dataset, scaling_scopes
+from siamese_jax.datasets.feature_table import FeatureTable
 from siamese_jax.datasets.folds import leave_one_speaker_out
 from siamese_jax.models.siamese import HEADS
 from siamese_jax.protocols import baselines, config, stages
 from siamese_jax.protocols.plan import Plan
+from siamese_jax.protocols.transfer import methods as transfer_methods
+from siamese_jax.protocols.transfer.adaptations import ADAPTATIONS
+from siamese_jax.protocols.transfer.draws import TRANSDUCTIVE_SCOPES, TransferDraws
+from siamese_jax.protocols.transfer.settings import (
+    BalanceSettings,
+    DiscriminantSettings,
+    SelfTrainingSettings,
+    TransferSettings,
+)  # fmt: skip
 
 N_SPEAKERS, SPEAKER = 5, 4
 """The target's speakers; the last is in no support set of draw 0 and is the tested one of its fold."""
@@ -61,6 +72,12 @@ PARTS = {"few_shot": few_shot, "loso": loso, "source_only": source_only}
 """The rows of each part of a result: draw 0, the fold of SPEAKER, the source alone."""
 
 
+def table(name: str, seed: int) -> FeatureTable:
+    """Clips in columns of two layers."""
+    names = tuple(f"encoder.layer{1 + i // 4}.mean.{i}" for i in range(7))
+    return dataclasses.replace(make_table(name, N_SPEAKERS, seed=seed, apart=0.6, n_features=7), feature_names=names)
+
+
 def make_plan(**changes: Any) -> Plan:
     given = smoke.get_config()
     given.protocol.update({"n_speakers": (2,), "n_draws": 2, "n_seeds": 1, "n_in_domain_seeds": 1, "frozen": (0,)})
@@ -69,8 +86,7 @@ def make_plan(**changes: Any) -> Plan:
     given.network.update({"encoder_widths": (8, 6), "head_width": 4})
     given.training.update({"source_steps": 20, "in_domain_steps": 20, "batch_size": 8, "learning_rate": 0.03})
     source, target = (
-        dataset.from_table(make_table(name, N_SPEAKERS, seed=seed, apart=0.6, n_features=7), EMOTIONS, name)
-        for name, seed in (("source", 1), ("target", 2))
+        dataset.from_table(table(name, seed), EMOTIONS, name) for name, seed in (("source", 1), ("target", 2))
     )
     plan = Plan.make(config.resolve(given), source, target)
     assert not (plan.target.speaker[plan.draws.support(2)[0]] == SPEAKER).any()
@@ -128,30 +144,66 @@ def siamese(head: str, plan: Plan, scope: str, parts: list[str]) -> Results:
     return out
 
 
-METHODS: dict[str, Callable[[Plan, str, list[str]], Results]] = {
-    **{f"siamese, {head}": functools.partial(siamese, head) for head in HEADS},
-    **{
-        f"{name}, {solver}": functools.partial(classifier, name, solver)
-        for name, solver in itertools.product(config.BASELINES, config.LOGISTIC_SOLVERS)
-        if name == "logistic_regression" or solver == "scikit-learn"
-    },
+TRANSFER = TransferSettings(
+    0.5, DiscriminantSettings(2.0, 20.0, 0.3, 0.7), BalanceSettings("corpus", 0.6),
+    SelfTrainingSettings(2, 2.0, 5.0, 20.0, 10.0, 0.3, 0.7),
+)  # fmt: skip
+
+
+def transfer(name: str, adaptation: str, plan: Plan, scope: str, parts: list[str]) -> Results:
+    if "few_shot" not in parts:
+        return {}
+    draws = TransferDraws(plan, scope, TRANSFER)
+    log_p = draws.inductive(name, 2)
+    if adaptation != "none":
+        log_p = draws.adapted(adaptation, log_p, 2, np.full(len(EMOTIONS), 1 / len(EMOTIONS)))
+    return {"few_shot": np.moveaxis(log_p, 1, -1)}
+
+
+class Method(NamedTuple):
+    """Runs parts of PARTS; under these scopes; and whether it uses the features of all unlabelled clips."""
+
+    run: Callable[[Plan, str, list[str]], Results]
+    parts: tuple[str, ...] = tuple(PARTS)
+    scopes: tuple[str, ...] = config.SCALINGS
+    transductive: bool = False
+
+
+METHODS = {f"siamese, {head}": Method(functools.partial(siamese, head)) for head in HEADS}
+METHODS |= {
+    f"{name}, {solver}": Method(functools.partial(classifier, name, solver))
+    for name, solver in itertools.product(config.BASELINES, config.LOGISTIC_SOLVERS)
+    if name == "logistic_regression" or solver == "scikit-learn"
 }
+METHODS |= {
+    f"{name}, {adaptation}": Method(
+        functools.partial(transfer, name, adaptation), ("few_shot",),
+        TRANSDUCTIVE_SCOPES if adaptation != "none" else tuple(scope for scope in config.SCALINGS if scope != "train"),
+        adaptation != "none",
+    )
+    for name, adaptation in itertools.product(transfer_methods.METHODS, ADAPTATIONS)
+}  # fmt: skip
 QUICK = {"logistic_regression, scikit-learn", "svm, scikit-learn"}
+
+
+def mark(method: str) -> Any:
+    return () if method in QUICK else pytest.mark.long
 
 
 @functools.cache
 def clean(method: str, scope: str) -> Results:
-    return METHODS[method](make_plan(), scope, parts_under(scope))
+    return METHODS[method].run(make_plan(), scope, parts_under(method, scope))
 
 
-def parts_under(scope: str) -> list[str]:
-    return ["loso"] if scope == "train" else list(PARTS)
+def parts_under(method: str, scope: str) -> list[str]:
+    return [part for part in METHODS[method].parts if part == "loso" or scope != "train"]
 
 
 CASES = [
-    pytest.param(method, scope, part, marks=() if method in QUICK else pytest.mark.long)
-    for method, scope in itertools.product(METHODS, config.SCALINGS)
-    for part in parts_under(scope)
+    pytest.param(method, scope, part, marks=mark(method))
+    for method in METHODS
+    for scope in METHODS[method].scopes
+    for part in parts_under(method, scope)
 ]
 
 
@@ -160,8 +212,10 @@ def test_poison_in_what_must_not_be_learned_from_or_seen_changes_nothing(method,
     plan = make_plan()
     # In-domain training has no source and no support set, see `scaling_scopes.IN_DOMAIN_SCOPE`.
     seen = scaling_scopes.IN_DOMAIN_SCOPE[scope] if part == "loso" else scope
-    after = METHODS[method](poisoned(plan, part, seen), scope, [part])
+    seen = "corpus" if METHODS[method].transductive else seen
+    after = METHODS[method].run(poisoned(plan, part, seen), scope, [part])
     before, rows = clean(method, scope), PARTS[part](plan).classified
+    assert part in after
     for name, values in after.items():
         if name == part:
             old, new = (v[0] if part == "few_shot" else v for v in (before[name], values))
@@ -170,14 +224,14 @@ def test_poison_in_what_must_not_be_learned_from_or_seen_changes_nothing(method,
             np.testing.assert_array_equal(before[name], values)
 
 
-@pytest.mark.parametrize("method", [pytest.param(m, marks=() if m in QUICK else pytest.mark.long) for m in METHODS])
+@pytest.mark.parametrize("method", [pytest.param(method, marks=mark(method)) for method in METHODS])
 def test_the_poison_would_be_seen(method):
     """It changes the results that may depend on it: other draws and folds, and the scope that sees all clips."""
-    plan = make_plan()
-    others = METHODS[method](poisoned(plan, "few_shot", "corpus"), "corpus", ["few_shot", "loso"])
-    before = clean(method, "corpus")
+    plan, run, before = make_plan(), METHODS[method].run, clean(method, "corpus")
+    others = run(poisoned(plan, "few_shot", "corpus"), "corpus", ["few_shot", "loso"])
     assert (others["few_shot"][1] != before["few_shot"][1]).any()
-    assert (others["loso"] != before["loso"]).any()
-    seen = METHODS[method](poisoned(plan, "source_only", "source"), "corpus", ["source_only"])
-    rows = source_only(plan).classified
-    assert (seen["source_only"][..., rows] != before["source_only"][..., rows]).any()
+    if "loso" in METHODS[method].parts:
+        assert (others["loso"] != before["loso"]).any()
+        seen = run(poisoned(plan, "source_only", "source"), "corpus", ["source_only"])
+        rows = source_only(plan).classified
+        assert (seen["source_only"][..., rows] != before["source_only"][..., rows]).any()

@@ -149,15 +149,24 @@ def test_crossed_bootstrap_weighs_every_cell_by_both_axes() -> None:
     assert bootstrap.percentile_interval(resampled).label == "95 % crossed percentile over speakers+seeds"
 
 
-def test_crossed_interval_of_a_mean_is_the_random_effects_interval() -> None:
-    values = np.random.default_rng(8).normal(size=(6, 9)) + np.arange(9)
+@pytest.mark.parametrize(("seed", "shape", "apart"), [(8, (6, 9), 1.0), (11, (3, 4), 0.0), (17, (3, 4), 0.0)])
+def test_crossed_interval_of_a_mean_is_the_random_effects_interval(seed, shape, apart) -> None:
+    n_rows, n_columns = shape
+    values = np.random.default_rng(seed).normal(size=shape) + apart * np.arange(n_columns)
     interval = two_way.crossed_interval(estimands.unit_sums(values), estimands.mean)
     rows, columns = values.mean(axis=1), values.mean(axis=0)
     rest = values - rows[:, None] - columns[None, :] + values.mean()
-    a, b = rows.var(ddof=1) / 6, columns.var(ddof=1) / 9
-    c = (rest**2).sum() / (5 * 8) / 54
+    df_rows, df_columns = n_rows - 1, n_columns - 1
+    a, b = rows.var(ddof=1) / n_rows, columns.var(ddof=1) / n_columns
+    c = (rest**2).sum() / (df_rows * df_columns) / values.size
     variance = max(a + b - c, a, b)
-    df = variance**2 / (a**2 / 5 + b**2 / 8 + c**2 / 40)
+    spread = a**2 / df_rows + b**2 / df_columns + c**2 / (df_rows * df_columns)
+    df = variance**2 / spread
+    if not apart:
+        # The rest counts in the degrees of freedom, and is as large as an axis alone, which the variance must not be
+        # below.
+        assert c**2 / (df_rows * df_columns) > 0.05 * spread
+        assert a + b - c < max(a, b)
     np.testing.assert_allclose(interval.standard_error, np.sqrt(variance), rtol=1e-3)
     np.testing.assert_allclose(interval.df, df, rtol=1e-3)
     half = scipy.stats.t.ppf(0.975, df) * np.sqrt(variance)

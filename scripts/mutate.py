@@ -1,0 +1,281 @@
+"""Puts known faults into the code, one at a time, and runs the tests that import the file: does a test fail?
+
+    python scripts/mutate.py --results=results/mutations.json          # all faults of scripts/faults.txt
+    python scripts/mutate.py --results=results/short.json --short      # those of CI
+
+Each fault is applied in a copy of the repository. The tests that import its file run, from the nearest to the farthest,
+until one fails or the seconds are over. In the end the tests that failed run without a fault. Results are kept in a
+JSON file; a fault whose text, file or nearest tests have not changed is not run again. The status is 1 if fewer than
+`--least` per cent are seen.
+"""
+
+import argparse
+import ast
+import dataclasses
+import hashlib
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from siamese_jax.runtime.files import write_json
+
+ROOT = Path(__file__).resolve().parents[1]
+NOT_COPIED = (".git", ".venv", "results", "build", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "*.nc")
+SILENT = ("leak", "scope", "ignored", "swapped", "other")
+"""Kinds of faults that give another experiment's numbers under the right name."""
+
+WHOLE = ("test_leaks.py", "test_axes.py", "test_cross_training_leaks.py")
+"""Test files of whole trials."""
+
+QUICK, LONG = (f"{mark} and not sweep and not notebook and not data" for mark in ("not long", "long"))
+
+KINDS = (*SILENT, "formula", "index", "bound", "code")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A fault: the text `old`, which occurs once in `file`, becomes `new`."""
+
+    file: str
+    kind: str
+    name: str
+    old: str
+    new: str
+    short: bool
+
+    @property
+    def title(self) -> str:
+        return f"{self.file}: {self.name}"
+
+    def apply(self, root: Path) -> None:
+        """Writes the file with the fault. Raises ValueError unless the old text occurs once."""
+        path = root / self.file
+        text = path.read_text(encoding="utf-8")
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.title}: the old text occurs {text.count(self.old)} times in {self.file}")
+        path.write_text(text.replace(self.old, self.new), encoding="utf-8")
+
+
+def read_faults(path: Path) -> list[Fault]:
+    """Returns the faults of a table. Raises ValueError for a line that is none of its kinds."""
+    faults: list[Fault] = []
+    file, head = "", ("", "", False)
+    texts: dict[str, list[str]] = {"-": [], "+": []}
+
+    def finish() -> None:
+        if texts["-"]:
+            old, new = ("\n".join(texts[sign]) for sign in "-+")
+            faults.append(Fault(file, head[0], head[1], old, new, head[2]))
+        texts["-"], texts["+"] = [], []
+
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if line[:1] in ("-", "+"):
+            texts[line[0]].append(line[2:])
+            continue
+        if not line.strip() or line.startswith("#"):
+            continue
+        finish()
+        if line.startswith("== "):
+            file = line[3:].strip()
+        elif match := re.fullmatch(rf"(short )?({'|'.join(KINDS)}): (.+)", line):
+            head = (match[2], match[3], bool(match[1]))
+        else:
+            raise ValueError(f"{path}, row {number}: {line!r}; expected 'KIND: name' of {', '.join(KINDS)}")
+    finish()
+    return faults
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path) -> set[str]:
+    """Returns the dotted names that a file imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def distances(root: Path) -> dict[str, dict[str, int]]:
+    """Returns for each module of the package the test files that reach it, with the number of imports between."""
+    sources = {module_of(p.relative_to(root)): p for p in (root / "siamese_jax").rglob("*.py")}
+    helpers = {module_of(p.relative_to(root / "tests")): p for p in (root / "tests").glob("*.py")}
+    uses = {name: imports(path) & (set(sources) | set(helpers)) for name, path in {**helpers, **sources}.items()}
+    reached: dict[str, dict[str, int]] = {name: {} for name in sources}
+    for test in sorted((root / "tests").rglob("test_*.py")):
+        seen: dict[str, int] = {}
+        front = imports(test) & set(uses)
+        while front:
+            depth = max(seen.values(), default=0) + 1
+            seen |= dict.fromkeys(front, depth)
+            front = set().union(*(uses[name] for name in front)) - set(seen)
+        for name in seen.keys() & reached.keys():
+            reached[name][str(test.relative_to(root))] = seen[name]
+    return reached
+
+
+def tests_of(fault: Fault, reached: dict[str, dict[str, int]]) -> list[tuple[str, list[str]]]:
+    """Returns (marks, test files) of the runs for a fault: of the files that import its module, of those of whole
+    trials, of the former's long tests, and of all that reach it; the nearest first, then by folder and name."""
+    module = module_of(Path(fault.file))
+    folder, stem = Path(fault.file).parent.name, Path(fault.file).stem
+
+    def order(test: str) -> tuple[int, bool, bool, str]:
+        return reached[module][test], stem not in test, folder not in test, test
+
+    tests = sorted(reached[module], key=order)
+    direct = [test for test in tests if reached[module][test] == 1]
+    whole = [test for test in tests if Path(test).name in WHOLE]
+    rest = [test for test in tests if test not in direct]
+    runs = [(QUICK, direct), (f"({QUICK}) or ({LONG})", whole), (LONG, direct), (QUICK, rest)]
+    return [(marks, files) for marks, files in runs if files]
+
+
+def run_tests(copy: Path, tests: Sequence[str], options: Sequence[str], seconds: float) -> tuple[str, list[str]]:
+    """Returns ("seen", the failing tests), ("missed", []) or ("time", [])."""
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-rfE"]
+    # The suite's own order puts its longest groups first.
+    environment = {**os.environ, "PYTHONPATH": str(copy), "SIAMESE_JAX_ORDER_AS_GIVEN": "1"}
+    environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
+    process = subprocess.Popen(
+        [*command, *options, *tests], cwd=copy, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        output = process.communicate(timeout=max(seconds, 1))[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return "time", []
+    if process.returncode in (1, 2):
+        return "seen", re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
+    if process.returncode in (0, 5):
+        return "missed", []
+    raise RuntimeError(f"pytest ended with {process.returncode}: {output[-2000:]}")
+
+
+Runs = Sequence[tuple[str, list[str]]]
+
+
+def run_fault(copy: Path, fault: Fault, runs: Runs, seconds: float) -> dict[str, Any]:
+    """Returns the result of a fault in a copy of the repository, as kept in the file; the copy is clean again then."""
+    start, outcome, failed = time.monotonic(), "missed", [""]
+    original = (copy / fault.file).read_text(encoding="utf-8")
+    try:
+        fault.apply(copy)
+        for marks, tests in runs:
+            left = seconds - (time.monotonic() - start)
+            if outcome == "missed":
+                outcome, failed = run_tests(copy, tests, ("-x", "-m", marks), left) if left > 1 else ("time", [])
+    finally:
+        (copy / fault.file).write_text(original, encoding="utf-8")
+    return {"outcome": outcome, "test": " ".join(failed[:1]), "seconds": round(time.monotonic() - start, 1)}
+
+
+def check_tests(copy: Path, kept: dict[str, Any], verified: set[str]) -> None:
+    """Runs the failing tests without a fault; a fault whose test fails then as well has the outcome "broken"."""
+    tests = sorted({result["test"] for result in kept.values() if result["outcome"] == "seen"} - verified - {""})
+    if tests:
+        outcome, failed = run_tests(copy, tests, (), 1800)
+        if outcome == "time":
+            raise RuntimeError(f"{len(tests)} tests without a fault took over 1800 s")
+        verified |= set(tests) - set(failed)
+        for result in kept.values():
+            if result["outcome"] == "seen" and result["test"] in failed:
+                result["outcome"] = "broken"
+
+
+def digest(fault: Fault, runs: Runs) -> str:
+    """Returns a digest of the fault, its file and its nearest tests: what a kept result depends on most."""
+    names = (fault.file, *(name for _, tests in runs[:2] for name in tests))
+    content = [repr(fault), *((ROOT / name).read_text(encoding="utf-8") for name in names)]
+    return hashlib.sha256("\0".join(content).encode()).hexdigest()[:16]
+
+
+def summary(faults: Sequence[Fault], kept: dict[str, Any]) -> tuple[str, float]:
+    """Returns the text of a run's end, and the per cent of the faults run that were seen."""
+    results = {fault: kept[fault.title] for fault in faults if fault.title in kept}
+    seen = [fault for fault, result in results.items() if result["outcome"] == "seen"]
+    share = 100 * len(seen) / max(len(results), 1)
+    silent = [fault for fault in results if fault.kind in SILENT]
+    lines = [
+        f"{len(seen)} of {len(results)} faults seen ({share:.1f} %), {len(faults) - len(results)} not run; of "
+        f"{len(silent)} silent experiments {sum(fault in seen for fault in silent)}"
+    ]
+    lines += [f"  {result['outcome']:6} {fault.kind:8} {fault.title}"
+              for fault, result in results.items() if fault not in seen]  # fmt: skip
+    return "\n".join(lines), share
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faults", type=Path, default=ROOT / "scripts" / "faults.txt", help="the table of faults")
+    parser.add_argument("--results", type=Path, default=Path("results/mutations.json"), help="the file of results")
+    parser.add_argument("--short", action="store_true", help="only the faults marked short")
+    parser.add_argument("--only", default="", help="only faults whose kind, file and name match this expression")
+    parser.add_argument("--seconds", type=float, default=60, help="the time of a fault's tests")
+    parser.add_argument("--minutes", type=float, default=1e6, help="starts no fault after these; a later call resumes")
+    parser.add_argument("--workers", type=int, default=1, help="faults at a time")
+    parser.add_argument("--least", type=float, default=95, help="per cent of the faults run that must be seen")
+    return parser.parse_args()
+
+
+def main() -> int:
+    given = arguments()
+    faults = [f for f in read_faults(given.faults) if f.short or not given.short]
+    faults = [f for f in faults if re.search(given.only, f"{f.kind} {f.title}")]
+    reached, path = distances(ROOT), given.results
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"faults": {}, "verified": []}
+    kept, verified = stored["faults"], set(stored["verified"])
+    todo = [(fault, tests_of(fault, reached)) for fault in faults]
+    todo = [(f, runs) for f, runs in todo if kept.get(f.title, {}).get("digest") != digest(f, runs)]
+    stop, lock = time.monotonic() + 60 * given.minutes, threading.Lock()
+
+    def write() -> None:
+        write_json(path, {"faults": dict(sorted(kept.items())), "verified": sorted(verified)})
+
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for i in range(given.workers):
+            copies.put(Path(shutil.copytree(ROOT, Path(folder) / str(i), ignore=shutil.ignore_patterns(*NOT_COPIED))))
+
+        def run(task: tuple[Fault, Runs]) -> None:
+            fault, runs = task
+            if time.monotonic() > stop:
+                return
+            copy = copies.get()
+            result = run_fault(copy, fault, runs, given.seconds)
+            copies.put(copy)
+            with lock:
+                kept[fault.title] = {"kind": fault.kind, **result, "digest": digest(fault, runs)}
+                write()
+                print(f"{result['outcome']:6} {result['seconds']:5.1f} s  {fault.title}  {result['test']}", flush=True)
+
+        with ThreadPoolExecutor(given.workers) as executor:
+            list(executor.map(run, todo))
+        check_tests(copies.get(), kept, verified)
+        write()
+    text, share = summary(faults, kept)
+    print(text)
+    return int(share < given.least)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Each axis of the grid is the one it is called: every cell against a plain implementation that reads the settings.
+
+All values are distinct (rates, widths, seeds, draws, weights of pairs), so that no two of them can change places.
+"""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference_implementation as plain
+from tiny_plan import FOLD_STEPS, PLAN, SOURCE, SOURCE_STEPS, TARGET, scaled, settings
+
+from siamese_jax.datasets.draws import balanced_batch, class_index
+from siamese_jax.datasets.folds import leave_one_speaker_out
+from siamese_jax.losses import pair_masks
+from siamese_jax.models import siamese
+from siamese_jax.protocols import stages
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.training.siamese import SECOND_UPDATES
+
+pytestmark = pytest.mark.long
+
+SPEC = PLAN.spec("abs_difference")
+
+
+def from_scratch(key, data, x, rows, n_steps, evaluated=()):
+    """Parameters after training on the clips at `rows`, and the cross entropy of the next batch after these steps."""
+    init_key, batch_key = jax.random.split(key)
+    params = siamese.init(SPEC.network, init_key, x.shape[1])
+    index = class_index(data.label, 4, np.isin(np.arange(len(data)), rows))
+    x, label, speaker = jnp.asarray(x), jnp.asarray(data.label), jnp.asarray(data.speaker)
+
+    def batch(i):
+        drawn = balanced_batch(jax.random.fold_in(batch_key, i), index, 12)
+        return x[drawn], pair_masks.pair_masks(label[drawn], drawn, speaker[drawn], jnp.ones(12, bool), "any")
+
+    log = []
+    for n in (*evaluated, n_steps):
+        trained = plain.steps(SPEC.training, params, batch, 0, n, "none")
+        log.append(plain.entropy(trained, *batch(n), SPEC.training.weighting))
+    return trained, np.array(log[: len(evaluated)])
+
+
+def close(a, b):
+    """Nearly all parameters are equal up to rounding; Adam makes a step of its size from a gradient of rounding."""
+    a, b = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (a, b))
+    assert np.isclose(a, b, rtol=2e-3, atol=2e-4).mean() > 0.97
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return stages.source_training(PLAN, "abs_difference", "corpus", lambda _: None)
+
+
+@pytest.mark.parametrize("scope", ["corpus", "speaker"])
+def test_pre_training_is_the_plain_one_and_logs_the_next_batch(scope):
+    trained = stages.source_training(PLAN, "abs_difference", scope, lambda _: None)
+    x = scaled(SOURCE, scope)
+    assert trained.source_step.values.tolist() == [1, 2, 3, 4, 6]
+    seed_keys = jax.random.split(jax.random.fold_in(jax.random.key(5), 0), 2)
+    params = stages.params_from_arrays(trained)
+    for seed in range(2):
+        ours = jax.tree.map(lambda leaf, seed=seed: leaf[seed], params)
+        theirs, log = from_scratch(seed_keys[seed], SOURCE, x, np.arange(len(SOURCE)), SOURCE_STEPS, (1, 3))
+        close(ours, theirs)
+        np.testing.assert_allclose(trained.cross_entropy.values[seed, [0, 2]], log, rtol=1e-3)
+
+
+@pytest.mark.parametrize("scope", ["corpus", "speaker", "source"])
+def test_out_of_domain_tests_compare_with_the_source(trained, scope):
+    found = stages.out_of_domain(PLAN, "abs_difference", scope, trained, lambda _: None)
+    x, references = scaled(TARGET, scope), scaled(SOURCE, "speaker" if scope == "speaker" else "corpus")
+    for seed in range(2):
+        params = jax.tree.map(lambda leaf, seed=seed: leaf[seed], stages.params_from_arrays(trained))
+        classes = plain.classes(params, x, references, SOURCE.label, 4, "mean_probability")
+        assert (found.predictions.values[seed] == classes).mean() > 0.97
+
+
+@pytest.fixture(scope="module")
+def tuning():
+    with ThreadPoolExecutor(1) as executor:
+        return stages.FineTuning(PLAN, "abs_difference", (2,), executor)
+
+
+@pytest.mark.parametrize("scope", ["corpus", "speaker", "support", "source"])
+def test_every_cell_of_fine_tuning_is_the_plain_one(tuning, trained, scope):
+    """Its loss, frozen layers, draw, seed, step, scaling, rates, weights of pairs, clipping and pooling."""
+    start = stages.params_from_arrays(trained)
+    found = tuning.run(PLAN, 2, scope, start, lambda _: None)
+    support = PLAN.draws.support(2)
+    # The whole grid under one scope; under the others a cell of each draw.
+    cells = [(loss, frozen, draw) for loss in SECOND_UPDATES for frozen in (0, 1, 3) for draw in range(3)]
+    for loss, frozen, draw in cells if scope == "corpus" else [("ratio", 1, draw) for draw in range(3)]:
+        rows = support[draw]
+        x, label = jnp.asarray(scaled(TARGET, scope, rows)), jnp.asarray(TARGET.label[rows])
+        masks = pair_masks.pair_masks(label, jnp.asarray(rows), jnp.zeros(8, int), jnp.ones(8, bool), "any")
+        params = jax.tree.map(lambda leaf, draw=draw: jnp.asarray(leaf[draw % 2]), start)
+        params = compiled_steps(loss)(params, x[rows], masks, frozen)
+        cell = found.sel(loss=loss, frozen=frozen, step=4).isel(draw=draw)
+        entropy = plain.entropy(params, x[rows], masks, "uniform")
+        np.testing.assert_allclose(cell.cross_entropy, entropy, rtol=2e-3, err_msg=f"{loss} {frozen} {draw}")
+        distances = [cell.d_same, cell.d_different]
+        np.testing.assert_allclose(distances, plain.mean_distances(params["encoder"], x[rows], masks), rtol=1e-2)
+        classes = plain.classes(params, x, x[rows], TARGET.label[rows], 4, "mean_probability")
+        assert (cell.predictions.values == classes).mean() > 0.97
+
+
+COMPILED = {}
+
+
+def compiled_steps(loss):
+    """Four plain steps; one program for all frozen layers and draws."""
+    if loss not in COMPILED:
+        COMPILED[loss] = jax.jit(
+            lambda params, x, masks, frozen: plain.steps(SPEC.training, params, (x, masks), frozen, 4, loss)
+        )
+    return COMPILED[loss]
+
+
+def test_layers_frozen_to_the_last_leave_every_embedding_as_it_was_bit_for_bit(tuning, trained):
+    found = tuning.run(PLAN, 2, "corpus", stages.params_from_arrays(trained), lambda _: None).sel(frozen=3)
+    for name in ("d_same", "d_different", "emotion_distances"):
+        first = found[name].sel(step=[0], loss=["none"]).values
+        np.testing.assert_array_equal(found[name].values, np.broadcast_to(first, found[name].shape))
+    # The head learns.
+    assert (found.cross_entropy.sel(step=4) != found.cross_entropy.sel(step=0)).all()
+
+
+@pytest.mark.parametrize("scope", ["corpus", "train"])
+def test_in_domain_training_is_the_plain_one(scope):
+    splits = leave_one_speaker_out(TARGET)
+    found = stages.in_domain(PLAN, "abs_difference", scope, splits, lambda _: None)
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(5), 1), 2)
+    agree = []
+    for seed, fold in ((0, 0), (1, 3)):
+        train, test = splits[fold]
+        x = scaled(TARGET, scope, train)
+        params, _ = from_scratch(jax.random.fold_in(keys[seed], fold), TARGET, x, train, FOLD_STEPS)
+        classes = plain.classes(params, x[test], x[train], TARGET.label[train], 4, "mean_probability")
+        agree.append((found.predictions.values[seed, test] == classes).mean())
+    assert min(agree) >= 7 / 8
+
+
+def test_the_order_of_draws_and_seeds():
+    """Draw i starts from seed i modulo the seeds, counted from the plan's first draw."""
+    later = Plan.make(settings(), SOURCE, TARGET, first_draw=1)
+    np.testing.assert_array_equal(later.draws.support(2)[:2], PLAN.draws.support(2)[1:])
+    assert PLAN.seed_of_draw.tolist() == [0, 1, 0]
+    assert later.seed_of_draw.tolist() == [1, 0, 1]
+    assert dataclasses.replace(PLAN, only_seed=1).seed_of_draw.tolist() == [1, 1, 1]
