@@ -24,7 +24,6 @@ from siamese_jax.models.siamese import HEADS
 from siamese_jax.protocols import baselines, config, stages
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.protocols.transfer import methods as transfer_methods
-from siamese_jax.protocols.transfer.adaptations import ADAPTATIONS
 from siamese_jax.protocols.transfer.draws import TRANSDUCTIVE_SCOPES, TransferDraws
 from siamese_jax.protocols.transfer.settings import (
     BalanceSettings,
@@ -181,7 +180,7 @@ METHODS |= {
         TRANSDUCTIVE_SCOPES if adaptation != "none" else tuple(scope for scope in config.SCALINGS if scope != "train"),
         adaptation != "none",
     )
-    for name, adaptation in itertools.product(transfer_methods.METHODS, ADAPTATIONS)
+    for name, adaptation in itertools.product(transfer_methods.METHODS, config.ADAPTATIONS)
 }  # fmt: skip
 QUICK = {"logistic_regression, scikit-learn", "svm, scikit-learn"}
 
