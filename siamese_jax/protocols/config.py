@@ -23,7 +23,7 @@ from siamese_jax.training.siamese import SECOND_UPDATES
 
 SCALINGS = ("corpus", "speaker", "support", "source", "train")
 BASELINES = ("logistic_regression", "svm")
-METHODS = ("siamese", "logistic_regression", "layer_ensemble", "adapted_discriminant")
+METHODS = ("siamese", "logistic_regression", "layer_ensemble", "adapted_discriminant", "metric_network")
 ADAPTATIONS = ("none", "balanced", "self_trained")
 """Of `config.transfer`: methods that see one clip at a time (inductive), the paper's network with each of the losses
 among them; and what is done with their probabilities: nothing, class proportions balanced, the discriminant trained on
@@ -170,6 +170,40 @@ class TransferConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class MetricNetworkConfig:
+    """The transfer method metric_network, see `transfer.metric_network`.
+
+    Fields:
+      components, component_shrinkage: the most principal components of the source; the share of the mean in their
+        variances.
+      layer_widths, dimensions: units of the ReLU layers, and of the embedding.
+      members: networks of the ensemble.
+      pretraining_steps, joint_steps: Adam steps on the source, then on source and labelled target clips.
+      source_batch: source clips of a batch, balanced over the classes.
+      contrastive_rate, contrastive_temperature: Adam's learning rate; the temperature of the contrastive loss.
+      noise: standard deviation of the noise on components, in units of their deviation within classes.
+      dropout: share of the components and of the last layer's units that is dropped in a step.
+      prototype_source_clips: target clips of a class that the source counts for in the class's prototype.
+      score_temperature: of the similarities to prototypes.
+    """
+
+    components: int
+    component_shrinkage: float
+    layer_widths: tuple[int, ...]
+    dimensions: int
+    members: int
+    pretraining_steps: int
+    joint_steps: int
+    source_batch: int
+    contrastive_rate: float
+    contrastive_temperature: float
+    noise: float
+    dropout: float
+    prototype_source_clips: float
+    score_temperature: float
+
+
+@dataclasses.dataclass(frozen=True)
 class ReportConfig:
     """The form of the results.
 
@@ -191,6 +225,7 @@ class Experiment:
     training: TrainingConfig
     protocol: ProtocolConfig
     transfer: TransferConfig
+    metric_network: MetricNetworkConfig
     report: ReportConfig
 
     def replace(self, **changes: Any) -> "Experiment":
@@ -230,6 +265,8 @@ MOST = {
     "n_draws": 1_000_000, "n_seeds": 10_000, "n_in_domain_seeds": 10_000, "pad_speakers": 10_000,
     "source_steps": 10_000_000, "in_domain_steps": 10_000_000, "steps": 1_000_000, "batch_size": 1_000_000,
     "rounds": 1000, "encoder_widths": 16_384, "head_width": 16_384,
+    "components": 16_384, "layer_widths": 16_384, "dimensions": 16_384, "members": 1000, "source_batch": 1_000_000,
+    "pretraining_steps": 10_000_000, "joint_steps": 1_000_000,
 }  # fmt: skip
 """The largest values of settings that memory and time grow with; more draws are a rerun's, block by block."""
 
@@ -279,12 +316,12 @@ def check(experiment: Experiment, where: str = "config") -> None:
         require_known(name, allowed)
     for name in (
         "emotions", "scalings", "heads", "losses", "frozen", "n_speakers", "steps", "encoder_widths", "methods",
-        "adaptations", "balance_within", "balance_strength", "thinned",
+        "adaptations", "balance_within", "balance_strength", "thinned", "layer_widths",
     ):  # fmt: skip
-        distinct = len(set(values[name])) == len(values[name]) or name == "encoder_widths"
+        distinct = len(set(values[name])) == len(values[name]) or name in ("encoder_widths", "layer_widths")
         require(name, bool(values[name]) and distinct, "at least one value, each once")
     settle()
-    for name in ("shrinkage", "own_shrinkage"):
+    for name in ("shrinkage", "own_shrinkage", "component_shrinkage"):
         require(name, 0 < values[name] <= 1, "a share above 0, at most 1")
     strengths = experiment.transfer.balance_strength
     require("balance_strength", all(0 <= value <= 1 for value in strengths), "shares from 0 to 1")
@@ -294,8 +331,14 @@ def check(experiment: Experiment, where: str = "config") -> None:
         "batch_size", "scale_floor", "learning_rate", "second_learning_rate", "clip_norm",
         "logistic_c", "transfer_c", "source_clips", "covariance_clips", "temperature", "rounds", "own_source_clips",
         "unlabelled_clips", "own_covariance_clips", "target_covariance_clips", "own_temperature",
+        "components", "dimensions", "members", "contrastive_rate", "contrastive_temperature", "prototype_source_clips",
+        "score_temperature",
     ):  # fmt: skip
         require(name, values[name] > 0, "a positive number")
+    for name in ("pretraining_steps", "joint_steps", "noise"):
+        require(name, values[name] >= 0, "a number of at least 0")
+    require("dropout", 0 <= values["dropout"] < 1, "a share from 0 to below 1")
+    require("layer_widths", min(values["layer_widths"]) >= 1 and len(values["layer_widths"]) <= 64, "1 to 64 widths")
     for name, most in MOST.items():
         largest = max(values[name]) if isinstance(values[name], tuple) else values[name]
         require(name, largest <= most, f"at most {most:,}")
@@ -309,6 +352,9 @@ def check(experiment: Experiment, where: str = "config") -> None:
     fitting = max(batch // max(len(emotions), 2), 1) * max(len(emotions), 2)
     balanced = f"a multiple of the {len(emotions)} emotions (at least 2) for balanced batches, such as {fitting}"
     require("batch_size", len(emotions) >= 2 and batch % len(emotions) == 0, balanced)
+    per_step = values["source_batch"]
+    multiple = f"a positive multiple of the {len(emotions)} emotions for balanced batches"
+    require("source_batch", per_step > 0 and per_step % max(len(emotions), 1) == 0, multiple)
     require("source_weights", all(weight > 0 for weight in values["source_weights"]), "positive numbers")
     require("level", 0 < experiment.report.level < 1, "a share between 0 and 1, such as 0.95")
     for name in ("frozen", "n_speakers", "steps"):

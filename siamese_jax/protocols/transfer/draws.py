@@ -10,10 +10,12 @@ from chex import Array
 from siamese_jax.datasets.dataset import layer_columns
 from siamese_jax.errors import InputError
 from siamese_jax.models.linear_scorer import log_probabilities, unscaled
+from siamese_jax.features.scaling import Scaling
+from siamese_jax.protocols.config import MetricNetworkConfig
 from siamese_jax.protocols.plan import Plan
-from siamese_jax.protocols.transfer import adaptations
+from siamese_jax.protocols.transfer import adaptations, metric_network
 from siamese_jax.protocols.transfer.adaptations import Balance, TargetWhitening
-from siamese_jax.protocols.transfer.methods import METHODS, Sources, check_classes
+from siamese_jax.protocols.transfer.methods import METHODS, Sources, check_classes, check_source_classes
 from siamese_jax.protocols.transfer.settings import TransferSettings
 from siamese_jax.protocols.trials import Clips
 from siamese_jax.runtime.progress import OnDone
@@ -54,10 +56,36 @@ class TransferDraws:
         rows, target = self.plan.draws.support(n_speakers), self._target
         scaling = self.plan.support_scaling(target, self.scope, n_speakers)
         check_classes(self.sources, target.label[rows[0]], self._emotions)
+        if method == metric_network.NAME:
+            return self._metric_network(rows, scaling, on_done)
         shared = METHODS[method].prepare(self.sources, len(self._emotions), rows.shape[1], self.settings)
         trial = functools.partial(inductive_trial, METHODS[method].fit)
         program = self._program((method,), trial, (0, 0, 0, None, None), rows, own_loops=True)
         return program(rows, scaling.shift, scaling.scale, target, shared, on_chunk=on_done)
+
+    def _metric_network(self, rows_DxM: np.ndarray, scaling: Scaling, on_done: OnDone | None) -> np.ndarray:
+        """The key fold_in(key(seed), 3) is folded with 0 for the source and with 1 and the draw's number for a draw."""
+        own = self.plan.experiment.metric_network
+        key = jax.random.fold_in(jax.random.key(self.plan.experiment.protocol.seed), 3)
+        place = (metric_network.NAME, id(self.plan), self.scope)
+        if place not in self._kept:
+            self._kept[place] = self.plan, self._metric_source(own, jax.random.fold_in(key, 0))
+        shared = self._kept[place][1]
+        first = self.plan.first_draw
+        keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.fold_in(key, 1)))(
+            first + np.arange(len(rows_DxM))
+        )
+        trial = functools.partial(metric_network.trial, own)
+        floats = metric_network.floats(own, len(self._target.label), rows_DxM.shape[1], shared)
+        name = (metric_network.NAME, own, shared.basis.shape)
+        program = self._program(name, trial, (0, 0, 0, 0, None, None), rows_DxM, floats=floats)
+        return program(keys, rows_DxM, scaling.shift, scaling.scale, self._target, shared, on_chunk=on_done)
+
+    def _metric_source(self, own: MetricNetworkConfig, key: jax.Array) -> metric_network.Shared:
+        check_source_classes(self.sources, self._emotions)
+        components = metric_network.source_components(self.sources, own.components)
+        clips = metric_network.source_clips(self.sources, len(self._emotions))
+        return jax.device_get(jax.jit(functools.partial(metric_network.prepare, own))(components, clips, key))
 
     def adapted(
         self, adaptation: str, log_p_DxNxC: np.ndarray, n_speakers: int, proportions_C: np.ndarray,
@@ -111,12 +139,14 @@ class TransferDraws:
         return np.eye(len(target.speakers), dtype=np.float32)[target.speaker]
 
     def _program(
-        self, key: tuple, trial: Any, in_axes: tuple[int | None, ...], rows_DxM: np.ndarray, own_loops: bool = False
-    ) -> TrialProgram:
+        self, key: tuple, trial: Any, in_axes: tuple[int | None, ...], rows_DxM: np.ndarray,
+        own_loops: bool = False, floats: float | None = None,
+    ) -> TrialProgram:  # fmt: skip
         """Returns the program of a trial for draws of this shape, compiled at its first call."""
         n_features, n_clips = self._target.x.shape[1], len(self._target.label)
         n_classes, n_labelled = len(self._emotions), rows_DxM.shape[1]
-        floats = 4.0 * n_labelled * n_features + 12 * n_clips * n_classes + 20 * n_features * n_classes
+        if floats is None:
+            floats = 4.0 * n_labelled * n_features + 12 * n_clips * n_classes + 20 * n_features * n_classes
         sizes = tuple(len(label) for _, label in self.sources.corpora)
         key = (*key, chunk_size(len(rows_DxM), floats), self._target.x.shape, n_labelled, sizes)
         if key not in self._kept:

@@ -193,3 +193,13 @@ def check_classes(sources: Sources, label_M: np.ndarray, names: Sequence[str]) -
             f"no clip of {missing[0]!r} is labelled, neither in the source nor in the target; label one, or leave out "
             "this class"
         )
+
+
+def check_source_classes(sources: Sources, names: Sequence[str]) -> None:
+    """Raises InputError for a class without a source clip."""
+    present = {int(c) for _, label in sources.corpora for c in np.unique(label)}
+    if missing := [name for c, name in enumerate(names) if c not in present]:
+        raise InputError(
+            f"the source has no clip of {missing[0]!r}; the method metric_network needs clips of every class: give "
+            "another source, or take it out of config.transfer.methods"
+        )
