@@ -141,7 +141,9 @@ def settings_of(experiment: Experiment, scope: str) -> list[Setting]:
         if method == "siamese":
             bases.extend((method, loss, 0.0) for loss in protocol.losses)
         else:
-            bases.append((method, "", 0.0 if method == "adapted_discriminant" else transfer.transfer_c))
+            bases.append(
+                (method, "", transfer.transfer_c if method in ("logistic_regression", "layer_ensemble") else 0.0)
+            )
     settings = []
     for method, loss, c in dict.fromkeys(bases):
         for adaptation in transfer.adaptations:

@@ -8,9 +8,7 @@ from chex import Array
 from siamese_jax.losses.pair_masks import PairMasks
 
 
-def supervised_contrastive(
-    emb_BxD: Array, masks: PairMasks, weight_B: Array, temperature: Array | float
-) -> jax.Array:
+def supervised_contrastive(emb_BxD: Array, masks: PairMasks, weight_B: Array, temperature: Array | float) -> jax.Array:
     """Returns the weighted mean over clips of the loss of equation 2 ("out"), [] in nats.
 
     A clip's loss is the mean, over the clips of its class, of the cross entropy of that clip among all others, by

@@ -9,8 +9,8 @@ from chex import Array
 
 from siamese_jax.datasets.dataset import layer_columns
 from siamese_jax.errors import InputError
-from siamese_jax.models.linear_scorer import log_probabilities, unscaled
 from siamese_jax.features.scaling import Scaling
+from siamese_jax.models.linear_scorer import log_probabilities, unscaled
 from siamese_jax.protocols.config import MetricNetworkConfig
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.protocols.transfer import adaptations, metric_network
