@@ -1,6 +1,7 @@
 """The page of predictions as text: what it holds, what it never holds, and what is refused."""
 
 import base64
+import dataclasses
 import hashlib
 import re
 from html.parser import HTMLParser
@@ -185,6 +186,15 @@ def test_many_classes_have_bars_of_the_most_probable_and_a_sum_of_the_rest(home)
     text = (home / "labels.html").read_text(encoding="utf-8")
     assert text.count('class="track"') == 12
     assert "38 other classes" in text
+
+
+@pytest.mark.parametrize("unsure", [True, False])
+def test_a_page_without_a_sure_label_says_that_none_can_be_trusted(home, unsure):
+    made = [dataclasses.replace(p, unsure=True, reason="silent") for p in predicted(["a.wav", "b.wav"])]
+    made[1] = dataclasses.replace(made[1], unsure=unsure)
+    page.write(home / "labels.html", Content(made, [home / p.file for p in made], CLASSES, ""), "none")
+    text = (home / "labels.html").read_text(encoding="utf-8")
+    assert ("No label on this page can be trusted" in text) == unsure
 
 
 @pytest.mark.parametrize("name", ["labels.htm", "labels", "labels.csv"])

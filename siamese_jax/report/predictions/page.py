@@ -50,11 +50,8 @@ def write(output: str | Path, content: Content, sound: str) -> None:
 
     Raises InputError where the name does not end in .html, or the file cannot be written.
     """
+    check(output, sound)
     output = user_path(output)
-    if output.suffix.lower() != ".html":
-        raise InputError(f"{output}: expected a name ending in .html")
-    if sound not in sounds.MODES:
-        raise InputError(f"sound = {sound!r}: expected one of {', '.join(sounds.MODES)}")
     kept, cut = _least_certain(content)
     prepared = sounds.prepare(sound, kept.predictions, kept.paths, output)
     for warning in prepared.warnings:
@@ -62,6 +59,14 @@ def write(output: str | Path, content: Content, sound: str) -> None:
     for note in (*prepared.notes, *cut):
         logging.info("%s: %s", output, note)
     write_text(output, render(kept, prepared, cut))
+
+
+def check(output: str | Path, sound: str) -> None:
+    """Raises InputError, before anything is computed, for a name or a kind of sound that `write` would refuse."""
+    if user_path(output).suffix.lower() != ".html":
+        raise InputError(f"{output}: expected a name ending in .html")
+    if sound not in sounds.MODES:
+        raise InputError(f"sound = {sound!r}: expected one of {', '.join(sounds.MODES)}")
 
 
 def _least_certain(content: Content) -> tuple[Content, tuple[str, ...]]:
@@ -109,6 +114,8 @@ def _top(content: Content, prepared: sounds.Sounds, cut: Sequence[str]) -> list[
     """Returns what precedes the list: notes, the number of clips of each label, unreadable clips."""
     notes: list[Block] = [Alert(words.without_folders(note)) for note in content.notes]
     notes += [Alert(note) for note in prepared.warnings] + [Paragraph(note) for note in (*prepared.notes, *cut)]
+    if content.predictions and all(p.unsure for p in content.predictions):
+        notes.append(Alert("No label on this page can be trusted: every clip is unsure."))
     labels = Counter(p.label for p in content.predictions)
     unsure = Counter(p.label for p in content.predictions if p.unsure)
     rows = [(name, f"{labels[name]:,}", f"{unsure[name]:,}") for name in content.classes]
