@@ -28,6 +28,7 @@ ADAPTATION = flags.DEFINE_enum(
     "adaptation", "balanced", ADAPTATIONS, "How predict --mode=folder adapts to the folder's recordings."
 )
 C = flags.DEFINE_float("c", 0.01, "C of the logistic regression.", lower_bound=1e-9)
+ALIASES = flags.DEFINE_bool("aliases", False, "Map common words, such as happy or Wut, to the emotions' nouns.")
 STRICT = flags.DEFINE_bool("strict", False, "Stop at the first recording that cannot be used.")
 WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)
 
@@ -35,7 +36,7 @@ WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decod
 def main(paths: list[str]) -> None:
     if len(paths) != 1:
         raise app.UsageError("give one folder or CSV of labelled recordings")
-    manifest = recordings.labelled(paths[0])
+    manifest = recordings.labelled(paths[0], ALIASES.value)
     model = FewShotEmotion(
         SOURCE.value, METHOD.value, ADAPTATION.value, C.value, workers=WORKERS.value, strict=STRICT.value
     )

@@ -24,6 +24,7 @@ STATED_ERROR = flags.DEFINE_float(
     "stated_error", confidence.STATED_ERROR, "Share of wrong labels that is accepted among those that are not unsure.",
     lower_bound=0.0, upper_bound=1.0,
 )  # fmt: skip
+ALIASES = flags.DEFINE_bool("aliases", False, "Map common words, such as happy or Wut, to the emotions' nouns.")
 STRICT = flags.DEFINE_bool("strict", False, "Stop at the first recording that cannot be used.")
 WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)
 
@@ -31,7 +32,7 @@ WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decod
 def main(paths: list[str]) -> None:
     if len(paths) != 1:
         raise app.UsageError("give one folder or CSV of labelled recordings")
-    manifest = recordings.labelled(paths[0])
+    manifest = recordings.labelled(paths[0], ALIASES.value)
     model = FewShotEmotion.load(MODEL.value, WORKERS.value, STRICT.value)
     result = model.evaluate(manifest, MODE.value, STATED_ERROR.value)
     common.show(evaluation.as_text(result))

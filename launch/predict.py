@@ -12,6 +12,8 @@ A CSV has the column file and, where they are known, speaker, start and end (sec
 on its own, by the statistics of the enrolled recordings. --mode=folder uses the statistics of all recordings given, so
 that a label may change with its neighbours.
 
+A recording of more than 8 s is cut at its pauses into segments of 1 to 8 s; --segments gives the segments instead.
+
 Recordings that cannot be read are named, counted and left out. Exit status: 0, or 2 if none can be read. Compiled
 programs are kept in JAX_COMPILATION_CACHE_DIR, by default siamese_jax/xla in the user's cache folder;
 JAX_ENABLE_COMPILATION_CACHE=false turns this off.
@@ -23,8 +25,9 @@ from collections.abc import Iterator
 
 from absl import app, flags
 
+from siamese_jax.corpora.spelling import stored_path
 from siamese_jax.errors import InputError
-from siamese_jax.recognizer import confidence, prediction_files, recordings
+from siamese_jax.recognizer import confidence, prediction_files, recordings, segment_lists
 from siamese_jax.recognizer.card import card, notices
 from siamese_jax.recognizer.few_shot import FewShotEmotion
 from siamese_jax.recognizer.labelling import Labelled
@@ -39,6 +42,7 @@ MODEL = common.define_path("model", None, "A model folder, as siamese-jax enrol 
 OUTPUT = common.define_path("output", None, "The list to write: .csv for spreadsheets, .jsonl for programs.")
 PAGE = common.define_path("page", None, "A page to write (.html), with a list to sort and filter, and the sound.")
 SOUND = flags.DEFINE_enum("sound", "link", sounds.MODES, "The sound on the page: linked, embedded, or none.")
+SEGMENTS = common.define_path("segments", None, "A CSV with file, start, end (seconds): the segments of recordings.")
 MODE = flags.DEFINE_enum("mode", "clip", MODES, "Whose statistics scale a recording: the model's, or the folder's.")
 STATED_ERROR = flags.DEFINE_float(
     "stated_error", confidence.STATED_ERROR, "Share of wrong labels that is accepted among those that are not unsure.",
@@ -51,7 +55,11 @@ WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decod
 def main(paths: list[str]) -> None:
     if not paths:
         raise app.UsageError("give a sound file, a folder or a CSV")
-    given = recordings.given(paths)
+    if PAGE.value:
+        page.check(PAGE.value, SOUND.value)
+    found = recordings.given(paths)
+    listed = segment_lists.read_segments(SEGMENTS.value, found.root) if SEGMENTS.value else {}
+    given = segment_lists.cut(found, listed, STRICT.value)
     recognizer = FewShotEmotion.load(MODEL.value, WORKERS.value, STRICT.value)
     labelled = _some(recognizer.label(given, MODE.value, STATED_ERROR.value), given)
     counts = Counter[tuple[str, bool]]()
@@ -103,7 +111,7 @@ def _summary(counts: Counter[tuple[str, bool]], n_left_out: int) -> str:
 def _write_page(recognizer: FewShotEmotion, given: Recordings, kept: list[Labelled]) -> None:
     model = recognizer.model
     content = page.Content(
-        predictions=[row.prediction for row in kept], paths=[given.root / row.clip.file for row in kept],
+        predictions=[row.prediction for row in kept], paths=[stored_path(given.root, row.clip.file) for row in kept],
         classes=model.classes, card=card(model), notes=notices(model), left_out=given.left_out,
     )  # fmt: skip
     page.write(PAGE.value, content, SOUND.value)

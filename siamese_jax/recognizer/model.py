@@ -12,6 +12,7 @@ from siamese_jax.corpora.csv_files import some
 from siamese_jax.corpora.spelling import similar
 from siamese_jax.errors import InputError
 from siamese_jax.recognizer import confidence, transfer
+from siamese_jax.recognizer.label_words import unmapped
 from siamese_jax.recognizer.predictions import MODES
 from siamese_jax.recognizer.sources import Source
 from siamese_jax.recognizer.transfer import Classifier, Clips, Recipe
@@ -122,6 +123,8 @@ def checked_classes(labels: Sequence[str], speakers: Sequence[str], sources: Seq
     if sources and (alone := sorted(counts.keys() - known)):
         names = ", ".join(source.name for source in sources)
         log.warning("not in the source (%s): %s; learned from the enrolled clips alone", names, some(alone))
+        if mapped := unmapped(alone):
+            log.warning("--aliases maps %s", some(mapped))
     if len(set(speakers)) == 1 and all(speakers):
         log.warning(
             "all %d enrolled clips are of one speaker: how emotions sound in other voices is known from the source "

@@ -11,6 +11,7 @@ from siamese_jax.corpora.row_fields import file_problem, seconds
 from siamese_jax.corpora.scanning import SUFFIXES, each_sound, list_sounds
 from siamese_jax.corpora.spelling import nfc, printable
 from siamese_jax.errors import InputError
+from siamese_jax.recognizer import label_words
 from siamese_jax.runtime.files import user_path
 
 _LABELLED = "a folder with a folder of sound files for each label, or a CSV with file, emotion and, if known, speaker"
@@ -18,10 +19,11 @@ _LISTS = (".csv", ".tsv", ".txt")
 _OPTIONAL = ("emotion", "speaker", "start", "end")
 
 
-def labelled(path: str | Path) -> Manifest:
+def labelled(path: str | Path, aliases: bool = False) -> Manifest:
     """Returns the labelled recordings of a folder (LABEL/*.wav) or of a CSV (file, emotion, optional speaker).
 
-    Files without a label are in `left_out`. Raises InputError where there is no label or no sound file.
+    `aliases` maps common words to emotion nouns, see `label_words.aliased`. Files without a label are in `left_out`.
+    Raises InputError where there is no label or no sound file.
     """
     path = user_path(path)
     if path.is_dir():
@@ -35,7 +37,7 @@ def labelled(path: str | Path) -> Manifest:
         places = "; ".join(f"{file}: {reason}" for file, reason in manifest.left_out[:3])
         raise InputError(f"{printable(str(path))}: no labelled sound file{f' ({places})' if places else ''}; "
                          f"expected {_LABELLED}")  # fmt: skip
-    return manifest
+    return label_words.aliased(manifest) if aliases else manifest
 
 
 @dataclasses.dataclass

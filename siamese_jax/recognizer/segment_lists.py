@@ -12,6 +12,7 @@ from siamese_jax.corpora.manifest import Clip
 from siamese_jax.corpora.row_fields import RowProblem, file_problem, grouped, seconds
 from siamese_jax.corpora.spelling import nfc, printable, stored_path
 from siamese_jax.errors import ClipError, InputError
+from siamese_jax.recognizer.recordings import Recordings
 from siamese_jax.recognizer.segments import SEGMENTS, SegmentSettings, Span, recording_segments
 from siamese_jax.runtime import interrupt
 from siamese_jax.runtime.files import user_path
@@ -21,16 +22,21 @@ log = logging.getLogger(__name__)
 _TOLERANCE = 0.01  # seconds by which a segment may end late; tables round to hundredths
 
 
+def cut(given: Recordings, listed: Mapping[str, list[Span]], strict: bool) -> Recordings:
+    """Returns recordings whose clips are `segmented`."""
+    return dataclasses.replace(given, clips=segmented(given.root, given.clips, listed, given.left_out, strict))
+
+
 def segmented(
     root: Path, clips: Iterable[Clip], listed: Mapping[str, list[Span]], left_out: list[tuple[str, str]],
-    settings: SegmentSettings = SEGMENTS,
+    strict: bool, settings: SegmentSettings = SEGMENTS,
 ) -> Iterator[Clip]:  # fmt: skip
     """Yields a clip for each segment: those that `listed` has for the file, else of a long recording its segments.
 
     Clips with times of their own stay what they are. (file, reason) of a long recording that cannot be cut is added to
-    `left_out`; short ones that cannot be read are left to their reader.
+    `left_out`; under `strict` it is raised as ClipError. Short ones that cannot be read are left to their reader.
     """
-    cut = 0
+    n_cut = 0
     for clip in clips:
         interrupt.check()
         if clip.start is not None or clip.end is not None:
@@ -39,17 +45,19 @@ def segmented(
         try:
             spans = listed.get(clip.file) or recording_segments(stored_path(root, clip.file), settings)
         except ClipError as error:
+            if strict:
+                raise
             log.warning("left out: %s", printable(f"{clip.file}: {error.reason}"))
             left_out.append((clip.file, error.reason))
             continue
         if spans is None:
             yield clip
             continue
-        cut += clip.file not in listed
+        n_cut += clip.file not in listed
         for start, end in spans:
             yield dataclasses.replace(clip, name=f"{clip.name}#{start:.3f}-{end:.3f}", start=start, end=end)
-    if cut:
-        log.info("%d long recordings were cut at their pauses", cut)
+    if n_cut:
+        log.info("%d long recordings were cut at their pauses", n_cut)
 
 
 def read_segments(path: str | Path, root: Path) -> dict[str, list[Span]]:

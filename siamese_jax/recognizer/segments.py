@@ -102,6 +102,15 @@ def speech_segments(samples: np.ndarray, rate: int, settings: SegmentSettings = 
     return [(start / rate, end / rate) for start, end in bounded(found, sound, rate, settings)]
 
 
+def sounding_seconds(samples: np.ndarray, rate: int, settings: SegmentSettings = SEGMENTS) -> float:
+    """Returns how much of a sound, samples [n] int16, is in frames that are not quiet, without overlap of frames."""
+    frame = round(settings.frame * rate)
+    frames = np.pad(samples.astype(np.float32), (0, -len(samples) % frame)).reshape(-1, frame)
+    level = np.sqrt(np.square(frames).mean(axis=1)) / 32768
+    loudest = max(float(level.max(initial=0.0)), 10 ** (settings.least_dbfs / 20))
+    return float((level > loudest * 10 ** (-settings.quiet_db / 20)).sum()) * settings.frame
+
+
 def bounded(intervals: list[Interval], sound: np.ndarray, rate: int, settings: SegmentSettings) -> list[Interval]:
     """Returns the segments that cover ordered intervals of a sound [n], as `speech_segments` describes them."""
     shortest, longest = round(settings.shortest * rate), round(settings.longest * rate)

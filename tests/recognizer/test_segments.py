@@ -8,12 +8,14 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tones_for_tests import EXTRACTOR, PITCHES, write_tone
 
 from siamese_jax.corpora import audio
 from siamese_jax.corpora.manifest import Clip
 from siamese_jax.errors import ClipError, InputError
-from siamese_jax.recognizer import segments
-from siamese_jax.recognizer.segment_lists import read_segments, segmented
+from siamese_jax.recognizer import recordings, segments
+from siamese_jax.recognizer.few_shot import FewShotEmotion
+from siamese_jax.recognizer.segment_lists import cut, read_segments, segmented
 from siamese_jax.recognizer.segments import SEGMENTS, SegmentSettings, bounded, recording_segments
 
 RATE = 16000
@@ -85,9 +87,11 @@ def test_blocks_lose_and_double_nothing_and_bound_the_memory(tmp_path, monkeypat
     parts = [part for i in range(30) for part in (1.5 + 0.1 * (i % 7), -0.6)]
     path = written(tmp_path / "a.flac", speech(*parts))
     held = []
-    cut = segments.speech_segments
+    speech_segments = segments.speech_segments
     monkeypatch.setattr(
-        segments, "speech_segments", lambda samples, *rest: (held.append(len(samples)), cut(samples, *rest))[1]
+        segments,
+        "speech_segments",
+        lambda samples, *rest: (held.append(len(samples)), speech_segments(samples, *rest))[1],
     )
     whole = recording_segments(path)
     assert len(held) == 1
@@ -110,7 +114,7 @@ def test_a_damaged_long_recording_among_others_is_named_and_left_out(tmp_path, c
     bad.write_bytes(bad.read_bytes()[:200_000])
     written(tmp_path / "short.wav", speech(1))
     left_out = []
-    found = list(segmented(tmp_path, clips_of("bad.wav", "good.wav", "short.wav"), {}, left_out))
+    found = list(segmented(tmp_path, clips_of("bad.wav", "good.wav", "short.wav"), {}, left_out, strict=False))
     assert [(clip.file, clip.start is None) for clip in found] == [
         ("good.wav", False), ("good.wav", False), ("short.wav", True),
     ]  # fmt: skip
@@ -119,6 +123,13 @@ def test_a_damaged_long_recording_among_others_is_named_and_left_out(tmp_path, c
     assert file == "bad.wav"
     assert "bytes are there" in reason
     assert "left out: bad.wav" in caplog.text
+
+
+def test_under_strict_a_damaged_long_recording_ends_the_run(tmp_path):
+    bad = written(tmp_path / "bad.wav", speech(12))
+    bad.write_bytes(bad.read_bytes()[:200_000])
+    with pytest.raises(ClipError, match="bytes are there"):
+        list(segmented(tmp_path, clips_of("bad.wav"), {}, [], strict=True))
 
 
 def test_a_header_that_claims_days_is_refused_before_decoding(tmp_path, monkeypatch):
@@ -131,7 +142,7 @@ def test_a_header_that_claims_days_is_refused_before_decoding(tmp_path, monkeypa
 def test_times_of_a_clip_that_the_user_gave_stay(tmp_path):
     (clip,) = clips_of("a.wav")
     clip = dataclasses.replace(clip, start=1.0, end=20.0)
-    assert list(segmented(tmp_path, [clip], {}, [])) == [clip]
+    assert list(segmented(tmp_path, [clip], {}, [], strict=True)) == [clip]
 
 
 @pytest.fixture
@@ -150,7 +161,7 @@ def listed(folder, *rows):
 def test_a_list_gives_the_segments_which_may_overlap_and_other_files_are_cut_as_usual(folder):
     spans = read_segments(listed(folder, "a.wav,0,4", "a.wav,3.5,10.005", "a.wav,0:00:08,9"), folder)
     assert spans == {"a.wav": [(0, 4), (3.5, 10.005), (8, 9)]}
-    found = list(segmented(folder, clips_of("a.wav", "b.wav"), spans, []))
+    found = list(segmented(folder, clips_of("a.wav", "b.wav"), spans, [], strict=True))
     assert [(clip.file, clip.start, clip.end) for clip in found] == [
         ("a.wav", 0, 4), ("a.wav", 3.5, 10.005), ("a.wav", 8, 9), ("b.wav", None, None),
     ]  # fmt: skip
@@ -182,6 +193,24 @@ def test_a_list_without_rows_or_columns_is_refused(folder):
     (folder / "other.csv").write_text("file,begin,stop\na.wav,0,1\n")
     with pytest.raises(InputError, match="no column start, end"):
         read_segments(folder / "other.csv", folder)
+
+
+def test_segments_of_a_long_recording_get_labels_of_their_own_with_times(tmp_path):
+    for word, take in itertools.product(PITCHES, range(4)):
+        write_tone(tmp_path / "labelled" / word / f"{take}.wav", word, take)
+    first, second = list(PITCHES)[:2]
+    tones = [soundfile.read(tmp_path / "labelled" / word / "0.wav")[0] for word in (first, second)]
+    pause = np.random.default_rng(0).normal(0, 1e-5, 5 * RATE)
+    written(tmp_path / "long.wav", np.concatenate([np.tile(tones[0], 3), pause, np.tile(tones[1], 4), pause]))
+    model = FewShotEmotion(source="", c=1.0, workers=1, extractor=EXTRACTOR)
+    model.fit_manifest(recordings.labelled(tmp_path / "labelled"))
+    given = cut(recordings.given([tmp_path / "long.wav"]), {}, strict=True)
+    rows = [row.prediction for row in model.label(given)]
+    assert [row.label for row in rows] == [first, second]
+    assert [row.file for row in rows] == ["long.wav", "long.wav"]
+    assert rows[0].start < 0.2
+    assert rows[1].start == pytest.approx(len(tones[0]) * 3 / RATE + 5, abs=0.2)
+    assert rows[1].end > rows[1].start + 1
 
 
 @pytest.mark.parametrize("changed", [{"longest": 0.0}, {"pause": -1.0}, {"longest": 1.5}, {"block": 10.0}])
