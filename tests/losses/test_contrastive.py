@@ -10,8 +10,10 @@ from siamese_jax.losses.pair_masks import pair_masks
 
 LABEL = np.array([0, 0, 1, 1, 1, 2, 0])
 CLIP = np.array([0, 1, 2, 3, 4, 5, 0])
+
 """The only clip of class 2 has no positive; the last clip is the first, drawn again."""
 WEIGHT = np.array([1.0, 0.5, 2.0, 1.0, 0.0, 3.0, 1.0])
+ALL = np.ones(len(LABEL), bool)
 
 
 @jax.jit
@@ -21,7 +23,7 @@ def value_and_grad(emb, label, clip, valid, weight, temperature):
     return jax.value_and_grad(supervised_contrastive)(emb, masks, weight, temperature)
 
 
-def computed(emb, label=LABEL, clip=CLIP, weight=WEIGHT, temperature=0.1, valid=np.ones(len(LABEL), bool)):
+def computed(emb, label=LABEL, clip=CLIP, weight=WEIGHT, temperature=0.1, valid=ALL):
     return value_and_grad(emb.astype(np.float32), label, clip, valid, weight.astype(np.float32), temperature)
 
 
