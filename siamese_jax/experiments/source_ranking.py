@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.datasets.mixture import part
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import summary
-from siamese_jax.experiments.records import Row, joined
+from siamese_jax.experiments.records import Row, joined, number
 from siamese_jax.experiments.run_context import Run, open_run
 from siamese_jax.protocols import source_ranking
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
-from siamese_jax.stats.scoring import Scored
+from siamese_jax.stats.paired_tests import PairedDifference
+from siamese_jax.stats.scoring import counts_by_speaker, score_counts
 
 KIND = "source_ranking"
 
@@ -66,10 +68,10 @@ def _scope(run: Run, plan: Plan, scope: str) -> tuple[list[Row], list[dict[str, 
         scores = summary.score_few_shot(by_ratio, chosen[i])
         of_method = list(summary.few_shot_rows(by_ratio, scope, method, scores, 0.0))
         rows += [_with_shares(row, plan, nearest) for row in of_method if row.data != "target"]
-        others = {p.source.name: summary.score_few_shot(p, a.few_shot.values[i]) for p, a in zip(alone, results)}
-        of_all = summary.score_few_shot(plan, everything.few_shot.values[i])
-        for other, scored in {**others, name: scores}.items():
-            records += list(_differences(plan, scope, method, other, scored, of_all))
+        others = {p.source.name: arrays.few_shot.values[i, 1] for p, arrays in zip(alone, results)}
+        for other, predictions in {**others, name: chosen[i, 1]}.items():
+            both = np.stack([predictions, everything.few_shot.values[i, 1]], axis=1)
+            records += list(_differences(plan, scope, method, other, both))
     return rows, [{**record, **_choices(plan, nearest, ratio, record["n_speakers"])} for record in records]
 
 
@@ -101,19 +103,27 @@ def _with_shares(row: Row, plan: Plan, nearest: np.ndarray) -> Row:
     return dataclasses.replace(row, remarks=joined(f"draws by source: {chosen}", row.remarks))
 
 
-def _differences(
-    plan: Plan, scope: str, method: str, source: str, scored: dict[str, Scored], of_all: dict[str, Scored]
-) -> Iterator[dict[str, Any]]:
-    """Records of a source's UAR minus that of all sources, trained on source and target clips, by split."""
-    for split in summary.SPLITS:
-        gain = scored[split].uar[1] - of_all[split].uar[1]
-        fields = summary.over_runs(Scored(gain, gain), plan.experiment.report.level, "draws", summary.POINTS)
-        for k, n_speakers in enumerate(plan.experiment.protocol.n_speakers):
-            found = fields(k)
+def _differences(plan: Plan, scope: str, method: str, source: str, predictions: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Records of a source's UAR minus that of all sources, by split and number of speakers.
+
+    `predictions` [speakers, 2, draw, clip] are those of the source and of all, trained on source and target clips.
+    """
+    target, level, n_classes = plan.target, plan.experiment.report.level, len(plan.experiment.data.emotions)
+    for n_speakers, of_both in zip(plan.experiment.protocol.n_speakers, predictions):
+        for split, mask in evaluation_masks(target, plan.draws.support(n_speakers)).items():
+            counts_2xDxSxCxC = counts_by_speaker(
+                of_both, target.label, mask, target.speaker, len(target.speakers), n_classes
+            )
+            uar_2xD = score_counts(counts_2xDxSxCxC.sum(axis=2)).uar
+            pooled_Sx2xCxC = counts_2xDxSxCxC.sum(axis=1).swapaxes(0, 1)
+            pair = PairedDifference.make(uar_2xD[0] - uar_2xD[1], pooled_Sx2xCxC[None])
+            draws, speakers = pair.over_draws(level), pair.over_speakers(level)
             yield {
-                "source": source, "minus": plan.source.name, "target": plan.target.name, "method": method,
-                "scaling": scope, "split": split, "n_speakers": n_speakers,
-                "n_draws": plan.experiment.protocol.n_draws, "uar_difference": found["uar_mean"],
-                "sd": found["uar_sd"], "ci_low": found["ci_low"], "ci_high": found["ci_high"],
-                "interval": found["interval"],
+                "source": source, "minus": plan.source.name, "target": target.name, "method": method,
+                "scaling": scope, "split": split, "n_speakers": n_speakers, "n_draws": uar_2xD.shape[1],
+                "uar_difference": number(pair.by_draw.mean()),
+                "ci_low": number(np.asarray(draws.low)), "ci_high": number(np.asarray(draws.high)),
+                "speakers_low": number(100 * np.asarray(speakers.low)),
+                "speakers_high": number(100 * np.asarray(speakers.high)),
+                "interval": f"{draws.label}; {speakers.label}",
             }  # fmt: skip

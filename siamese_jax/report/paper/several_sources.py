@@ -65,9 +65,11 @@ def _difference_table(method: str, scaling: str, counts: Sequence[int], differen
     shares = {record["n_speakers"]: record["share_nearest"] for record in of_setting}
     for name in next(iter(shares.values())):
         lines.append((f"draws with {name} as the nearest", *(f"{100 * shares[k][name]:.0f} %" for k in counts)))
-    caption = f"UAR minus that of all sources together ({of_setting[0]['minus']}), in points, paired by draw."
+    caption = f"UAR minus that of all sources together ({of_setting[0]['minus']}), in points, paired by draw. "
+    caption += "In brackets the interval over draws, then that over the target's speakers."
     return Table(caption, ("source", *(text.plural(k, "speaker") for k in counts)), lines)
 
 
 def _difference(record: dict[str, Any]) -> str:
-    return f"{_number(record['uar_difference'], True)} [{_number(record['ci_low'])}, {_number(record['ci_high'])}]"
+    limits = [_number(record[name]) for name in ("ci_low", "ci_high", "speakers_low", "speakers_high")]
+    return f"{_number(record['uar_difference'], True)} [{limits[0]}, {limits[1]}] [{limits[2]}, {limits[3]}]"
