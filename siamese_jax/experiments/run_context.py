@@ -134,7 +134,15 @@ def _check_size(experiment: Experiment, n_clips: int) -> None:
 
 
 def load(experiment: Experiment) -> tuple[Dataset, Dataset]:
-    """Source and target, checked. Raises InputError if they do not suit the protocol, or do not fit each other."""
+    """Source and target, checked, several sources as one. Raises InputError as `load_each`."""
+    sources, target = load_each(experiment)
+    data = experiment.data
+    names = [name.label for name in source_names(data.source, data.source_corpus, data.source_companion)]
+    return mixture(sources, names, data.source_weights), target
+
+
+def load_each(experiment: Experiment) -> tuple[list[Dataset], Dataset]:
+    """Sources and target, checked. Raises InputError if they do not suit the protocol, or do not fit each other."""
     data = experiment.data
     source_tables, target_table = _source_tables(experiment), _target_table(experiment)
     suitability.check(experiment, source_tables, target_table)
@@ -146,7 +154,7 @@ def load(experiment: Experiment) -> tuple[Dataset, Dataset]:
             scaling_scopes.check_scope(source, target, scope)
     for role, dataset in (*(("source", source) for source in sources), ("target", target)):
         logging.info("%s %s: %d clips, %d speakers", role, dataset.name, len(dataset), len(dataset.speakers))
-    return mixture(sources, list(source_tables), data.source_weights), target
+    return sources, target
 
 
 def read_source(experiment: Experiment) -> Dataset:

@@ -13,7 +13,7 @@ import xarray as xr
 from absl import logging
 
 from siamese_jax.datasets.draws import evaluation_masks
-from siamese_jax.datasets.thinning import minorities, thinned
+from siamese_jax.datasets.subsets import minorities, thinned
 from siamese_jax.errors import InputError
 from siamese_jax.experiments.records import joined, number
 from siamese_jax.experiments.run_context import Run, open_run

@@ -26,6 +26,7 @@ COMMANDS = [
     "rerun",
     "sources",
     "transfer",
+    "tune",
 ]
 
 
