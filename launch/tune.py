@@ -7,7 +7,7 @@ source it serves as the source of the reverse direction.
 """
 
 from siamese_jax.experiments import tune
-from siamese_jax.protocols import config
+from siamese_jax.protocols import runs
 from siamese_jax.runtime import distributed
 
 from . import common
@@ -17,7 +17,7 @@ WORKDIR = common.define_path("workdir", "results/tune", "Where tune.json goes.")
 
 
 def main() -> None:
-    for name, experiment in config.resolve_each(CONFIG.value).items():
+    for name, experiment in runs.resolve_each(CONFIG.value).items():
         result = tune.run(experiment, f"{WORKDIR.value}/{name}".rstrip("/"))
         if distributed.is_writer():
             common.show(tune.text(result))

@@ -113,7 +113,7 @@ def _transfer(kind: str, experiment: Experiment, source: Dataset, target: Datase
     if not n_speakers:
         raise InputError(
             f"{target.name} has {len(target.speakers)} speakers to choose settings on ({kind}); with "
-            f"{min(experiment.protocol.n_speakers)} labelled ones there must be 3 more. Lower "
+            f"{min(experiment.protocol.n_speakers)} labelled ones expected 3 more. Lower "
             "config.protocol.n_speakers"
         )
     own = experiment.replace(n_speakers=n_speakers, fixed_n_speakers=n_speakers[0])
