@@ -10,7 +10,6 @@ from siamese_jax.losses.pair_masks import pair_masks
 
 LABEL = np.array([0, 0, 1, 1, 1, 2, 0])
 CLIP = np.array([0, 1, 2, 3, 4, 5, 0])
-
 """The only clip of class 2 has no positive; the last clip is the first, drawn again."""
 WEIGHT = np.array([1.0, 0.5, 2.0, 1.0, 0.0, 3.0, 1.0])
 ALL = np.ones(len(LABEL), bool)

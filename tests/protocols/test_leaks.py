@@ -24,6 +24,7 @@ from siamese_jax.models.siamese import HEADS
 from siamese_jax.protocols import baselines, config, stages
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.protocols.transfer import methods as transfer_methods
+from siamese_jax.protocols.transfer import metric_network
 from siamese_jax.protocols.transfer.draws import TRANSDUCTIVE_SCOPES, TransferDraws
 from siamese_jax.protocols.transfer.settings import (
     BalanceSettings,
@@ -84,6 +85,8 @@ def make_plan(**changes: Any) -> Plan:
     given.report.update({"fixed_n_speakers": 2, "fixed_steps": 3, "fixed_frozen": 0})
     given.network.update({"encoder_widths": (8, 6), "head_width": 4})
     given.training.update({"source_steps": 20, "in_domain_steps": 20, "batch_size": 8, "learning_rate": 0.03})
+    given.metric_network.update({"layer_widths": (8,), "dimensions": 4, "members": 2, "source_batch": 8})
+    given.metric_network.update({"pretraining_steps": 3, "joint_steps": 3})
     source, target = (
         dataset.from_table(table(name, seed), EMOTIONS, name) for name, seed in (("source", 1), ("target", 2))
     )
@@ -180,7 +183,7 @@ METHODS |= {
         TRANSDUCTIVE_SCOPES if adaptation != "none" else tuple(scope for scope in config.SCALINGS if scope != "train"),
         adaptation != "none",
     )
-    for name, adaptation in itertools.product(transfer_methods.METHODS, config.ADAPTATIONS)
+    for name, adaptation in itertools.product((*transfer_methods.METHODS, metric_network.NAME), config.ADAPTATIONS)
 }  # fmt: skip
 QUICK = {"logistic_regression, scikit-learn", "svm, scikit-learn"}
 
