@@ -1,5 +1,6 @@
 """The clips of recordings: whole, cut at pauses, or as a CSV of segments says."""
 
+import contextlib
 import dataclasses
 import logging
 from collections import defaultdict
@@ -33,25 +34,25 @@ def segmented(
 ) -> Iterator[Clip]:  # fmt: skip
     """Yields a clip for each segment: those that `listed` has for the file, else of a long recording its segments.
 
-    Clips with times of their own stay what they are. (file, reason) of a long recording that cannot be cut is added to
-    `left_out`; under `strict` it is raised as ClipError. Short ones that cannot be read are left to their reader.
+    Clips with times of their own stay what they are, and those that cannot be read are left to their reader. (file,
+    reason) of a long recording of nothing but quiet is added to `left_out`; under `strict` it is raised as ClipError.
     """
     n_cut = 0
     for clip in clips:
         interrupt.check()
-        if clip.start is not None or clip.end is not None:
-            yield clip
-            continue
-        try:
-            spans = listed.get(clip.file) or recording_segments(stored_path(root, clip.file), settings)
-        except ClipError as error:
-            if strict:
-                raise
-            log.warning("left out: %s", printable(f"{clip.file}: {error.reason}"))
-            left_out.append((clip.file, error.reason))
-            continue
+        spans = None
+        if clip.start is None and clip.end is None:
+            with contextlib.suppress(ClipError):  # the reader names and counts it
+                spans = listed.get(clip.file) or recording_segments(stored_path(root, clip.file), settings)
         if spans is None:
             yield clip
+            continue
+        if not spans:
+            error = ClipError(clip.file, f"silent: nothing above {settings.least_dbfs - settings.quiet_db:g} dBFS")
+            if strict:
+                raise error
+            log.warning("left out: %s", printable(str(error)))
+            left_out.append((error.file, error.reason))
             continue
         n_cut += clip.file not in listed
         for start, end in spans:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from siamese_jax.corpora.audio import RATE, recording_seconds, sound_blocks
-from siamese_jax.errors import ClipError, InputError
+from siamese_jax.errors import InputError
 
 Span = tuple[float, float]
 """Start and end of a segment in seconds."""
@@ -57,9 +57,9 @@ SEGMENTS = SegmentSettings()
 
 
 def recording_segments(path: Path, settings: SegmentSettings = SEGMENTS) -> list[Span] | None:
-    """Returns the segments of a recording of any length; None for one that stays whole.
+    """Returns the segments of a recording of any length; None for one that stays whole, none for nothing but quiet.
 
-    Memory is bounded by the block. Raises ClipError where the recording cannot be read or holds nothing but quiet.
+    Memory is bounded by the block. Raises ClipError where the recording cannot be read.
     """
     seconds = recording_seconds(path)
     if seconds is not None and seconds <= settings.longest:
@@ -76,9 +76,6 @@ def recording_segments(path: Path, settings: SegmentSettings = SEGMENTS) -> list
     if offset == 0 and len(block) <= settings.longest * RATE:
         return None
     spans += _shifted(speech_segments(block, RATE, settings), offset / RATE)
-    if not spans:
-        level = settings.least_dbfs - settings.quiet_db
-        raise ClipError(str(path), f"silent: nothing in {(offset + len(block)) / RATE:.0f} s above {level:g} dBFS")
     return spans
 
 
