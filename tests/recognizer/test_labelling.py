@@ -10,7 +10,7 @@ from tones_for_tests import EXTRACTOR, PITCHES, RATE, write_tone
 
 from siamese_jax.corpora.manifest import Clip
 from siamese_jax.errors import ClipError, InputError
-from siamese_jax.recognizer import labelling, recordings
+from siamese_jax.recognizer import labelling, recordings, segment_lists
 from siamese_jax.recognizer.few_shot import FewShotEmotion
 
 
@@ -54,6 +54,22 @@ def test_one_unreadable_clip_among_five_hundred_is_named_and_the_others_are_labe
     assert "1 of 501 clips were left out" in caplog.text
 
 
+@pytest.mark.long
+def test_a_long_recording_has_a_label_for_each_segment_with_its_times(enrolled, tmp_path):
+    parts = []
+    for word in ("joy", "anger", "fear"):
+        path = write_tone(tmp_path / "parts" / f"{word}.wav", word, 20, seconds=4.0)
+        parts += [soundfile.read(path, dtype="int16")[0], np.zeros(RATE, np.int16)]
+    soundfile.write(tmp_path / "long.wav", np.concatenate(parts), RATE, subtype="PCM_16")
+    rows = [
+        row.prediction
+        for row in enrolled.label(segment_lists.cut(recordings.given([tmp_path / "long.wav"]), {}, False))
+    ]
+    assert [row.label for row in rows] == ["joy", "anger", "fear"]
+    assert [row.start for row in rows] == pytest.approx([0, 5, 10], abs=0.2)
+    assert [row.end for row in rows] == pytest.approx([4, 9, 14], abs=0.2)
+
+
 def test_strict_stops_at_an_unreadable_clip(enrolled, folder, tmp_path):
     (folder / "bad.wav").write_bytes(b"not a sound")
     enrolled.save(tmp_path / "m")
@@ -94,6 +110,7 @@ def test_a_folder_of_a_million_files_is_read_part_by_part(enrolled, monkeypatch,
     assert next(listed) == 48
 
 
+@pytest.mark.long
 def test_a_large_folder_in_mode_folder_is_labelled_in_parts_and_says_so(enrolled, monkeypatch, folder, caplog):
     monkeypatch.setitem(labelling.PART, "folder", 6)
     assert len(list(enrolled.label(recordings.given([folder]), "folder"))) == 12

@@ -1,0 +1,97 @@
+"""enrol, predict and evaluate from the command line, on synthesised sounds, with the encoder that ships."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from synthetic_audio import EMOTIONS, RATE, tone
+
+from siamese_jax.recognizer.few_shot import FewShotEmotion
+
+pytestmark = pytest.mark.long
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "launch.console", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"JAX_PLATFORMS": "cpu"})
+
+
+def write(folder, speakers, takes):
+    for emotion in EMOTIONS:
+        for speaker in speakers:
+            for take in range(takes):
+                path = folder / emotion / f"{speaker}_{take}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(path, tone(emotion, speaker, take), RATE, subtype="PCM_16")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    base = tmp_path_factory.mktemp("recognizer")
+    write(base / "labelled", (1, 2), 2)
+    write(base / "more", (3, 4), 3)
+    (base / "more" / "fear" / "bad.wav").write_bytes(b"not a sound")
+    done = run("enrol", base / "labelled", f"--output={base / 'model'}", "--c=1", "--source=none")
+    assert done.returncode == 0, done.stderr
+    assert "16 clips, 4 labels (anger, fear, happiness, sadness); source: none" in done.stdout
+    return base
+
+
+@pytest.mark.parametrize("mode", ["clip", "folder"])
+def test_predict_writes_a_row_for_each_readable_recording_and_names_the_other(folders, mode):
+    listing = folders / f"{mode}.csv"
+    done = run("predict", folders / "more", f"--model={folders / 'model'}", f"--output={listing}", f"--mode={mode}")
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(listing.open()))
+    assert len(rows) == 24
+    assert {row["mode"] for row in rows} == {mode}
+    right = [row["file"].split("/")[0] == row["label"] for row in rows]
+    assert np.mean(right) > 0.4
+    assert "fear/bad.wav" in done.stderr
+    assert f"24 labels, mode {mode}: " in done.stdout
+    assert "1 recordings could not be used" in done.stdout
+
+
+def test_predict_with_strict_fails_on_an_unreadable_recording(folders):
+    done = run("predict", folders / "more", f"--model={folders / 'model'}", "--strict")
+    assert done.returncode == 2
+    assert "bad.wav: unreadable" in done.stderr
+
+
+def test_predict_where_nothing_can_be_read_exits_with_two(folders, tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"x")
+    done = run("predict", tmp_path, f"--model={folders / 'model'}")
+    assert done.returncode == 2
+    assert "none of 1 recordings can be used. a.wav: unreadable" in done.stderr
+
+
+def test_predict_writes_a_page(folders):
+    page = folders / "labels.html"
+    done = run("predict", folders / "more", f"--model={folders / 'model'}", f"--page={page}", "--sound=none")
+    assert done.returncode == 0, done.stderr
+    assert str(folders) not in page.read_text()
+
+
+def test_evaluate_prints_and_writes_the_scores(folders):
+    scores = folders / "scores.json"
+    done = run("evaluate", folders / "more", f"--model={folders / 'model'}", f"--output={scores}")
+    assert done.returncode == 0, done.stderr
+    assert "24 clips, speakers unknown, mode clip; 1 left out" in done.stdout
+    found = json.loads(scores.read_text())
+    assert found["n_clips"] == 24
+    assert found["interval"] is None
+    assert np.sum(found["confusion"]) == 24
+
+
+def test_python_and_the_command_give_the_same_labels(folders):
+    files = sorted((folders / "more" / "anger").iterdir())
+    labels = FewShotEmotion.load(folders / "model").predict(files)
+    listing = folders / "again.csv"
+    run("predict", folders / "more" / "anger", f"--model={folders / 'model'}", f"--output={listing}")
+    assert [row["label"] for row in csv.DictReader(listing.open())] == labels.tolist()
