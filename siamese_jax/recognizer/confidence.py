@@ -6,12 +6,9 @@ import numpy as np
 from scipy.special import log_softmax
 
 from siamese_jax.protocols import calibration
-from siamese_jax.protocols.calibration import Fold, Prior
+from siamese_jax.protocols.calibration import Fitted, Fold, Prior
 from siamese_jax.recognizer import transfer
 from siamese_jax.recognizer.transfer import OTHER, Clips, Recipe
-
-PRIORS = {"clip": Prior(0.0, calibration.PRIOR_SD), "folder": Prior(0.0, calibration.PRIOR_SD)}
-"""Of log temperature, by mode."""
 
 STATED_ERROR = 0.2
 """The share of wrong labels among those that are not unsure, as stated."""
@@ -34,7 +31,8 @@ def single_temperature(
         classifier = transfer.fit(sources, _rows(enrolled, fold.train), n_classes, recipe)
         return transfer.single_log_probabilities(classifier, enrolled.x[fold.held_out])
 
-    return _temperature(score, sources, enrolled, PRIORS["clip"])
+    fitted = Fitted(recipe.method, recipe.settings.c, "none", "support")
+    return _temperature(score, sources, enrolled, calibration.prior(fitted, len(enrolled.x)))
 
 
 def joint_temperature(
@@ -49,7 +47,9 @@ def joint_temperature(
         log_p = transfer.joint_log_probabilities(sources, _rows(enrolled, fold.train), together, n_classes, recipe)
         return log_p[: len(unlabelled.x)]
 
-    return _temperature(score, sources, enrolled, PRIORS["folder"])[0]
+    scaling = "speaker" if transfer.is_by_speaker(sources, transfer.joined(enrolled, folder)) else "corpus"
+    fitted = Fitted(recipe.method, recipe.settings.c, recipe.adaptation, scaling)
+    return _temperature(score, sources, enrolled, calibration.prior(fitted, len(enrolled.x)))[0]
 
 
 def _temperature(

@@ -11,6 +11,7 @@ import numpy as np
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.datasets import extraction
 from siamese_jax.datasets.extractors import Extractor
+from siamese_jax.protocols import familiarity
 from siamese_jax.recognizer import confidence, quality
 from siamese_jax.recognizer.model import Model
 from siamese_jax.recognizer.predictions import Prediction
@@ -61,8 +62,12 @@ def _label_part(
     speakers = [manifest.clips[i].speaker for i in indices]
     probabilities = np.exp(model.log_probabilities(x, mode, np.array(speakers, object) if all(speakers) else None))
     _, least = confidence.unsure(probabilities.max(axis=1), mode, model.held_out, stated_error)
-    for i, p_C, fact in zip(indices, probabilities, zip(*facts)):
+    known = familiarity.reference(model.enrolled.x, [source.clips.x for source in model.sources])
+    far = familiarity.far(x, known, together=mode == "folder")
+    for i, p_C, is_far, fact in zip(indices, probabilities, far, zip(*facts)):
         clip, reason = manifest.clips[i], quality.problem(*map(float, fact))
+        if not reason and is_far:
+            reason = familiarity.REASON
         if not reason and p_C.max() < least:
             reason = f"its probability is below {least:.2f}" if least <= 1 else "no label is sure enough"
         yield Labelled(_prediction(clip, model.classes, p_C, float(fact[0]), reason, mode), clip, rows[i].audio_hash)

@@ -73,7 +73,7 @@ def joint_log_probabilities(
     Where all speakers are known, every corpus is scaled by speaker.
     """
     corpora = [*sources, joined(enrolled, folder)]
-    by_speaker = all(clips.speaker is not None for clips in corpora)
+    by_speaker = is_by_speaker(sources, corpora[-1])
     least = _floor(sources, corpora[-1], recipe.scale_floor)
     *scaled, target = [_scaled(clips, least, by_speaker) for clips in corpora]
     n_enrolled = len(enrolled.x)
@@ -83,6 +83,11 @@ def joint_log_probabilities(
     log_p = log_probabilities(scorer, target)
     groups = np.ones((len(target), 1), np.float32)
     return adapted(recipe.adaptation, log_p, labelled, target, own.label, groups, recipe.settings)[n_enrolled:]
+
+
+def is_by_speaker(sources: Sequence[Clips], target: Clips) -> bool:
+    """Returns whether the clips of a folder are scaled by speaker: all speakers are known."""
+    return all(clips.speaker is not None for clips in (*sources, target))
 
 
 def _labelled(x: np.ndarray, label: np.ndarray) -> Labelled:

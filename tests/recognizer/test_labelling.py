@@ -169,3 +169,11 @@ def test_evaluation_without_a_testable_clip_is_an_error(enrolled, tmp_path):
 @pytest.fixture(autouse=True)
 def _all_messages(caplog):
     caplog.set_level(logging.INFO)
+
+
+@pytest.mark.parametrize("mode", ["clip", "folder"])
+def test_recordings_unlike_those_enrolled_are_unsure_and_say_why(enrolled, folder, monkeypatch, mode):
+    for name in ("FAR_CLIP", "FAR_FOLDER"):
+        monkeypatch.setattr(labelling.familiarity, name, 1e-3)  # the limits are for the speech encoder's features
+    rows = [row.prediction for row in enrolled.label(recordings.given([folder]), mode)]
+    assert {(row.unsure, row.reason) for row in rows} == {(True, "features far from all that was learned")}
