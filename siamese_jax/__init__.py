@@ -33,6 +33,8 @@ _FACE = {
     "table1": "report.paper.table1:markdown",
     "figure2": "report.paper.figure2:draw",
     "write_report": "report.page:write",
+    "FewShotEmotion": "recognizer.few_shot:FewShotEmotion",
+    "TransferClassifier": "recognizer.classifier:TransferClassifier",
     "ratio_loss": "losses.siamese:ratio_loss",
     "t_interval": "stats.intervals:t_interval",
     "use_all_cores": "runtime.devices:use_all_cores",
