@@ -69,10 +69,10 @@ def main(paths: list[str]) -> None:
         prediction_files.write(OUTPUT.value, predictions, recognizer.model.classes)
     for _ in predictions:
         pass
-    common.show(terminal.table([row.prediction for row in kept[: terminal.MOST]]))
+    common.show(terminal.table([row.prediction for row in kept[: terminal.MOST]], total=counts.total()))
     common.show(_summary(counts, len(given.left_out)))
     if PAGE.value:
-        _write_page(recognizer, given, kept)
+        _write_page(recognizer, given, kept, counts)
     for line in notices(recognizer.model):
         common.show(line)
 
@@ -89,12 +89,13 @@ def _some(labelled: Iterator[Labelled], given: Recordings) -> Iterator[Labelled]
 def _kept(
     labelled: Iterator[Labelled], counts: Counter[tuple[str, bool]], kept: list[Labelled]
 ) -> Iterator[Prediction]:
-    """Yields the predictions, counts them, and keeps those that are shown: all for a page, else the first few."""
-    most = None if PAGE.value else terminal.MOST
+    """Yields the predictions, counts them, and keeps those that are shown: the first few, and all that a page lists."""
     for row in labelled:
         counts[row.prediction.label, row.prediction.unsure] += 1
-        if most is None or len(kept) < most:
+        if PAGE.value or len(kept) < terminal.MOST:
             kept.append(row)
+        if len(kept) >= 2 * page.MOST_CLIPS:
+            kept[:] = [kept[i] for i in page.least_certain([row.prediction for row in kept], page.MOST_CLIPS)]
         yield row.prediction
 
 
@@ -108,14 +109,17 @@ def _summary(counts: Counter[tuple[str, bool]], n_left_out: int) -> str:
     return f"{counts.total()} labels, mode {MODE.value}: {labels}; {unsure} of them unsure{left_out}"
 
 
-def _write_page(recognizer: FewShotEmotion, given: Recordings, kept: list[Labelled]) -> None:
+def _write_page(
+    recognizer: FewShotEmotion, given: Recordings, kept: list[Labelled], counts: Counter[tuple[str, bool]]
+) -> None:
     model = recognizer.model
     content = page.Content(
         predictions=[row.prediction for row in kept], paths=[stored_path(given.root, row.clip.file) for row in kept],
         classes=model.classes, card=card(model), notes=notices(model), left_out=given.left_out,
+        counts=counts,
     )  # fmt: skip
     page.write(PAGE.value, content, SOUND.value)
-    common.show(f"{PAGE.value}: a page of {len(kept)} labels")
+    common.show(f"{PAGE.value}: a page of {min(counts.total(), page.MOST_CLIPS)} labels")
 
 
 if __name__ == "__main__":

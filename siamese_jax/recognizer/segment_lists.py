@@ -5,7 +5,7 @@ import dataclasses
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from siamese_jax.corpora.audio import recording_seconds
 from siamese_jax.corpora.csv_files import read_csv, some
@@ -38,12 +38,14 @@ def segmented(
     reason) of a long recording of nothing but quiet is added to `left_out`; under `strict` it is raised as ClipError.
     """
     n_cut = 0
+    unused = set(listed)
     for clip in clips:
         interrupt.check()
-        spans = None
+        spans, file = None, nfc(clip.file)
+        unused.discard(file)
         if clip.start is None and clip.end is None:
             with contextlib.suppress(ClipError):  # the reader names and counts it
-                spans = listed.get(clip.file) or recording_segments(stored_path(root, clip.file), settings)
+                spans = listed.get(file) or recording_segments(stored_path(root, clip.file), settings)
         if spans is None:
             yield clip
             continue
@@ -54,11 +56,13 @@ def segmented(
             log.warning("left out: %s", printable(str(error)))
             left_out.append((error.file, error.reason))
             continue
-        n_cut += clip.file not in listed
+        n_cut += file not in listed
         for start, end in spans:
             yield dataclasses.replace(clip, name=f"{clip.name}#{start:.3f}-{end:.3f}", start=start, end=end)
     if n_cut:
         log.info("%d long recordings were cut at their pauses", n_cut)
+    if unused:
+        log.warning("segments of recordings that are not among those given: %s", some(sorted(map(printable, unused))))
 
 
 def read_segments(path: str | Path, root: Path) -> dict[str, list[Span]]:
@@ -74,6 +78,7 @@ def read_segments(path: str | Path, root: Path) -> dict[str, list[Span]]:
     first: dict[tuple[str, Span], int] = {}
     for number, row in read_csv(path, ("file", "start", "end"), ()):
         file = nfc(row["file"]).replace("\\", "/")
+        file = PurePosixPath(file).as_posix() if file else ""
         span, bad = _span(row, number)
         if file not in lengths:
             lengths[file] = _length(root, file)

@@ -163,6 +163,14 @@ def test_a_list_gives_the_segments_which_may_overlap_and_other_files_are_cut_as_
     ]  # fmt: skip
 
 
+def test_a_name_is_found_in_any_unicode_form_and_an_unused_one_is_named(folder, caplog):
+    written(folder / "e\u0301.wav", speech(10))
+    spans = read_segments(listed(folder, "./\u00e9.wav,0,4", "b.wav,0,1"), folder)
+    (clip,) = segmented(folder, clips_of("e\u0301.wav"), spans, [], strict=True)
+    assert (clip.start, clip.end) == (0, 4)
+    assert "not among those given: b.wav" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

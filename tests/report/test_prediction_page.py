@@ -179,6 +179,17 @@ def test_a_page_of_2000_clips_is_small_and_of_more_than_fit_lists_the_least_cert
     assert max(shown) == pytest.approx(sorted(max(p.probabilities.values()) for p in made)[9], abs=1e-4)
 
 
+def test_a_page_of_a_part_of_the_clips_counts_them_all(home):
+    made = predicted(["a.wav", "b.wav"])
+    counts = {("anger", False): 70_000, ("fear", True): 30_000}
+    content = Content(made, [home / p.file for p in made], CLASSES, "", counts=counts)
+    page.write(home / "labels.html", content, "none")
+    text = (home / "labels.html").read_text(encoding="utf-8")
+    assert "<h1>Labels of 100,000 clips</h1>" in text
+    assert "the 2 least certain of 100,000 clips" in text
+    assert "70,000" in text
+
+
 def test_many_classes_have_bars_of_the_most_probable_and_a_sum_of_the_rest(home):
     classes = tuple(f"class {i}" for i in range(50))
     made = predicted(["a.wav"], classes)

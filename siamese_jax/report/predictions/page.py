@@ -6,7 +6,7 @@ import functools
 import hashlib
 import importlib.resources
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absl import logging
@@ -35,6 +35,7 @@ class Content:
       card: the model's card, Markdown.
       notes: sentences on the model, its licence and the mode, for the top of the page.
       left_out: (file, reason) of the clips that have no prediction.
+      counts: of all clips by label and whether it is unsure, where `predictions` holds a part; None if it holds all.
     """
 
     predictions: Sequence[Prediction]
@@ -43,6 +44,13 @@ class Content:
     card: str
     notes: Sequence[str] = ()
     left_out: Sequence[tuple[str, str]] = ()
+    counts: Mapping[tuple[str, bool], int] | None = None
+
+    def totals(self) -> Counter[tuple[str, bool]]:
+        """Returns the number of clips by label and whether it is unsure."""
+        if self.counts is not None:
+            return Counter(self.counts)
+        return Counter((prediction.label, prediction.unsure) for prediction in self.predictions)
 
 
 def write(output: str | Path, content: Content, sound: str) -> None:
@@ -52,7 +60,7 @@ def write(output: str | Path, content: Content, sound: str) -> None:
     """
     check(output, sound)
     output = user_path(output)
-    kept, cut = _least_certain(content)
+    kept, cut = _shortened(content)
     prepared = sounds.prepare(sound, kept.predictions, kept.paths, output)
     for warning in prepared.warnings:
         logging.warning("%s: %s", output, warning)
@@ -69,14 +77,21 @@ def check(output: str | Path, sound: str) -> None:
         raise InputError(f"sound = {sound!r}: expected one of {', '.join(sounds.MODES)}")
 
 
-def _least_certain(content: Content) -> tuple[Content, tuple[str, ...]]:
+def least_certain(predictions: Sequence[Prediction], most: int) -> list[int]:
+    """Returns the places of the `most` least certain predictions, in their order."""
+    return sorted(sounds.least_certain_first(predictions)[:most])
+
+
+def _shortened(content: Content) -> tuple[Content, tuple[str, ...]]:
     """Returns the content with at most `MOST_CLIPS` predictions, and a note if there were more."""
-    all_ = content.predictions
-    if len(all_) <= MOST_CLIPS:
+    total, chosen = content.totals().total(), least_certain(content.predictions, MOST_CLIPS)
+    if total == len(chosen):
         return content, ()
-    chosen = sorted(sounds.least_certain_first(all_)[:MOST_CLIPS])
-    kept = dataclasses.replace(content, predictions=[all_[i] for i in chosen], paths=[content.paths[i] for i in chosen])
-    return kept, (f"This page lists the {MOST_CLIPS:,} least certain of {len(all_):,} clips; --output lists all.",)
+    kept = dataclasses.replace(
+        content, predictions=[content.predictions[i] for i in chosen], paths=[content.paths[i] for i in chosen],
+        counts=content.totals(),
+    )  # fmt: skip
+    return kept, (f"This page lists the {len(chosen):,} least certain of {total:,} clips; --output lists all.",)
 
 
 def render(content: Content, prepared: sounds.Sounds, cut: Sequence[str] = ()) -> str:
@@ -93,7 +108,7 @@ def render(content: Content, prepared: sounds.Sounds, cut: Sequence[str] = ()) -
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
         f"media-src {prepared.policy}; base-uri 'none'; form-action 'none'"
     )
-    title = html.escape(f"Labels of {plural(len(content.predictions), 'clip')}")
+    title = html.escape(f"Labels of {plural(content.totals().total(), 'clip')}")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -114,12 +129,12 @@ def _top(content: Content, prepared: sounds.Sounds, cut: Sequence[str]) -> list[
     """Returns what precedes the list: notes, the number of clips of each label, unreadable clips."""
     notes: list[Block] = [Alert(words.without_folders(note)) for note in content.notes]
     notes += [Alert(note) for note in prepared.warnings] + [Paragraph(note) for note in (*prepared.notes, *cut)]
-    if content.predictions and all(p.unsure for p in content.predictions):
+    counts = content.totals()
+    if counts and all(unsure for _, unsure in counts):
         notes.append(Alert("No label on this page can be trusted: every clip is unsure."))
-    labels = Counter(p.label for p in content.predictions)
-    unsure = Counter(p.label for p in content.predictions if p.unsure)
-    rows = [(name, f"{labels[name]:,}", f"{unsure[name]:,}") for name in content.classes]
-    rows.append(("all", f"{labels.total():,}", f"{unsure.total():,}"))
+    unsure = {name: counts[name, True] for name in content.classes}
+    rows = [(name, f"{counts[name, False] + unsure[name]:,}", f"{unsure[name]:,}") for name in content.classes]
+    rows.append(("all", f"{counts.total():,}", f"{sum(unsure.values()):,}"))
     modes = " and ".join(dict.fromkeys(p.mode for p in content.predictions))
     caption = f"Clips by label. Mode: {modes or 'none'}."
     return [*notes, Table(caption, ("label", "clips", "of them unsure"), rows), *_left_out(content)]

@@ -10,13 +10,18 @@ from siamese_jax.report.render.text import plural
 MOST = 20  # rows of a table
 
 
-def table(predictions: Sequence[Prediction], width: int = terminal.WIDTH, most: int = MOST) -> str:
-    """Returns the first `most` predictions in lines of `width` characters, and how many more there are."""
+def table(
+    predictions: Sequence[Prediction], width: int = terminal.WIDTH, most: int = MOST, total: int | None = None
+) -> str:
+    """Returns the first `most` predictions in lines of `width` characters, and how many more there are.
+
+    `total` is the number of all predictions where these are a part.
+    """
     header = ("file", "seconds", "label", "p", "unsure")
     rows = [
         (p.file, place(p), p.label, f"{p.probabilities[p.label]:.2f}", f"yes: {p.reason}" if p.unsure else "no")
         for p in predictions[:most]
     ]
     drawn = terminal.table(header, rows, width)
-    rest = len(predictions) - len(rows)
+    rest = (len(predictions) if total is None else total) - len(rows)
     return f"{drawn}\nand {plural(rest, 'more row')}" if rest else drawn
