@@ -6,11 +6,14 @@ Each corpus is the target once, with the other as source. The prior of the tempe
 Writes calibration.json (rows, reliability diagrams, risk against coverage), calibration.md (tables) and the figures.
 """
 
+import math
+
 from absl import flags
 
 from siamese_jax import load_config
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import calibration
+from siamese_jax.experiments.calibration import Recipe
 from siamese_jax.protocols import config
 from siamese_jax.protocols.config import ADAPTATIONS
 from siamese_jax.protocols.transfer import methods as transfer
@@ -21,33 +24,35 @@ from . import common
 OUTPUT = common.define_path("output", "results/calibration", "Folder for the results.")
 CORPORA = flags.DEFINE_list("corpora", ["emodb", "ravdess"], "Two shipped tables or paths, each the other's target.")
 METHODS = flags.DEFINE_list(
-    "methods", ["layer_ensemble/none/0.1", "layer_ensemble/balanced/0.1"], "Transfer methods: METHOD/ADAPTATION/C."
-)
+    "methods", ["logistic_regression/0.01/none/0", "logistic_regression/0.01/balanced/0.5"],
+    "Transfer methods: METHOD/C/ADAPTATION/STRENGTH, the strength of the balance 0 for no adaptation.",
+)  # fmt: skip
 SPEAKERS = flags.DEFINE_list("speakers", ["2", "4", "8", "20"], "Numbers of speakers drawn; fewer in small corpora.")
 MOST = flags.DEFINE_list("most_speakers", ["8", "20"], "The most speakers drawn from each corpus, in their order.")
 DRAWS = flags.DEFINE_integer("draws", 200, "Draws of each number of speakers.", lower_bound=2)
 SCALINGS = flags.DEFINE_list("scalings", ["corpus", "speaker", "support"], "Scopes of the standardisation.")
 
 
-def recipes() -> list[calibration.Recipe]:
+def recipes() -> list[Recipe]:
     """Returns the methods. Raises InputError for a text that is none."""
     found = []
     for text in METHODS.value:
-        method, adaptation, c = (*text.split("/"), "", "")[:3]
-        if method not in transfer.METHODS or adaptation not in ADAPTATIONS or not _is_positive(c):
+        method, c, adaptation, strength = (*text.split("/"), *4 * [""])[:4]
+        known = method in transfer.METHODS and adaptation in ADAPTATIONS
+        if not known or not 0 < _number(c) < math.inf or not 0 <= _number(strength) <= 1:
             raise InputError(
-                f"--methods: {text!r:.80}; expected METHOD/ADAPTATION/C, such as layer_ensemble/balanced/0.1, with a "
+                f"--methods: {text!r:.80}; expected METHOD/C/ADAPTATION/STRENGTH, such as {METHODS.default[1]}, with a "
                 f"method of {', '.join(transfer.METHODS)} and an adaptation of {', '.join(ADAPTATIONS)}"
             )
-        found.append(calibration.Recipe(method, adaptation, float(c)))
+        found.append(Recipe(method, float(c), adaptation, float(strength)))
     return found
 
 
-def _is_positive(text: str) -> bool:
+def _number(text: str) -> float:
     try:
-        return 0 < float(text) < float("inf")
+        return float(text)
     except ValueError:
-        return False
+        return math.nan
 
 
 def experiments() -> list[config.Experiment]:

@@ -16,7 +16,7 @@ from siamese_jax.datasets.draws import FewShotDraws, evaluation_masks
 from siamese_jax.experiments import run_context
 from siamese_jax.experiments.records import number
 from siamese_jax.protocols import calibration as rule
-from siamese_jax.protocols.calibration import PRIOR_SD, STATED_ERRORS, Prior
+from siamese_jax.protocols.calibration import PRIOR_SD, STATED_ERRORS, Fitted, Prior
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.protocols.transfer import settings as transfer_settings
@@ -48,6 +48,7 @@ class CalibrationRow:
     method: str
     c: float
     adaptation: str
+    strength: float
     scaling: str
     n_speakers: int
     n_labelled: int
@@ -93,6 +94,7 @@ class AcceptedRow:
     method: str
     c: float
     adaptation: str
+    strength: float
     scaling: str
     n_speakers: int
     n_labelled: int
@@ -110,11 +112,12 @@ class AcceptedRow:
 
 
 class Recipe(NamedTuple):
-    """A method, an adaptation ("none", "balanced", "self_trained") to the unlabelled clips, and C."""
+    """A method and C, an adaptation ("none", "balanced", "self_trained") to the unlabelled clips, and its strength."""
 
     method: str
-    adaptation: str
     c: float
+    adaptation: str
+    strength: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,19 +155,17 @@ def run(experiments: Sequence[Experiment], recipes: Sequence[Recipe]) -> dict[st
             rows["calibration"].append(_calibration_row(cell, temperature_D, prior, best[i][_key(cell)]))
             rows["accepted"].extend(_accepted_rows(cell, temperature_D, held_out))
     for key in sorted({key for of in best for key in of}):
-        (method, adaptation, c, scaling), n_labelled = key[0], key[1]
-        names = {"method": method, "adaptation": adaptation, "c": c, "scaling": scaling, "n_labelled": n_labelled}
+        names = {**key[0]._asdict(), "n_labelled": key[1]}
         rows["priors"].append({**names, "temperature": round(float(np.exp(_prior_mean(best, key))), 3)})
     return rows
 
 
-_Key = tuple[tuple[str, str, float, str], int]
-"""A method, adaptation, C and scaling; and the number of labelled clips."""
+_Key = tuple[Fitted, int]
+"""What a temperature belongs to, and the number of labelled clips."""
 
 
 def _key(cell: _Cell) -> _Key:
-    names = cell.names
-    return (names["method"], names["adaptation"], names["c"], names["scaling"]), names["n_labelled"]
+    return Fitted(*(cell.names[name] for name in Fitted._fields)), cell.names["n_labelled"]
 
 
 def _prior_mean(best: Sequence[dict[_Key, float]], key: _Key) -> float:
@@ -209,7 +210,7 @@ def _cell(
     logging.info("%s: %s, scaled by %s, %d speakers", plan.target.name, "/".join(map(str, recipe)), scope, k)
     without, left_out = _without_folds(plan, k)
     k_left = without.draws.clips.shape[1]
-    settings = transfer_settings.of_config(plan.experiment.transfer, "corpus", 1.0, recipe.c)
+    settings = transfer_settings.of_config(plan.experiment.transfer, "corpus", recipe.strength, recipe.c)
     both = TransferDraws(plan, scope, settings), TransferDraws(without, scope, settings)
     key = recipe.method, recipe.c
     if key not in inductive:
@@ -222,9 +223,8 @@ def _cell(
         of_folds = both[1].adapted(recipe.adaptation, of_folds, k_left, even)
     held_out = np.take_along_axis(of_folds, left_out[:, :, None], axis=1).reshape(n_draws, -1, n_classes)
     names = {
-        "source": plan.source.name, "target": plan.target.name, "method": recipe.method, "c": recipe.c,
-        "adaptation": recipe.adaptation, "scaling": scope, "n_speakers": k, "n_labelled": k * n_classes,
-        "n_draws": n_draws,
+        "source": plan.source.name, "target": plan.target.name, **recipe._asdict(), "scaling": scope,
+        "n_speakers": k, "n_labelled": k * n_classes, "n_draws": n_draws
     }  # fmt: skip
     mask = evaluation_masks(plan.target, plan.draws.support(k))[SPLIT]
     return _Cell(plan, names, log_p, held_out, plan.target.label[left_out].reshape(n_draws, -1), mask)

@@ -33,11 +33,12 @@ class Prior(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """What a temperature belongs to: a method with its C, an adaptation, and the scope of scaling."""
+    """What a temperature belongs to: a method and C, an adaptation and its strength (0 for none), scope of scaling."""
 
     method: str
     c: float
     adaptation: str
+    strength: float
     scaling: str
 
 

@@ -31,7 +31,7 @@ def single_temperature(
         classifier = transfer.fit(sources, _rows(enrolled, fold.train), n_classes, recipe)
         return transfer.single_log_probabilities(classifier, enrolled.x[fold.held_out])
 
-    fitted = Fitted(recipe.method, recipe.settings.c, "none", "support")
+    fitted = Fitted(recipe.method, recipe.settings.c, "none", 0.0, "support")
     return _temperature(score, sources, enrolled, calibration.prior(fitted, len(enrolled.x)))
 
 
@@ -48,7 +48,8 @@ def joint_temperature(
         return log_p[: len(unlabelled.x)]
 
     scaling = "speaker" if transfer.is_by_speaker(sources, transfer.joined(enrolled, folder)) else "corpus"
-    fitted = Fitted(recipe.method, recipe.settings.c, recipe.adaptation, scaling)
+    strength = 0.0 if recipe.adaptation == "none" else recipe.settings.balance.strength
+    fitted = Fitted(recipe.method, recipe.settings.c, recipe.adaptation, strength, scaling)
     return _temperature(score, sources, enrolled, calibration.prior(fitted, len(enrolled.x)))[0]
 
 

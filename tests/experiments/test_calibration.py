@@ -12,7 +12,7 @@ from siamese_jax.experiments.calibration import Recipe
 from siamese_jax.protocols import config
 from siamese_jax.report.paper import calibration as report
 
-RECIPES = (Recipe("adapted_discriminant", "none", 0.1), Recipe("adapted_discriminant", "balanced", 0.1))
+RECIPES = (Recipe("adapted_discriminant", 0.1, "none", 0.0), Recipe("adapted_discriminant", 0.1, "balanced", 1.0))
 
 
 @pytest.fixture(scope="module")
