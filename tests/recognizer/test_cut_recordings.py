@@ -38,7 +38,7 @@ def clips_of(*names):
 
 
 @given(st.lists(st.tuples(st.integers(1, 900), st.integers(1, 300)), max_size=12), st.integers(0, 300))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_segments_are_in_bounds_apart_and_cover_all_sound_whatever_the_pauses(parts, before):
     rate = 50  # samples a second, so that a hop is one
     config = dataclasses.replace(SEGMENTS, hop=1 / rate, frame=1 / rate)

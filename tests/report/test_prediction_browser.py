@@ -127,6 +127,7 @@ def test_lists_are_sorted_by_certainty_and_filtered_by_label(browser, pages):
     assert browser.run(SHOWN) == [p.file for p in made if p.unsure]
 
 
+@LONG
 def test_a_sound_that_has_moved_is_named_in_words(browser, pages, tmp_path):
     lost = tmp_path / "5_link.html"
     lost.write_bytes(pages(5, "link").read_bytes())
@@ -137,6 +138,7 @@ def test_a_sound_that_has_moved_is_named_in_words(browser, pages, tmp_path):
     assert "cannot be played here" in seen_for(browser, words, lambda text: "cannot" in text)
 
 
+@LONG
 def test_nothing_but_the_page_runs_where_a_script_is_slipped_in(browser, pages, tmp_path):
     text = pages(5, "none").read_text(encoding="utf-8")
     broken = tmp_path / "broken.html"
@@ -144,3 +146,19 @@ def test_nothing_but_the_page_runs_where_a_script_is_slipped_in(browser, pages, 
     browser.open(broken, WIDE)
     assert browser.run("return document.title") == "Labels of 5 clips"
     assert any("Content Security Policy" in entry["message"] for entry in browser.console())
+
+
+@LONG
+def test_long_names_and_many_classes_widen_no_page(browser, tmp_path):
+    classes = ("x" * 60, "ضحك", *(f"class {i}" for i in range(40)))
+    made = predicted(["n" * 200 + ".wav", "a/" * 60 + "b.wav"], classes, reason="r" * 150)
+    paths = [tmp_path / prediction.file for prediction in made]
+    card = "# " + "w" * 300 + "\n\n```\n" + "c" * 400 + "\n```\n\n" + "|a" * 30 + "|\n" + "|-" * 30 + "|\n"
+    page.write(tmp_path / "long.html", Content(made, paths, classes, card, ["n" * 300], [("f" * 200, "r")]), "link")
+    for width in (1200, 400, 320):
+        browser.open(tmp_path / "long.html", (width, 800))
+        browser.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        # The list is laid out where it is seen.
+        browser.run("document.getElementById('clips').scrollIntoView()")
+        assert browser.too_wide() <= 0
+        assert browser.run("return document.querySelector('.bars').clientHeight") > 50

@@ -133,7 +133,12 @@ def _top(content: Content, prepared: sounds.Sounds, cut: Sequence[str]) -> list[
     if counts and all(unsure for _, unsure in counts):
         notes.append(Alert("No label on this page can be trusted: every clip is unsure."))
     unsure = {name: counts[name, True] for name in content.classes}
-    rows = [(name, f"{counts[name, False] + unsure[name]:,}", f"{unsure[name]:,}") for name in content.classes]
+    few = len(content.classes) <= clips.MOST_BARS  # of many classes those that occur
+    rows = [
+        (name, f"{counts[name, False] + unsure[name]:,}", f"{unsure[name]:,}")
+        for name in content.classes
+        if few or counts[name, False] + unsure[name]
+    ]
     rows.append(("all", f"{counts.total():,}", f"{sum(unsure.values()):,}"))
     modes = " and ".join(dict.fromkeys(p.mode for p in content.predictions))
     caption = f"Clips by label. Mode: {modes or 'none'}."
