@@ -12,7 +12,8 @@ from siamese_jax.corpora.csv_files import some
 from siamese_jax.errors import InputError
 from siamese_jax.recognizer.labelling import Labelled, LeftOut
 from siamese_jax.recognizer.model import Model
-from siamese_jax.stats import calibration, intervals, metrics
+from siamese_jax.stats import calibration, metrics
+from siamese_jax.stats import evaluation as probabilities
 from siamese_jax.stats.records import Interval
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class Evaluation:
       calibration_error, ideal_calibration_error: expected calibration error, and the value that perfectly calibrated
         probabilities of as many clips would show.
       accepted, accepted_error: the share of clips that are not unsure, and the share of wrong labels among them.
+      measures: the same with intervals over speakers, the bins of the reliability diagram, and risk against coverage.
       left_out: (file, reason).
     """
 
@@ -51,6 +53,7 @@ class Evaluation:
     ideal_calibration_error: float
     accepted: float
     accepted_error: float
+    measures: probabilities.Evaluation
     left_out: LeftOut
 
 
@@ -75,26 +78,17 @@ def scored(
     unsure: np.ndarray, left_out: LeftOut,
 ) -> Evaluation:  # fmt: skip
     """Returns the scores of probabilities of clips with known labels; `speakers` is empty where they are unknown."""
-    names = sorted(set(speakers))
-    speaker = np.array([names.index(name) for name in speakers] if names else np.zeros(len(label)), int)
-    predicted, everything = p_NxC.argmax(axis=1), np.ones(len(label), bool)
-    counts = np.asarray(
-        metrics.confusion_by_group(predicted, label, everything, speaker, max(len(names), 1), len(classes))
-    )
-    confusion = counts.sum(axis=0)
-    recalls = np.asarray(metrics.recalls(confusion))
-    complete = len(names) > 1 and not np.isnan(recalls).any()
-    interval = intervals.jackknife_t_interval(counts, LEVEL) if complete else None
-    confidence, right, sure = p_NxC.max(axis=1), predicted == label, ~unsure
+    measures = probabilities.evaluate(p_NxC, label, np.array([*speakers] or [""] * len(label)), LEVEL, _SEED)
+    recalls = np.asarray(metrics.recalls(measures.confusion))
+    complete = len(set(speakers)) > 1 and not np.isnan(recalls).any()
+    right, sure = p_NxC.argmax(axis=1) == label, ~unsure
     return Evaluation(
-        classes=classes, mode=mode, n_clips=len(label), n_speakers=len(names), confusion=confusion,
-        uar=float(np.nanmean(recalls)), interval=interval, wa=float(right.mean()),
-        log_loss=float(calibration.log_losses(np.log(np.maximum(p_NxC, 1e-300)), label).mean()),
-        brier=float(calibration.brier_scores(p_NxC, label).mean()),
-        calibration_error=calibration.calibration_error(confidence, right),
-        ideal_calibration_error=calibration.ideal_calibration_error(confidence, _SEED),
+        classes=classes, mode=mode, n_clips=len(label), n_speakers=len(set(speakers)), confusion=measures.confusion,
+        uar=float(np.nanmean(recalls)), interval=measures.uar if complete else None, wa=float(measures.wa.estimate),
+        log_loss=float(measures.log_loss.estimate), brier=float(measures.brier.estimate),
+        calibration_error=float(measures.ece.estimate), ideal_calibration_error=measures.ideal_ece,
         accepted=float(sure.mean()), accepted_error=float(1 - right[sure].mean()) if sure.any() else float("nan"),
-        left_out=left_out,
+        measures=measures, left_out=left_out,
     )  # fmt: skip
 
 
@@ -148,6 +142,7 @@ def as_text(result: Evaluation) -> str:
         f"log loss {result.log_loss:.3f}, Brier score {result.brier:.3f}",
         f"expected calibration error {result.calibration_error:.3f} ({calibration.N_BINS} bins of equal mass; "
         f"perfectly calibrated probabilities of as many clips show {result.ideal_calibration_error:.3f})",
+        f"most confident clips, share wrong: {_risks(result)}",
         f"sure of {100 * result.accepted:.0f} % of the clips, {100 * result.accepted_error:.1f} % of these are wrong",
         "confusion (rows: true label, columns: predicted)",
         heading,
@@ -155,10 +150,17 @@ def as_text(result: Evaluation) -> str:
     ])  # fmt: skip
 
 
+def _risks(result: Evaluation) -> str:
+    """Returns the error of the most confident shares of the clips, in per cent."""
+    risks = zip(result.measures.coverage, np.asarray(result.measures.risk.estimate))
+    return ", ".join(f"{100 * risk:.1f} % of {100 * share:.0f} %" for share, risk in risks)
+
+
 def as_json(result: Evaluation) -> dict[str, Any]:
     """Returns the scores as JSON values; what cannot be computed is null."""
     values: dict[str, Any] = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
     values |= {"confusion": result.confusion.tolist(), "interval": None}
+    values["measures"] = probabilities.as_record(result.measures)
     if result.interval is not None:
         limits = {"low": float(result.interval.low), "high": float(result.interval.high)}
         values["interval"] = limits | {"level": LEVEL, "over": "speakers", "kind": "jackknife t"}

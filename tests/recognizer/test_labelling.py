@@ -154,6 +154,10 @@ def test_evaluation_leaves_out_enrolled_recordings_and_unknown_words(enrolled, f
     result = enrolled.evaluate(recordings.labelled(tmp_path / "l.csv"))
     assert (result.n_clips, result.n_speakers, result.uar, result.wa) == (12, 3, 1.0, 1.0)
     assert np.array_equal(result.confusion, 4 * np.eye(3, dtype=int))
+    written = evaluation.as_json(result)
+    assert written["measures"]["risk"]["estimate"] == [0.0] * 5
+    assert written["log_loss"] == pytest.approx(written["measures"]["log_loss"]["estimate"], abs=1e-6)
+    assert "most confident clips, share wrong: 0.0 % of 25 %" in evaluation.as_text(result)
     assert "1 recordings are among those that the model was enrolled on" in caplog.text
     assert "labels that the model does not have, left out: 'boredom' (1)" in caplog.text
     assert [reason for _, reason in result.left_out] == ["was enrolled", "label 'boredom' is not one of the model's"]
