@@ -85,7 +85,7 @@ def test_rows_are_written_as_they_come_in_bounded_memory(tmp_path):
     (one,) = predicted(["a.wav"])
     tracemalloc.start()
     try:
-        assert prediction_files.write(tmp_path / "labels.csv", (one for _ in range(1500)), CLASSES) == 1500
-        assert tracemalloc.get_traced_memory()[1] < 150_000
+        assert prediction_files.write(tmp_path / "labels.csv", (one for _ in range(3000)), CLASSES) == 3000
+        assert tracemalloc.get_traced_memory()[1] < 250_000
     finally:
         tracemalloc.stop()
