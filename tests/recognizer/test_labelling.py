@@ -10,7 +10,7 @@ from tones_for_tests import EXTRACTOR, PITCHES, RATE, write_tone
 
 from siamese_jax.corpora.manifest import Clip
 from siamese_jax.errors import ClipError, InputError
-from siamese_jax.recognizer import labelling, recordings, segment_lists
+from siamese_jax.recognizer import evaluation, labelling, recordings, segment_lists
 from siamese_jax.recognizer.few_shot import FewShotEmotion
 
 
