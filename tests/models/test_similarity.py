@@ -1,10 +1,15 @@
 """Classification against a loop over clips, and what pooling does with classes of unequal size."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tables_for_tests import EMOTIONS, make_table
 
+from siamese_jax.datasets import dataset
+from siamese_jax.datasets.mixture import mixture
 from siamese_jax.models import siamese, similarity
 
 SPEC = siamese.SiameseSpec((6, 4), "abs_difference", 4)
@@ -60,3 +65,20 @@ def test_padding_references_take_no_part_and_blocks_change_nothing(monkeypatch):
     np.testing.assert_array_equal(
         similarity.classify(SPEC, params, query, refs, label, jnp.ones(8, bool), 4, "mean_log"), whole
     )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pooling", similarity.POOLINGS)
+def test_a_corpus_whose_clips_are_doubled_keeps_its_share_by_the_weights_of_a_mixture(pooling):
+    tables = {"a": make_table("a", 3, seed=1), "b": make_table("b", 4, seed=2)}
+    both = tables["b"].select(np.tile(np.arange(len(tables["b"])), 2))
+    both = dataclasses.replace(both, clip=np.char.add(both.clip, np.repeat(["", "x"], len(both) // 2)))
+    params = siamese.init(SPEC, jax.random.key(0), 5)
+    query = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    found = []
+    for b in (tables["b"], both):
+        sources = [dataset.from_table(table, EMOTIONS, "source") for table in (tables["a"], b)]
+        data = mixture(sources, ["a", "b"], ())
+        x, weight = data.table.features, data.clip_weight_in_class.astype(np.float32)
+        found.append(similarity.classify(SPEC, params, query, x, data.label, weight, 4, pooling))
+    np.testing.assert_array_equal(*found)
