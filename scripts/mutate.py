@@ -14,12 +14,12 @@ import ast
 import dataclasses
 import hashlib
 import json
+import multiprocessing
 import os
 import queue
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -36,7 +36,10 @@ NOT_COPIED = (".git", ".venv", "results", "build", "__pycache__", ".pytest_cache
 SILENT = ("leak", "scope", "ignored", "swapped", "other")
 """Kinds of faults that give another experiment's numbers under the right name."""
 
-WHOLE = ("test_leaks.py", "test_axes.py", "test_cross_training_leaks.py")
+WHOLE = (
+    "test_plan.py", "test_trial_steps.py", "test_baselines.py", "test_axes.py", "test_leaks.py",
+    "test_cross_training_leaks.py",
+)  # fmt: skip
 """Test files of whole trials."""
 
 QUICK, LONG = (f"{mark} and not sweep and not notebook and not data" for mark in ("not long", "long"))
@@ -131,43 +134,71 @@ def distances(root: Path) -> dict[str, dict[str, int]]:
 
 
 def tests_of(fault: Fault, reached: dict[str, dict[str, int]]) -> list[tuple[str, list[str]]]:
-    """Returns (marks, test files) of the runs for a fault: of the files that import its module, of those of whole
-    trials, of the former's long tests, and of all that reach it; the nearest first, then by folder and name."""
+    """Returns (marks, test files) of the runs for a fault: the quick tests of the nearest files and of whole trials,
+    the long ones of the latter and of the former, and the quick tests of farther files; each by folder and name."""
     module = module_of(Path(fault.file))
     folder, stem = Path(fault.file).parent.name, Path(fault.file).stem
+    far = reached[module]
 
     def order(test: str) -> tuple[int, bool, bool, str]:
-        return reached[module][test], stem not in test, folder not in test, test
+        return far[test], stem not in test, folder not in test, test
 
-    tests = sorted(reached[module], key=order)
-    direct = [test for test in tests if reached[module][test] == 1]
+    tests = sorted(far, key=order)
+    nearest = [test for test in tests if far[test] == min(far.values())]
     whole = [test for test in tests if Path(test).name in WHOLE]
-    rest = [test for test in tests if test not in direct]
-    runs = [(QUICK, direct), (f"({QUICK}) or ({LONG})", whole), (LONG, direct), (QUICK, rest)]
+    farther = [test for test in tests if test not in (*nearest, *whole)]
+    runs = [(QUICK, [*nearest, *(test for test in whole if test not in nearest)]), (LONG, whole), (LONG, nearest)]
+    runs += [(QUICK, [test for test in farther if far[test] == distance]) for distance in sorted(set(far.values()))]
     return [(marks, files) for marks, files in runs if files]
+
+
+PRELOADED = ("flax.linen", "hypothesis", "jax", "optax", "pytest", "scipy.stats", "sklearn.linear_model", "xarray")
+"""Modules that every process of tests would import: they start as forks of a process that has done so."""
+
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(list(PRELOADED))
+
+
+def _pytest(copy: Path, arguments: Sequence[str], output: Path) -> None:
+    """Runs pytest on a copy of the repository, in a process of its own."""
+    import pytest
+
+    os.setsid()
+    os.chdir(copy)
+    for name in [name for name in sys.modules if name.split(".")[0] in ("siamese_jax", "configs", "launch")]:
+        del sys.modules[name]
+    sys.path.insert(0, str(copy))
+    # The suite's own order puts its longest groups first.
+    os.environ.update({"PYTHONPATH": str(copy), "SIAMESE_JAX_ORDER_AS_GIVEN": "1"})
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
+    with output.open("w") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+        sys.exit(int(pytest.main([*PYTEST, *arguments])))
+
+
+PYTEST = ("-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-rfE")
 
 
 def run_tests(copy: Path, tests: Sequence[str], options: Sequence[str], seconds: float) -> tuple[str, list[str]]:
     """Returns ("seen", the failing tests), ("missed", []) or ("time", [])."""
-    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-rfE"]
-    # The suite's own order puts its longest groups first.
-    environment = {**os.environ, "PYTHONPATH": str(copy), "SIAMESE_JAX_ORDER_AS_GIVEN": "1"}
-    environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
-    process = subprocess.Popen(
-        [*command, *options, *tests], cwd=copy, env=environment, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        output = process.communicate(timeout=max(seconds, 1))[0]
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return "time", []
-    if process.returncode in (1, 2):
-        return "seen", re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
-    if process.returncode in (0, 5):
+    with tempfile.TemporaryDirectory(prefix="pytest-") as folder:
+        output = Path(folder) / "output"
+        process = _PROCESSES.Process(target=_pytest, args=(copy, (*options, *tests), output))
+        process.start()
+        process.join(max(seconds, 1))
+        if process.exitcode is None:
+            os.killpg(process.pid or 0, signal.SIGKILL)
+            process.join()
+            return "time", []
+        text = output.read_text(encoding="utf-8", errors="replace") if output.exists() else ""
+    if process.exitcode in (1, 2):
+        return "seen", re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", text, re.MULTILINE)
+    if process.exitcode in (0, 5):
         return "missed", []
-    raise RuntimeError(f"pytest ended with {process.returncode}: {output[-2000:]}")
+    if process.exitcode < 0:  # a test's process crashed
+        return "seen", [f"signal {-process.exitcode}"]
+    raise RuntimeError(f"pytest ended with {process.exitcode}: {text[-2000:]}")
 
 
 Runs = Sequence[tuple[str, list[str]]]

@@ -48,6 +48,32 @@ def test_logits_follow_the_definition():
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_logits_of_the_extra_layer_follow_the_definition():
+    spec = siamese.SiameseSpec((3,), "extra_layer", 5)
+    head = siamese.init(spec, jax.random.key(1), 2)["head"]
+    rng = np.random.default_rng(0)
+    head = jax.tree.map(lambda leaf: np.asarray(leaf) + rng.normal(0, 0.3, leaf.shape).astype(np.float32), head)
+    a, b = rng.normal(size=(4, 3)).astype(np.float32), rng.normal(size=(6, 3)).astype(np.float32)
+    hidden = np.maximum(np.abs(a[:, None] - b[None]) @ head["kernel"] + head["bias"], 0)
+    assert hidden.shape == (4, 6, 5)
+    expected = hidden @ np.asarray(head["out_kernel"])[:, 0] + head["out_bias"]
+    np.testing.assert_allclose(siamese.pair_logits(spec, head, a, b), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", siamese.HEADS)
+def test_kernels_start_with_the_variance_of_he_and_biases_at_zero(head):
+    params = siamese.init(siamese.SiameseSpec((300, 400), head, 60), jax.random.key(0), 200)
+    layers = {(300, 400): params["encoder"]["layer_1"], (200, 300): params["encoder"]["layer_0"]}
+    kernels = {shape[0]: layer["kernel"] for shape, layer in layers.items()} | {400: params["head"]["kernel"]}
+    for fan_in, kernel in kernels.items():
+        assert kernel.shape[0] == fan_in
+        n = kernel.size
+        assert abs(float(kernel.std()) / (2 / fan_in) ** 0.5 - 1) < 4 / (2 * n) ** 0.5 + 0.01
+        assert abs(float(kernel.mean())) < 4 * (2 / fan_in / n) ** 0.5
+    biases = [layer["bias"] for layer in (*layers.values(), params["head"])]
+    assert all((bias == 0).all() for bias in biases)
+
+
 def test_freezing_covers_every_parameter():
     params = siamese.init(PAPER, jax.random.key(0), 64)
     for frozen in range(4):

@@ -3,7 +3,6 @@
 All values are distinct (rates, widths, seeds, draws, weights of pairs), so that no two of them can change places.
 """
 
-import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -11,14 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_implementation as plain
-from tiny_plan import FOLD_STEPS, PLAN, SOURCE, SOURCE_STEPS, TARGET, scaled, settings
+from tiny_plan import FOLD_STEPS, PLAN, SOURCE, SOURCE_STEPS, TARGET, scaled
 
 from siamese_jax.datasets.draws import balanced_batch, class_index
 from siamese_jax.datasets.folds import leave_one_speaker_out
 from siamese_jax.losses import pair_masks
 from siamese_jax.models import siamese
 from siamese_jax.protocols import stages
-from siamese_jax.protocols.plan import Plan
 from siamese_jax.training.siamese import SECOND_UPDATES
 
 pytestmark = pytest.mark.long
@@ -142,12 +140,3 @@ def test_in_domain_training_is_the_plain_one(scope):
         classes = plain.classes(params, x[test], x[train], TARGET.label[train], 4, "mean_probability")
         agree.append((found.predictions.values[seed, test] == classes).mean())
     assert min(agree) >= 7 / 8
-
-
-def test_the_order_of_draws_and_seeds():
-    """Draw i starts from seed i modulo the seeds, counted from the plan's first draw."""
-    later = Plan.make(settings(), SOURCE, TARGET, first_draw=1)
-    np.testing.assert_array_equal(later.draws.support(2)[:2], PLAN.draws.support(2)[1:])
-    assert PLAN.seed_of_draw.tolist() == [0, 1, 0]
-    assert later.seed_of_draw.tolist() == [1, 0, 1]
-    assert dataclasses.replace(PLAN, only_seed=1).seed_of_draw.tolist() == [1, 1, 1]

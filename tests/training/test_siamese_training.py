@@ -1,5 +1,7 @@
 """Steps: what they touch, what they leave alone, and what they do at the pole."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,7 @@ from siamese_jax.training import adam
 from siamese_jax.training import siamese as training
 
 NETWORK = siamese.SiameseSpec((8, 6, 4), "abs_difference", 4)
-TRAINING = training.TrainingSpec(1e-2, 1e-2, 1.0, "balanced", "any")
+TRAINING = training.TrainingSpec(1e-2, 4e-3, 0.2, "balanced", "any")
 
 
 @pytest.fixture
@@ -53,6 +55,16 @@ def test_the_second_update_leaves_the_head_and_the_first_adam_alone(batch, kind)
     assert not any(jax.tree.leaves(changed(state.params["head"], after.params["head"])))
     assert any(jax.tree.leaves(changed(state.params["encoder"], after.params["encoder"])))
     assert not any(jax.tree.leaves(changed(state.adam, after.adam)))
+
+
+@pytest.mark.parametrize("weighting", losses.PAIR_WEIGHTINGS)
+def test_the_control_is_the_cross_entropy_step_of_the_encoder_with_its_own_rate(batch, weighting):
+    spec = dataclasses.replace(TRAINING, weighting=weighting)
+    as_first = dataclasses.replace(spec, learning_rate=spec.second_learning_rate)
+    state, trainable = start(0)
+    expected = training.cross_entropy_step(NETWORK, as_first, state, *batch, trainable).params["encoder"]
+    found = training.second_step(NETWORK, spec, "cross_entropy_twice", state, *batch, trainable).params["encoder"]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7), found, expected)
 
 
 def test_no_second_update_is_no_change(batch):
