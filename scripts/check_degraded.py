@@ -54,7 +54,7 @@ def main(_: list[str]) -> None:
                 p = np.exp(model.log_probabilities(x, mode))
                 unsure, _ = confidence.unsure(p.max(axis=1), mode, model.held_out, confidence.STATED_ERROR)
                 wrong, inside = p.argmax(axis=1) != right_label, ~unsure
-                trusted = inside & ~familiarity.far(x, known, together=mode == "folder")
+                trusted = inside & ~familiarity.far(x, known, scaled_together=mode == "folder")
                 errors = [float(wrong[chosen].mean()) if chosen.any() else np.nan for chosen in (inside, trusted)]
                 found.setdefault((name, mode), []).append(
                     (wrong.mean(), errors[0], inside.mean(), errors[1], trusted.mean())

@@ -63,7 +63,7 @@ def _label_part(
     probabilities = np.exp(model.log_probabilities(x, mode, np.array(speakers, object) if all(speakers) else None))
     _, least = confidence.unsure(probabilities.max(axis=1), mode, model.held_out, stated_error)
     known = familiarity.reference(model.enrolled.x, [source.clips.x for source in model.sources])
-    far = familiarity.far(x, known, together=mode == "folder")
+    far = familiarity.far(x, known, scaled_together=mode == "folder")
     for i, p_C, is_far, fact in zip(indices, probabilities, far, zip(*facts)):
         clip, reason = manifest.clips[i], quality.problem(*map(float, fact))
         if not reason and is_far:

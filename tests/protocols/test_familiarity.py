@@ -18,18 +18,25 @@ def test_distances_are_in_standard_deviations_of_a_clip():
     assert familiarity.distances(clips(3, 200), known).mean() == pytest.approx(1, rel=0.05)
 
 
-def test_a_shifted_folder_is_far_as_a_whole_and_a_strange_clip_alone():
+def test_shifted_clips_are_all_far_unless_their_own_mean_scales_them():
     known = familiarity.reference(clips(0, 40), [])
-    assert familiarity.far(clips(1, 30, shift=1.4), known, together=True).all()
-    assert familiarity.far(clips(1, 30, shift=1.4), known, together=False).mean() < 0.9  # one at a time
+    shifted = clips(1, 30, shift=1.4)
+    assert familiarity.far(shifted, known, scaled_together=False).all()
+    assert not familiarity.far(shifted, known, scaled_together=True).any()
+    assert familiarity.far(shifted[:7], known, scaled_together=False).mean() < 1  # too few for a shift
+
+
+@pytest.mark.parametrize("scaled_together", [False, True])
+def test_a_clip_unlike_the_others_is_far_alone(scaled_together):
+    known = familiarity.reference(clips(0, 40), [])
     mixed = np.concatenate([clips(2, 30), clips(3, 1, shift=4)])
-    assert familiarity.far(mixed, known, together=True).tolist() == [False] * 30 + [True]
+    assert familiarity.far(mixed, known, scaled_together).tolist() == [False] * 30 + [True]
 
 
 def test_without_enrolled_clips_or_clips_nothing_is_far():
     assert familiarity.reference(clips(0, 1), [clips(1, 9)]) is None
-    assert not familiarity.far(clips(2, 3, shift=99), None, together=True).any()
-    assert familiarity.far(clips(2, 0), familiarity.reference(clips(0, 8), []), together=True).shape == (0,)
+    assert not familiarity.far(clips(2, 3, shift=99), None, scaled_together=False).any()
+    assert familiarity.far(clips(2, 0), familiarity.reference(clips(0, 8), []), scaled_together=False).shape == (0,)
 
 
 def test_a_constant_feature_is_not_compared():
@@ -51,7 +58,7 @@ def test_other_speakers_of_a_corpus_are_not_far_and_another_corpus_is(name):
     known = familiarity.reference(x[enrolled], [other["features"].astype(np.float32)])
     others = x[~np.isin(speaker, enrolled_speakers)]
     assert familiarity.shift(others, known) < 0.7
-    assert familiarity.far(others, known, together=True).mean() < 0.05
+    assert familiarity.far(others, known, scaled_together=False).mean() < 0.05
     for s in np.unique(speaker)[2:]:
         assert familiarity.shift(x[speaker == s], known) < FAR_FOLDER
-    assert familiarity.far(other["features"].astype(np.float32), known, together=True).all()
+    assert familiarity.far(other["features"].astype(np.float32), known, scaled_together=False).all()
