@@ -79,19 +79,19 @@ def get_config() -> ConfigDict:
 
     config.metric_network = ConfigDict()  # the transfer method of that name
     config.metric_network.components = 128  # the most principal components of the source
-    config.metric_network.component_shrinkage = 0.3  # share of the mean in their variances
+    config.metric_network.component_shrinkage = 1.0  # share of the mean in their variances
     config.metric_network.layer_widths = (64,)  # units of each ReLU layer
     config.metric_network.dimensions = 32  # of the embedding
     config.metric_network.members = 4  # networks of the ensemble
-    config.metric_network.pretraining_steps = 100  # Adam steps on the source
-    config.metric_network.joint_steps = 100  # Adam steps on source and labelled target clips
+    config.metric_network.pretraining_steps = 300  # Adam steps on the source
+    config.metric_network.joint_steps = 30  # Adam steps on source and labelled target clips
     config.metric_network.source_batch = 32  # source clips of a batch, balanced over the classes
-    config.metric_network.contrastive_rate = 1e-3  # Adam's learning rate
-    config.metric_network.contrastive_temperature = 0.15  # of the supervised contrastive loss
-    config.metric_network.noise = 0.6  # on components, in standard deviations within classes
-    config.metric_network.dropout = 0.4  # share of components and of the last layer's units
-    config.metric_network.prototype_source_clips = 10.0  # target clips that the source counts for in a prototype
-    config.metric_network.score_temperature = 0.1  # of similarities to prototypes
+    config.metric_network.contrastive_rate = 3e-3  # Adam's learning rate
+    config.metric_network.contrastive_temperature = 0.3  # of the supervised contrastive loss
+    config.metric_network.noise = 0.15  # on components, in standard deviations within classes
+    config.metric_network.dropout = 0.2  # share of components and of the last layer's units
+    config.metric_network.prototype_source_clips = 1.0  # target clips that the source counts for in a prototype
+    config.metric_network.score_temperature = 0.05  # of similarities to prototypes
 
     config.report = ConfigDict()
     config.report.fixed_frozen = 0  # the cell that is reported with the best cell

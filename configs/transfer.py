@@ -27,4 +27,7 @@ def get_config() -> ConfigDict:
     config.transfer.unlabelled_clips = 300.0
     config.transfer.own_shrinkage = 0.7
     config.transfer.own_temperature = 0.1
+    config.metric_network.update({"components": 64, "pretraining_steps": 1000, "joint_steps": 100})
+    config.metric_network.update({"contrastive_rate": 1e-3, "contrastive_temperature": 0.6, "noise": 0.7})
+    config.metric_network.update({"dropout": 0.3, "score_temperature": 0.1})
     return config

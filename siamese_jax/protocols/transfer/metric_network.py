@@ -154,7 +154,7 @@ def _classify(
     """Log-probabilities [N, C]; in a prototype the source counts for `prototype_source_clips` clips of its class."""
     n_classes = len(source.by_class.counts)
     source_SxC = source.weight[:, None] * jax.nn.one_hot(source.label, n_classes)
-    source_SxC = source_SxC * (settings.prototype_source_clips / jnp.sum(source_SxC, axis=0))
+    source_SxC = source_SxC * (settings.prototype_source_clips / jnp.sum(source_SxC, axis=0))[None]
     weight_BxC = jnp.concatenate([source_SxC, jax.nn.one_hot(label_M, n_classes)])
     emb_NxD, emb_SxD = metric.embed(params, x_NxR), metric.embed(params, source.x)
     emb_BxD = jnp.concatenate([emb_SxD, emb_NxD[rows_M]])
