@@ -62,7 +62,7 @@ def test_a_draw_depends_on_the_seed_and_its_number_alone():
     "changes",
     [
         {"joint_steps": 0}, {"pretraining_steps": 0}, {"noise": 0.0}, {"dropout": 0.0}, {"members": 1},
-        {"prototype_source_clips": 0.1}, {"component_shrinkage": 1.0}, {"components": 2},
+        {"prototype_source_clips": 0.1}, {"component_shrinkage": 0.2}, {"components": 2},
     ],
     ids=lambda changes: next(iter(changes)),
 )  # fmt: skip
