@@ -62,7 +62,9 @@ def elsewhere(tmp_path):
 def test_the_wheel_holds_one_package_with_its_data(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"siamese_jax"}
-    assert "siamese_jax/py.typed" in names
+    assert {"siamese_jax/py.typed", *(f"siamese_jax/report/predictions/page.{kind}" for kind in ("css", "js"))} <= set(
+        names
+    )
     shipped = ROOT / "siamese_jax" / "datasets" / "shipped"
     files = {path.relative_to(ROOT).as_posix() for path in shipped.rglob("*.*") if "__pycache__" not in path.parts}
     assert files <= set(names)

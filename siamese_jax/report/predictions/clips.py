@@ -6,6 +6,7 @@ from siamese_jax.recognizer.predictions import Prediction
 from siamese_jax.report.predictions.words import clock
 from siamese_jax.report.render.html import escape
 
+WHOLE = 10  # characters of a class name that a bar shows whole
 MOST_BARS = 12  # of a clip; the least probable of more classes are one line
 
 
@@ -42,9 +43,10 @@ def _bars(prediction: Prediction, classes: Sequence[str]) -> Iterator[str]:
     for name in classes:
         if name in shown:
             p, top = prediction.probabilities[name], ' class="top"' if name == prediction.label else ""
+            full = f' title="{escape(name)}"' if len(name) > WHOLE else ""
             yield (
-                f'<div{top}><dt title="{escape(name)}">{escape(name)}</dt><dd class="track">'
-                f'<i class="w{round(100 * p)}"></i></dd><dd class="per">{_percent(p)}</dd></div>'
+                f"<div{top}><dt{full}>{escape(name)}</dt><dd><i class=w{round(100 * p)}></i></dd>"
+                f"<dd>{_percent(p)}</dd></div>"
             )
     if rest := [name for name in classes if name not in shown]:
         least = _percent(sum(prediction.probabilities[name] for name in rest))
