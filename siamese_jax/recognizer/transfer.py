@@ -75,7 +75,7 @@ def joint_log_probabilities(
     corpora = [*sources, joined(enrolled, folder)]
     by_speaker = is_by_speaker(sources, corpora[-1])
     least = _floor(sources, corpora[-1], recipe.scale_floor)
-    *scaled, target = [_scaled(clips, least, by_speaker) for clips in corpora]
+    *scaled, target = [scaled_by(clips, least, by_speaker) for clips in corpora]
     n_enrolled = len(enrolled.x)
     labelled = [_labelled(x, clips.label) for x, clips in zip(scaled, sources)]
     own = Labelled(target[:n_enrolled], enrolled.label)
@@ -106,7 +106,8 @@ def joined(enrolled: Clips, folder: Clips) -> Clips:
     )
 
 
-def _scaled(clips: Clips, least_F: np.ndarray, by_speaker: bool) -> np.ndarray:
+def scaled_by(clips: Clips, least_F: np.ndarray, by_speaker: bool) -> np.ndarray:
+    """Returns the features [N, F] standardised over all clips, or over each speaker's."""
     if not by_speaker or clips.speaker is None:
         return moments(clips.x, least_F)(clips.x)
     scaled = np.empty_like(clips.x)

@@ -14,6 +14,7 @@ from siamese_jax.runtime import config_files
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "calibration",
+    "choose",
     "enrol",
     "evaluate",
     "extract",
