@@ -17,6 +17,7 @@ from siamese_jax.runtime.files import user_path, write_text
 METHOD_NAMES = {
     "siamese": "Siamese network", "logistic_regression": "logistic regression", "layer_ensemble": "layer ensemble",
     "adapted_discriminant": "adapted discriminant",
+    "metric_network": "metric network",
 }  # fmt: skip
 ADAPTATION_NAMES = {"balanced": "balanced", "self_trained": "self-trained"}
 
