@@ -13,7 +13,6 @@ import numpy as np
 
 from siamese_jax.corpora.csv_files import repeated, some
 from siamese_jax.corpora.spelling import distinct_speakers, nfc
-from siamese_jax.datasets.external_tables import read_external
 from siamese_jax.datasets.feature_table import COLUMNS, FeatureTable
 from siamese_jax.datasets.npz_files import as_texts, check_texts, read_arrays
 from siamese_jax.errors import InputError, first_line
@@ -76,6 +75,8 @@ def read_table(path: str | Path, corpus: str | None = None, companion: str | Pat
     if arrays is not None and "made" in arrays:
         table = _own_table(path, arrays, corpus)
     else:
+        from siamese_jax.datasets.external_tables import read_external  # brings pandas, which takes half a second
+
         table = _composed(read_external(path, arrays, corpus, companion))
         check_table(table, str(path))
     speakers = distinct_speakers(table.speaker.tolist(), table.corpus.tolist())

@@ -73,7 +73,7 @@ def card(model: Model) -> str:
 def cell(text: str) -> str:
     """Returns a name from data as Markdown shows it: no markup, no second column, one line."""
     escaped = html.escape(printable(text))
-    return "".join(f"\\{letter}" if letter in "|\\`*_[]<>#~!" else letter for letter in escaped)
+    return "".join(f"\\{letter}" if letter in "|\\`*_[]~" else letter for letter in escaped)
 
 
 def _front_matter(model: Model) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,15 +13,17 @@ from siamese_jax.datasets import extraction, shipped, speech_encoder
 from siamese_jax.datasets.dataset import layer_columns
 from siamese_jax.datasets.extractors import Extractor
 from siamese_jax.errors import InputError
-from siamese_jax.recognizer import evaluation, labelling, model_folder, recordings, sources
+from siamese_jax.recognizer import labelling, model_folder, recordings, sources
 from siamese_jax.recognizer.confidence import STATED_ERROR
-from siamese_jax.recognizer.evaluation import Evaluation
 from siamese_jax.recognizer.labelling import Labelled
 from siamese_jax.recognizer.methods import ADAPTATIONS, METHODS, SETTINGS
 from siamese_jax.recognizer.model import Model, enrol
 from siamese_jax.recognizer.recordings import Recordings
 from siamese_jax.recognizer.transfer import Recipe
 from siamese_jax.runtime.devices import available_cores
+
+if TYPE_CHECKING:
+    from siamese_jax.recognizer.evaluation import Evaluation
 
 log = logging.getLogger(__name__)
 
@@ -112,11 +115,13 @@ class FewShotEmotion:
             self.model, self._features(), self._options, given.root, given.clips, mode, given.left_out, stated_error
         )
 
-    def evaluate(self, manifest: Manifest, mode: str = "clip", stated_error: float = STATED_ERROR) -> Evaluation:
+    def evaluate(self, manifest: Manifest, mode: str = "clip", stated_error: float = STATED_ERROR) -> "Evaluation":
         """Returns the scores on labelled recordings, without those that the model was enrolled on.
 
         Raises InputError where none is left.
         """
+        from siamese_jax.recognizer import evaluation  # its intervals bring scipy.stats, which takes half a second
+
         given = Recordings(manifest.root, iter(manifest), list(manifest.left_out))
         return evaluation.evaluate(self.model, list(self.label(given, mode, stated_error)), given.left_out)
 

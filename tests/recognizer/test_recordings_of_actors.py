@@ -1,0 +1,79 @@
+"""A recogniser of eight clips of two speakers recognises other speakers as well as the protocol's row says."""
+
+import numpy as np
+import pytest
+
+import siamese_jax
+from siamese_jax.corpora.manifest import Manifest
+from siamese_jax.datasets import extraction, speech_encoder, table_files
+from siamese_jax.datasets.draws import evaluation_masks
+from siamese_jax.datasets.shipped import shipped
+from siamese_jax.protocols.plan import Plan
+from siamese_jax.protocols.transfer.draws import TransferDraws
+from siamese_jax.recognizer import sources
+from siamese_jax.recognizer.methods import SETTINGS
+from siamese_jax.recognizer.model import enrol
+from siamese_jax.recognizer.transfer import Recipe
+from siamese_jax.runtime.devices import available_cores
+from siamese_jax.stats import metrics
+
+pytestmark = pytest.mark.long
+
+METHOD = "logistic_regression"
+N_DRAWS = 20
+
+
+def recalls(table):
+    """Mean UAR (%) over draws of eight clips: of the protocol's row (scope support), and of the recogniser."""
+    config = siamese_jax.load_config("reproduce")
+    config.data.features = "whisper"
+    config.data.scalings = ("support",)
+    config.protocol.n_speakers = (2,)
+    config.protocol.n_draws = N_DRAWS
+    experiment = siamese_jax.resolve_config(config)
+    plan = Plan.make(experiment, *siamese_jax.load_datasets(experiment))
+    emotions, target, support = experiment.data.emotions, plan.target, plan.draws.support(2)
+    tested = evaluation_masks(target, support)["speaker_disjoint"]
+    log_p = TransferDraws(plan, "support", SETTINGS).inductive(METHOD, 2)
+    of_protocol = _uar(log_p.argmax(axis=-1), target.label, tested, len(emotions))
+    row_of = {name: row for row, name in enumerate(table.clip.tolist())}
+    x = table.features[[row_of[name] for name in target.table.clip.tolist()]]
+    extractor = speech_encoder.of_shipped_tables("whisper", ())
+    read = sources.read(("emodb",), extractor.feature_names, extractor.made)
+    words, speakers = target.table.emotion, target.table.speaker
+    predicted = []
+    for rows in support:
+        recipe = Recipe(METHOD, SETTINGS, "none", 1e-3)
+        model = enrol(
+            x[rows], words[rows].tolist(), speakers[rows].tolist(), read, recipe, extractor.made,
+            extractor.feature_names,
+        )  # fmt: skip
+        order = np.array([emotions.index(name) for name in model.classes])
+        predicted.append(order[model.log_probabilities(x, "clip").argmax(axis=1)])
+    return of_protocol, _uar(np.stack(predicted), target.label, tested, len(emotions))
+
+
+def _uar(predicted, label, tested, n_classes):
+    counts = metrics.confusion(predicted.astype(np.int32), label, tested, n_classes)
+    return 100 * float(metrics.unweighted_average_recall(counts).mean())
+
+
+def test_on_the_shipped_table_the_recogniser_is_the_protocols_row():
+    protocol, recogniser = recalls(table_files.read_table(shipped("ravdess", "whisper")))
+    assert protocol == pytest.approx(recogniser, abs=0.3)
+    assert recogniser > 50
+
+
+@pytest.mark.data
+def test_on_recordings_the_recogniser_is_within_a_point_of_the_protocols_row(data_folder):
+    manifest = siamese_jax.scan("ravdess", data_folder / "audio" / "ravdess")
+    manifest = Manifest(manifest.root, tuple(clip for clip in manifest if clip.emotion in emotions_of_the_paper()))
+    extractor = speech_encoder.of_shipped_tables("whisper", ())
+    table = extraction.compute_table(manifest, extractor, extraction.Options(available_cores(), strict=True))
+    protocol, recogniser = recalls(table)
+    print(f"UAR over {N_DRAWS} draws: protocol {protocol:.1f} %, recogniser {recogniser:.1f} %")
+    assert protocol == pytest.approx(recogniser, abs=1)
+
+
+def emotions_of_the_paper():
+    return siamese_jax.load_config("reproduce").data.emotions
