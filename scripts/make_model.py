@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _fitted(read: Sequence[Source], extractor: Extractor) -> Model:
-    recipe = Recipe("layer_ensemble", SETTINGS, "balanced", 1e-3, layer_columns(extractor.feature_names))
+    recipe = Recipe("logistic_regression", SETTINGS, "balanced", 1e-3, layer_columns(extractor.feature_names))
     return of_sources(read, CLASSES, recipe, extractor.made, extractor.feature_names)
 
 
