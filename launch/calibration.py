@@ -24,28 +24,26 @@ from . import common
 OUTPUT = common.define_path("output", "results/calibration", "Folder for the results.")
 CORPORA = flags.DEFINE_list("corpora", ["emodb", "ravdess"], "Two shipped tables or paths, each the other's target.")
 METHODS = flags.DEFINE_list(
-    "methods", ["logistic_regression/0.01/none/0", "logistic_regression/0.01/balanced/0.5"],
+    "methods",
+    ["logistic_regression/0.01/none/0", "logistic_regression/0.01/balanced/0.5", "logistic_regression/0.01/balanced/1"],
     "Transfer methods: METHOD/C/ADAPTATION/STRENGTH, the strength of the balance 0 for no adaptation.",
 )  # fmt: skip
-SPEAKERS = flags.DEFINE_list("speakers", ["2", "4", "8", "20"], "Numbers of speakers drawn; fewer in small corpora.")
+SPEAKERS = flags.DEFINE_list("speakers", ["2", "8", "20"], "Numbers of speakers drawn; fewer in small corpora.")
 MOST = flags.DEFINE_list("most_speakers", ["8", "20"], "The most speakers drawn from each corpus, in their order.")
 DRAWS = flags.DEFINE_integer("draws", 200, "Draws of each number of speakers.", lower_bound=2)
 SCALINGS = flags.DEFINE_list("scalings", ["corpus", "speaker", "support"], "Scopes of the standardisation.")
 
 
-def recipes() -> list[Recipe]:
-    """Returns the methods. Raises InputError for a text that is none."""
-    found = []
-    for text in METHODS.value:
-        method, c, adaptation, strength = (*text.split("/"), *4 * [""])[:4]
-        known = method in transfer.METHODS and adaptation in ADAPTATIONS
-        if not known or not 0 < _number(c) < math.inf or not 0 <= _number(strength) <= 1:
-            raise InputError(
-                f"--methods: {text!r:.80}; expected METHOD/C/ADAPTATION/STRENGTH, such as {METHODS.default[1]}, with a "
-                f"method of {', '.join(transfer.METHODS)} and an adaptation of {', '.join(ADAPTATIONS)}"
-            )
-        found.append(Recipe(method, float(c), adaptation, float(strength)))
-    return found
+def recipe_of(text: str) -> Recipe:
+    """Returns the method that a text names. Raises InputError for a text that names none."""
+    method, c, adaptation, strength = (*text.split("/"), *4 * [""])[:4]
+    known = method in transfer.METHODS and adaptation in ADAPTATIONS and text.count("/") == 3
+    if not known or not 0 < _number(c) < math.inf or not 0 <= _number(strength) <= 1:
+        raise InputError(
+            f"--methods: {text!r:.80}; expected METHOD/C/ADAPTATION/STRENGTH, such as {METHODS.default[1]}, with a "
+            f"method of {', '.join(transfer.METHODS)} and an adaptation of {', '.join(ADAPTATIONS)}"
+        )
+    return Recipe(method, float(c), adaptation, float(strength))
 
 
 def _number(text: str) -> float:
@@ -57,12 +55,20 @@ def _number(text: str) -> float:
 
 def experiments() -> list[config.Experiment]:
     """Returns an experiment for each corpus as the target."""
+    for name, values in (("corpora", CORPORA.value), ("most_speakers", MOST.value)):
+        if len(values) != 2:
+            raise InputError(f"--{name}: expected two values with a comma, got {len(values)}")
+    for value in (*SPEAKERS.value, *MOST.value):
+        if not value.isdecimal() or not int(value):
+            raise InputError(f"--speakers, --most_speakers: {value!r:.40}; expected whole numbers above 0")
     found = []
     for source, target in (CORPORA.value, CORPORA.value[::-1]):
         given = load_config("transfer")
         given.data.update({"source": source, "target": target, "layers": (), "scalings": tuple(SCALINGS.value)})
         most = int(MOST.value[CORPORA.value.index(target)])
         n_speakers = tuple(k for k in map(int, SPEAKERS.value) if k <= most)
+        if not n_speakers:
+            raise InputError(f"--speakers: none is at most {most}, the most speakers of {target!r:.80}")
         given.protocol.update({"n_speakers": n_speakers, "n_draws": DRAWS.value})
         given.report.fixed_n_speakers = n_speakers[0]
         found.append(config.resolve(given))
@@ -70,7 +76,7 @@ def experiments() -> list[config.Experiment]:
 
 
 def main() -> None:
-    common.show(report.write(calibration.run(experiments(), recipes()), OUTPUT.value))
+    common.show(report.write(calibration.run(experiments(), [recipe_of(text) for text in METHODS.value]), OUTPUT.value))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from launch import calibration as launcher
 from siamese_jax import load_config
+from siamese_jax.errors import InputError
 from siamese_jax.experiments import calibration
 from siamese_jax.experiments.calibration import Recipe
 from siamese_jax.protocols import config
@@ -76,3 +78,11 @@ def test_a_draw_is_fitted_without_each_of_its_folds_of_speakers():
     for i in range(8):
         both = np.concatenate([without.draws.clips[i].ravel(), left_out[i]])
         assert sorted(both) == sorted(clips[i // 4].ravel())
+
+
+@pytest.mark.parametrize("text", ["", "nearest/1/none/0", "logistic_regression/-1/none/0", "logistic_regression/1/none/2",
+                                  "logistic_regression/1/some/0", "logistic_regression/1/none/0/0", "layer_ensemble/x"])  # fmt: skip
+def test_a_method_that_cannot_be_read_is_refused(text):
+    with pytest.raises(InputError, match="expected METHOD/C/ADAPTATION/STRENGTH"):
+        launcher.recipe_of(text)
+    assert launcher.recipe_of("layer_ensemble/0.1/balanced/0.5") == Recipe("layer_ensemble", 0.1, "balanced", 0.5)
