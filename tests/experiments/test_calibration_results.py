@@ -80,8 +80,13 @@ def test_a_draw_is_fitted_without_each_of_its_folds_of_speakers():
         assert sorted(both) == sorted(clips[i // 4].ravel())
 
 
-@pytest.mark.parametrize("text", ["", "nearest/1/none/0", "logistic_regression/-1/none/0", "logistic_regression/1/none/2",
-                                  "logistic_regression/1/some/0", "logistic_regression/1/none/0/0", "layer_ensemble/x"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "nearest/1/none/0", "logistic_regression/-1/none/0", "logistic_regression/1/none/2",
+        "logistic_regression/1/some/0", "logistic_regression/1/none/0/0", "layer_ensemble/x",
+    ],
+)  # fmt: skip
 def test_a_method_that_cannot_be_read_is_refused(text):
     with pytest.raises(InputError, match="expected METHOD/C/ADAPTATION/STRENGTH"):
         launcher.recipe_of(text)
