@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese_jax.protocols import calibration
-from siamese_jax.protocols.calibration import Prior
+from siamese_jax.protocols.calibration import Fitted, Prior
 
 CONFIDENCES = hnp.arrays(np.float64, st.integers(1, 30), elements=st.sampled_from(np.linspace(0.25, 1, 16)))
 
@@ -93,3 +93,13 @@ def test_the_oracle_accepts_the_most_that_a_threshold_can():
     assert calibration.oracle_threshold(confidence, correct, 0.25) == 0.6
     assert calibration.oracle_threshold(confidence, correct, 0.4) == 0.5
     assert calibration.oracle_threshold(confidence, ~correct, 0.1) == np.inf
+
+
+def test_the_prior_is_interpolated_between_numbers_of_clips_and_wide_where_nothing_is_known(monkeypatch):
+    known = Fitted("layer_ensemble", 0.1, "none", 0.0, "corpus")
+    monkeypatch.setitem(calibration.TEMPERATURES, known, {8: 2.0, 32: 1.0})
+    assert np.exp(calibration.prior(known, 16).log_mean) == pytest.approx(2**0.5)
+    assert [np.exp(calibration.prior(known, n).log_mean) for n in (1, 99)] == pytest.approx([2, 1])
+    unknown = calibration.prior(known._replace(c=7.0), 16)
+    assert unknown.log_mean == 0
+    assert unknown.sd > calibration.PRIOR_SD
