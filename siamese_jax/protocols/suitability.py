@@ -94,9 +94,9 @@ def _classes(experiment: Experiment, emotions: tuple[str, ...]) -> dict[str, Any
     """Returns the settings that change with the emotions."""
     if emotions == experiment.data.emotions:
         return {}
-    size = experiment.training.batch_size
-    fitting = max(size // len(emotions), 1) * len(emotions)
-    return {"emotions": emotions} | ({} if fitting == size else {"batch_size": fitting})
+    sizes = {"batch_size": experiment.training.batch_size, "source_batch": experiment.metric_network.source_batch}
+    fitting = {name: max(size // len(emotions), 1) * len(emotions) for name, size in sizes.items()}
+    return {"emotions": emotions} | {name: size for name, size in fitting.items() if size != sizes[name]}
 
 
 def _flag(name: str, value: Any) -> str:

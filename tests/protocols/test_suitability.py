@@ -51,6 +51,7 @@ def test_one_message_names_all_settings_that_a_small_corpus_needs():
     changed = with_advice(EXPERIMENT, message)
     assert changed.data.emotions == EMOTIONS[:3]
     assert (changed.training.batch_size, changed.protocol.n_speakers, changed.report.fixed_n_speakers) == (30, (2,), 2)
+    assert changed.metric_network.source_batch == 30
     suitability.check(changed, {"source.npz": SOURCE}, target)
 
 
