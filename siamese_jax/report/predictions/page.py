@@ -21,6 +21,7 @@ from siamese_jax.report.render.text import plural
 from siamese_jax.runtime.files import user_path, write_text
 
 MOST_CLIPS = 10_000  # of a page; of more, the least certain
+FEW_CLIPS = 200  # that a browser lays out at once
 MOST_NAMED = 200  # clips that could not be read
 
 
@@ -103,6 +104,7 @@ def render(content: Content, prepared: sounds.Sounds, cut: Sequence[str] = ()) -
             content.predictions, words.short_names(content.paths), prepared.sources, strict=True
         )
     )
+    kind = ("heard" if buttons else "silent") + (" many" if len(content.predictions) > FEW_CLIPS else "")
     style, script = _style(), _resource("page.js")
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
@@ -118,7 +120,7 @@ def render(content: Content, prepared: sounds.Sounds, cut: Sequence[str] = ()) -
         f"<body>\n<header><h1>{title}</h1></header>\n<main>\n"
         f'<div class="summary">{"".join(html.render_blocks(_top(content, prepared, cut)))}</div>\n'
         f'<section aria-labelledby="list-h"><h2 id="list-h">Clips</h2>\n{_controls(content.classes)}\n'
-        f'<ol id="clips" class="{"heard" if buttons else "silent"}">\n{entries}\n</ol></section>\n'
+        f'<ol id="clips" class="{kind}">\n{entries}\n</ol></section>\n'
         f"{_card(content.card)}"
         '</main>\n<div id="player" hidden><span id="playing" role="status"></span>'
         f'<audio controls preload="none"></audio></div>\n<script>{script}</script>\n</body>\n</html>\n'
