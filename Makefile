@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 COMMA := ,
 STAMP := $(VENV)/.installed-$(subst $(COMMA),-,$(EXTRAS))
 
-.PHONY: reproduce smoke install test test-long sweeps notebooks newest-python lint types tables clean help
+.PHONY: reproduce smoke install test test-long sweeps notebooks mutation newest-python lint types tables clean help
 
 help:
 	@echo "make reproduce   install into $(VENV), run the paper's protocol on the shipped tables, print Table 1, draw Figure 2"
@@ -19,6 +19,7 @@ help:
 	@echo "make smoke       the main job in its smallest configuration"
 	@echo "make test-long   the tests that take minutes, and only these"
 	@echo "make sweeps      mutated recordings, tables, configurations and work directories (minutes)"
+	@echo "make mutation    30 faults put into the code one at a time: do the tests see them (minutes)"
 	@echo "make notebooks   run every notebook from its first cell to its last"
 	@echo "make newest-python   the smoke run and a quick part of the tests on the newest Python found, with the newest packages"
 	@echo "make lint types  ruff, mypy"
@@ -60,6 +61,9 @@ sweeps: $(STAMP)
 
 notebooks: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist load -m notebook tests/test_notebooks.py
+
+mutation: $(STAMP)
+	$(BIN)/python scripts/mutate.py --short --workers=$(WORKERS) --results=results/mutation_short.json
 
 newest-python:
 	scripts/newest_python.sh
