@@ -237,3 +237,8 @@ def test_the_poison_would_be_seen(method):
         seen = run(poisoned(plan, "source_only", "source"), "corpus", ["source_only"])
         rows = source_only(plan).classified
         assert (seen["source_only"][..., rows] != before["source_only"][..., rows]).any()
+
+
+def test_every_registered_method_and_scope_has_an_entry():
+    assert {name.split(",")[0] for name in METHODS} == {*config.METHODS, *config.BASELINES}
+    assert set(SEEN) == set(config.SCALINGS)
