@@ -43,6 +43,13 @@ class Fitted(NamedTuple):
 
 
 TEMPERATURES: dict[Fitted, dict[int, float]] = {
+    Fitted("logistic_regression", 0.01, "balanced", 0.5, "corpus"): {8: 1.129, 32: 1.035, 80: 0.998},
+    Fitted("logistic_regression", 0.01, "balanced", 0.5, "speaker"): {8: 0.907, 32: 0.827, 80: 0.796},
+    Fitted("logistic_regression", 0.01, "balanced", 1.0, "corpus"): {8: 1.069, 32: 1.06, 80: 1.028},
+    Fitted("logistic_regression", 0.01, "balanced", 1.0, "speaker"): {8: 0.87, 32: 0.862, 80: 0.838},
+    Fitted("logistic_regression", 0.01, "none", 0.0, "corpus"): {8: 1.211, 32: 1.054, 80: 1.009},
+    Fitted("logistic_regression", 0.01, "none", 0.0, "speaker"): {8: 0.972, 32: 0.838, 80: 0.799},
+    Fitted("logistic_regression", 0.01, "none", 0.0, "support"): {8: 1.606, 32: 1.123, 80: 1.064},
     Fitted("layer_ensemble", 0.1, "none", 0.0, "corpus"): {8: 1.444, 16: 1.405, 80: 1.319},
     Fitted("layer_ensemble", 0.1, "balanced", 1.0, "corpus"): {8: 1.252, 16: 1.297, 80: 1.252},
     Fitted("layer_ensemble", 0.1, "none", 0.0, "speaker"): {8: 1.141, 16: 1.083, 80: 1.041},
@@ -51,9 +58,9 @@ TEMPERATURES: dict[Fitted, dict[int, float]] = {
 }
 """The best temperature by number of labelled clips: the mean of its logarithm over EMO-DB and RAVDESS as targets.
 
-Made by `siamese-jax calibration --methods=layer_ensemble/0.1/none/0,layer_ensemble/0.1/balanced/1 --speakers=2,4,20
---draws=20` ("priors" in calibration.json). They are the prior for a corpus of one's own. In the reported results each
-of the two targets has the other's alone.
+Made by `siamese-jax calibration` ("priors" in calibration.json), for the layer ensemble with
+`--methods=layer_ensemble/0.1/none/0,layer_ensemble/0.1/balanced/1 --speakers=2,4,20 --draws=20`. They are the
+prior for a corpus of one's own. In the reported results each of the two targets has the other's alone.
 """
 
 UNKNOWN_SD = 0.3
