@@ -11,6 +11,7 @@ Scores in the card come from the same recipe, trained without the tested corpus,
 
 import argparse
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -47,9 +48,9 @@ def main() -> None:
     print(arguments.output)
 
 
-def _fitted(read: Sequence[Source], extractor: Extractor) -> Model:
+def _fitted(read: Sequence[Source], extractor: Extractor, with_held_out: bool = True) -> Model:
     recipe = Recipe("logistic_regression", SETTINGS, "balanced", 1e-3, layer_columns(extractor.feature_names))
-    return of_sources(read, CLASSES, recipe, extractor.made, extractor.feature_names)
+    return of_sources(read, CLASSES, recipe, extractor.made, extractor.feature_names, with_held_out)
 
 
 def _other_corpora(read: Sequence[Source], extractor: Extractor) -> Iterator[dict[str, Any]]:
@@ -59,25 +60,25 @@ def _other_corpora(read: Sequence[Source], extractor: Extractor) -> Iterator[dic
         rest = [source for source in read if source.name != tested.name]
         if rest:
             rows = np.arange(len(tested.clips.label))
+            model = _fitted(rest, extractor, with_held_out=False)
             for mode in MODES:
-                p, label, speakers = _tested(_fitted(rest, extractor), tested, rows, mode)
+                p, label, speakers = _tested(model, tested, rows, mode)
                 yield _row(rest, _title(tested), mode, p, label, speakers)
 
 
 def _other_speakers(read: Sequence[Source], extractor: Extractor) -> Iterator[dict[str, Any]]:
     """Yields the scores on speakers of each source, in folds, of models without the fold's speakers."""
-    for mode in MODES:
-        parts: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {source.name: [] for source in read}
-        for fold in range(FOLDS):
-            held = {source.name: np.unique(source.clips.speaker)[fold::FOLDS] for source in read}
-            model = _fitted([_without(source, held[source.name]) for source in read], extractor)
-            for source in read:
-                rows = np.flatnonzero(np.isin(source.clips.speaker, held[source.name]))
-                if len(rows):
-                    parts[source.name].append(_tested(model, source, rows, mode))
-        for source in read:
-            p, label, speakers = (np.concatenate(arrays) for arrays in zip(*parts[source.name]))
-            yield _row(read, f"{_title(source)}, other speakers ({FOLDS} folds)", mode, p, label, speakers)
+    parts: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
+    for fold in range(FOLDS):
+        held = {source.name: np.unique(source.clips.speaker)[fold::FOLDS] for source in read}
+        model = _fitted([_without(source, held[source.name]) for source in read], extractor, with_held_out=False)
+        for source, mode in itertools.product(read, MODES):
+            rows = np.flatnonzero(np.isin(source.clips.speaker, held[source.name]))
+            if len(rows):
+                parts.setdefault((source.name, mode), []).append(_tested(model, source, rows, mode))
+    for source, mode in itertools.product(read, MODES):
+        p, label, speakers = (np.concatenate(arrays) for arrays in zip(*parts[source.name, mode]))
+        yield _row(read, f"{_title(source)}, other speakers ({FOLDS} folds)", mode, p, label, speakers)
 
 
 def _tested(model: Model, source: Source, rows: np.ndarray, mode: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -61,7 +61,8 @@ class Model:
             len(self.classes),
         )
         temperature = confidence.joint_temperature(*problem, self.recipe)
-        return confidence.tempered(transfer.joint_log_probabilities(*problem, self.recipe), temperature)
+        log_p = transfer.joint_log_probabilities(*problem, self.recipe, self.classifier.scorer)
+        return confidence.tempered(log_p, temperature)
 
 
 def enrol(
@@ -85,18 +86,19 @@ def enrol(
 
 def of_sources(
     sources: Sequence[Source], classes: tuple[str, ...], recipe: Recipe, features: Mapping[str, Any],
-    feature_names: Sequence[str],
+    feature_names: Sequence[str], with_held_out: bool = True,
 ) -> Model:  # fmt: skip
     """Returns the model of source corpora alone. Raises InputError for a class that no source has.
 
-    The confidences that decide on `unsure` are those in the clips of each source by a model of the others.
+    The confidences that decide on `unsure` are those in the clips of each source by a model of the others; none without
+    `with_held_out`.
     """
     enrolled = Clips(np.zeros((0, len(feature_names)), np.float32), np.zeros(0, int), None)
     clips = [source.for_classes(classes) for source in sources]
     classifier = transfer.fit(clips, enrolled, len(classes), recipe)
     temperature, _ = confidence.single_temperature(clips, enrolled, len(classes), recipe)
     held_out = [np.zeros(0)]
-    for i, own in enumerate(clips if len(clips) > 1 else []):
+    for i, own in enumerate(clips if with_held_out and len(clips) > 1 else []):
         others = transfer.fit([*clips[:i], *clips[i + 1 :]], enrolled, len(classes), recipe)
         log_p = transfer.single_log_probabilities(others, own.x[own.label != transfer.OTHER])
         held_out.append(np.exp(confidence.tempered(log_p, temperature).max(axis=1)))

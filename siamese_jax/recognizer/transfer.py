@@ -66,11 +66,13 @@ def single_log_probabilities(classifier: Classifier, x_QxF: np.ndarray) -> np.nd
 
 
 def joint_log_probabilities(
-    sources: Sequence[Clips], enrolled: Clips, folder: Clips, n_classes: int, recipe: Recipe
-) -> np.ndarray:
+    sources: Sequence[Clips], enrolled: Clips, folder: Clips, n_classes: int, recipe: Recipe,
+    of_sources: LinearScorer | None = None,
+) -> np.ndarray:  # fmt: skip
     """Returns log-probabilities [Q, C] of the clips of a folder, whose statistics scale them and the enrolled clips.
 
-    Where all speakers are known, every corpus is scaled by speaker.
+    Where all speakers are known, every corpus is scaled by speaker. `of_sources` is the scorer of `fit` without
+    enrolled clips, which need not be fitted again where corpora are scaled as a whole.
     """
     corpora = [*sources, joined(enrolled, folder)]
     by_speaker = is_by_speaker(sources, corpora[-1])
@@ -79,7 +81,9 @@ def joint_log_probabilities(
     n_enrolled = len(enrolled.x)
     labelled = [_labelled(x, clips.label) for x, clips in zip(scaled, sources)]
     own = Labelled(target[:n_enrolled], enrolled.label)
-    scorer = fitted(recipe.method, labelled, own, recipe.layers, n_classes, recipe.settings)
+    scorer = None if n_enrolled or by_speaker else of_sources
+    if scorer is None:
+        scorer = fitted(recipe.method, labelled, own, recipe.layers, n_classes, recipe.settings)
     log_p = log_probabilities(scorer, target)
     groups = np.ones((len(target), 1), np.float32)
     return adapted(recipe.adaptation, log_p, labelled, target, own.label, groups, recipe.settings)[n_enrolled:]
