@@ -1,13 +1,14 @@
-"""Chooses which recordings to label first: typical, representative and different ones, by their sound.
+"""Chooses which recordings to label first: representative and different ones, by their sound alone.
 
 siamese-jax choose FOLDER --n=8 --output=to_label.csv
 siamese-jax enrol to_label.csv --output=mymodel
 
 FOLDER may also be a CSV with file and, where they are known, speaker, start and end (seconds). Recordings longer than
 8 s are cut at their pauses, and segments are chosen. Fill in the column emotion of the list, then enrol it; rows
-without an emotion are left out. A typical recording of each emotion that the source predicts comes first, and a longer
-list begins with the shorter one. `predicted` is the source's guess, and `stands_for` the number of recordings that a
-chosen one is the nearest of. Without --output the list is printed.
+without an emotion are left out. The recording that says most comes first, and a longer list begins with the shorter
+one. `stands_for` is the number of recordings that a chosen one is the nearest of. With --source=emodb a typical
+recording of each emotion that the source predicts comes first, and `predicted` is its guess. Without --output the list
+is printed.
 
 Recordings that cannot be read are named, counted and left out; of copies one takes part. Exit status: 0 with a list,
 2 without.
@@ -28,7 +29,9 @@ from . import common
 N = flags.DEFINE_integer("n", 8, "How many recordings to choose.")
 OUTPUT = common.define_path("output", None, "The CSV to write.")
 SOURCE = flags.DEFINE_string(
-    "source", "emodb", "Source corpora with commas: emodb, ravdess (non-commercial), tables (.npz); none for none."
+    "source",
+    "none",
+    "Put a typical recording of each emotion first, by source corpora with commas: emodb, ravdess, tables (.npz).",
 )
 EMOTIONS = flags.DEFINE_list(
     "emotions", list(PAPER_EMOTIONS), "What the source predicts, in its words; empty for all emotions that it has."

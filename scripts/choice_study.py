@@ -94,14 +94,14 @@ def by_lot_of_classes(x: np.ndarray, log_p: np.ndarray, label: np.ndarray, rng: 
     return np.concatenate([rng.choice(rows, N.value // len(of_class), replace=False) for rows in of_class])
 
 
-def by_choice(x: np.ndarray, log_p: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The choice of `siamese-jax choose`."""
-    return choice.choose(x, log_p, N.value, choice_settings()).rows
-
-
 def by_design(x: np.ndarray, log_p: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The choice of `siamese-jax choose --source=none`."""
+    """The choice of `siamese-jax choose`."""
     return choice.choose(x, None, N.value, choice_settings()).rows
+
+
+def by_typical_first(x: np.ndarray, log_p: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The choice of `siamese-jax choose --source=emodb`."""
+    return choice.choose(x, log_p, N.value, choice_settings()).rows
 
 
 def choice_settings() -> ChoiceSettings:
@@ -136,8 +136,8 @@ def _central(z: np.ndarray, rows: np.ndarray, k: int, rng: np.random.Generator) 
 RULES: dict[str, Rule] = {
     "lot": by_lot,
     "lot_balanced": by_lot_of_classes,
-    "choose": by_choice,
     "design": by_design,
+    "typical_first": by_typical_first,
     "class_clusters": by_class_clusters,
     "doubt": by_doubt,
 }

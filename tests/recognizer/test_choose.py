@@ -176,7 +176,7 @@ def test_the_command_writes_a_list_that_enrol_takes_and_exits_with_2_for_bad_inp
     output = tmp_path / "l.csv"
     done = command("choose", folder, "--n=4", f"--output={output}")
     assert done.returncode == 0, done.stderr
-    assert "4 of 13 recordings" in done.stdout
+    assert "4 of 14 recordings" in done.stdout
     filled = output.read_text().replace(".wav,", ".wav,joy", 2).replace(".wav,,", ".wav,grief,")
     output.write_text(filled)
     done = command("enrol", output, f"--output={tmp_path / 'model'}", "--source=none")
