@@ -21,13 +21,13 @@ from siamese_jax.corpora.manifest import PAPER_EMOTIONS
 from siamese_jax.datasets import shipped, speech_encoder
 from siamese_jax.datasets.dataset import layer_columns
 from siamese_jax.datasets.extractors import Extractor
-from siamese_jax.recognizer import evaluation, model_folder, sources
+from siamese_jax.recognizer import evaluation, model_folder, sources, transfer
 from siamese_jax.recognizer.card import CORPORA
 from siamese_jax.recognizer.methods import SETTINGS
 from siamese_jax.recognizer.model import Model, of_sources
 from siamese_jax.recognizer.predictions import MODES
 from siamese_jax.recognizer.sources import Source
-from siamese_jax.recognizer.transfer import Recipe
+from siamese_jax.recognizer.transfer import OTHER, Clips, Recipe
 
 FOLDS = 10
 CLASSES = tuple(sorted(PAPER_EMOTIONS))
@@ -82,12 +82,23 @@ def _other_speakers(read: Sequence[Source], extractor: Extractor) -> Iterator[di
 
 
 def _tested(model: Model, source: Source, rows: np.ndarray, mode: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns probabilities, labels and speakers of the clips at `rows` that have one of the classes."""
+    """Returns probabilities, labels and speakers of the clips at `rows` that have one of the classes.
+
+    Without a temperature, since the priors of temperatures come from both corpora as targets.
+    """
     label = source.for_classes(CLASSES).label
     rows = rows[label[rows] >= 0]
-    p = np.exp(model.log_probabilities(source.clips.x[rows], mode))
+    x = source.clips.x[rows]
+    if mode == "clip":
+        log_p = transfer.single_log_probabilities(model.classifier, x)
+    else:
+        clips = [other.for_classes(CLASSES) for other in model.sources]
+        folder = Clips(x, np.full(len(x), OTHER), None)
+        log_p = transfer.joint_log_probabilities(
+            clips, model.enrolled, folder, len(CLASSES), model.recipe, model.classifier.scorer
+        )
     assert source.clips.speaker is not None
-    return p, label[rows], source.clips.speaker[rows]
+    return np.exp(log_p), label[rows], source.clips.speaker[rows]
 
 
 def _without(source: Source, speakers: np.ndarray) -> Source:

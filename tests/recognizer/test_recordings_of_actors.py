@@ -30,6 +30,7 @@ def recalls(table):
     config.data.scalings = ("support",)
     config.protocol.n_speakers = (2,)
     config.protocol.n_draws = N_DRAWS
+    config.report.fixed_n_speakers = 2
     experiment = siamese_jax.resolve_config(config)
     plan = Plan.make(experiment, *siamese_jax.load_datasets(experiment))
     emotions, target, support = experiment.data.emotions, plan.target, plan.draws.support(2)
