@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from siamese_jax.report.render.notebook import Markdown, Picture
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-NAMES = ("own_corpus", "ratio_loss", "reproduce", "reruns")
+NAMES = ("own_corpus", "ratio_loss", "reproduce", "reruns", "transfer")
 PUBLIC = {"siamese_jax", "jax", "numpy", "matplotlib", "xarray"}
 LARGEST = 400_000
 """Bytes of a notebook that a code host still shows."""
