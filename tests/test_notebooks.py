@@ -108,8 +108,8 @@ def executed(name):
 @pytest.mark.notebook
 @pytest.mark.parametrize("name", NAMES)
 def test_runs_from_the_first_cell_to_the_last(name, environment):
-    if name == "own_corpus":
-        # A visible constant of the notebook: half the draws show every cell to work.
+    if name in ("own_corpus", "transfer"):
+        # A visible constant of the notebook: fewer draws show every cell to work.
         environment.setenv("NOTEBOOK_DRAWS", "10")
     executed(name)
 
