@@ -38,7 +38,7 @@ SILENT = ("leak", "scope", "ignored", "swapped", "other")
 
 WHOLE = (
     "test_plan.py", "test_trial_steps.py", "test_stages.py", "test_baselines.py", "test_axes.py", "test_leaks.py",
-    "test_cross_training_leaks.py",
+    "test_cross_training_leaks.py", "test_code_tables.py",
 )  # fmt: skip
 """Test files of whole trials."""
 

@@ -67,7 +67,7 @@ def decode(path: str | Path, start: float | None = None, end: float | None = Non
     """
     path = user_path(path)
     with open_stream(path, start, end) as stream:
-        mixer = _Mixer(path, rate, stream)
+        mixer = _Mixer(path, rate, stream, MAX_SAMPLES)
         parts = [part for block in stream.blocks for part in mixer.samples(block)]
         parts += mixer.rest()
     samples = np.concatenate([*parts, np.zeros(0, np.int16)])
@@ -108,7 +108,7 @@ def audio_hash(samples: np.ndarray) -> str:
 class _Mixer:
     """Turns the blocks of a clip into 16-bit mono samples; the same bits as for the whole clip at once."""
 
-    def __init__(self, path: Path, rate: int, stream: Stream, most: float = MAX_SAMPLES):
+    def __init__(self, path: Path, rate: int, stream: Stream, most: float):
         self.path, self.rate, self._floating, self._most = path, rate, stream.floating, most
         self.source_rate, self._channels = stream.rate, 0
         self._resampler: soxr.ResampleStream | None = None
