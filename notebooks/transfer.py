@@ -51,9 +51,10 @@ def run(name, **changes):
 
 # %%
 rows = run("methods", methods=("siamese", "logistic_regression", "layer_ensemble", "adapted_discriminant"))
-fig, axes = plt.subplots(1, 2, figsize=(11, 0.28 * len(rows) / 2 + 1.2), sharex=True)
+shown_rows = [row for row in rows if row.method != "layer_ensemble" or row.mode == "inductive"]
+fig, axes = plt.subplots(1, 2, figsize=(10, 0.15 * len(shown_rows) + 1.2), sharex=True, sharey=True)
 for axis, scaling in zip(axes, ("corpus", "speaker")):
-    shown = [row for row in rows if row.scaling == scaling][::-1]
+    shown = [row for row in shown_rows if row.scaling == scaling][::-1]
     names = [report.name_of(row).replace(", uniform within each", " within each") for row in shown]
     mean = np.array([row.uar_mean for row in shown])
     low, high = (np.array([getattr(row, f"speakers_{end}") for row in shown], float) for end in ("low", "high"))
@@ -68,7 +69,7 @@ fig.tight_layout()
 plt.show()
 
 # %%
-Markdown(report.markdown([row for row in rows if row.method != "layer_ensemble"]))
+Markdown(report.markdown(shown_rows))
 
 # %% [markdown]
 # ## Where the proportions are wrong

@@ -15,7 +15,7 @@ from siamese_jax.report.render.markdown import escape
 from siamese_jax.runtime.files import user_path, write_text
 
 METHOD_NAMES = {
-    "siamese": "Siamese network", "logistic_regression": "logistic regression", "layer_ensemble": "layer ensemble",
+    "logistic_regression": "logistic regression", "layer_ensemble": "layer ensemble",
     "adapted_discriminant": "adapted discriminant",
     "metric_network": "metric network",
 }  # fmt: skip
@@ -67,9 +67,7 @@ def _table(rows: list[TransferRow]) -> Iterator[str]:
 
 def name_of(row: TransferRow) -> str:
     """The method of a row in words, with all settings that tell it apart in a run."""
-    words = METHOD_NAMES[row.method]
-    if row.loss:
-        words += f", {LOSS_NAMES[row.loss]}"
+    words = LOSS_NAMES[row.loss] if row.loss else METHOD_NAMES[row.method]
     if row.c:
         words += f", C = {row.c:g}"
     if row.mode == "transductive":
