@@ -21,7 +21,14 @@ GROUPS = {
     "kills": ("experiments/test_kills.py",),
     "trials": ("protocols/test_trials.py",),
     "logistic": ("protocols/test_logistic.py",),
-    "grid": ("protocols/test_leaks.py", "protocols/test_axes.py"),
+    "grid": (
+        "protocols/test_leaks.py",
+        "protocols/test_axes.py",
+        "protocols/test_trial_steps.py",
+        "protocols/test_stages.py",
+        "protocols/test_plan.py",
+        "protocols/test_baselines.py",
+    ),
 }
 """Files that share fixtures or compiled programs: `pytest -n` runs a group in one process, the longest groups first."""
 
