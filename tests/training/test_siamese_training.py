@@ -67,6 +67,15 @@ def test_the_control_is_the_cross_entropy_step_of_the_encoder_with_its_own_rate(
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7), found, expected)
 
 
+@pytest.mark.parametrize("weighting", losses.PAIR_WEIGHTINGS)
+def test_the_log_weighs_pairs_as_training_does(batch, weighting):
+    params = start(0)[0].params
+    log = training.evaluate(NETWORK, dataclasses.replace(TRAINING, weighting=weighting), params, *batch)
+    np.testing.assert_allclose(
+        log.cross_entropy, reference_implementation.entropy(params, *batch, weighting), rtol=1e-5
+    )
+
+
 def test_no_second_update_is_no_change(batch):
     state, trainable = start(0)
     after = training.second_step(NETWORK, TRAINING, "none", state, *batch, trainable)
