@@ -61,7 +61,7 @@ def test_emotions_that_differ_are_compared_once_they_are_mapped(tmp_path, good):
 def test_words_of_a_manifest_are_mapped_where_the_configuration_says_so(tmp_path):
     path = write_corpus(tmp_path, FIRST, range(6), word=lambda e: "wut" if e == "anger" else e)
     given = small({FIRST: path})
-    with pytest.raises(InputError, match="12 x 'wut': expected one of"):
+    with pytest.raises(InputError, match="12 x 'wut': did you mean anger"):
         corpora.manifests(given)
     one = config.CorpusSettings(str(path), 3, (), ("wut=anger",))
     found = corpora.manifests(dataclasses.replace(given, corpora={FIRST: one}))
