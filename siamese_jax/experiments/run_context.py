@@ -33,9 +33,10 @@ LARGEST_STAGE = 4 << 30  # bytes of one stage's predictions
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A job in progress, see `open_run`."""
+    """A job in progress, see `open_run`; `source` is the mixture of `sources`."""
 
     experiment: Experiment
+    sources: Sequence[Dataset]
     source: Dataset
     target: Dataset
     work: WorkDir
@@ -113,11 +114,12 @@ def open_run(experiment: Experiment, workdir: str | Path, kind: str) -> Iterator
     """
     started = time.perf_counter()
     environment.check()
-    source, target = load(experiment)
+    sources, target = load_each(experiment)
+    source = _mixed(experiment, sources)
     _check_size(experiment, len(target))
     work = WorkDir(workdir, experiment, digests(source, target), kind)
     with work, bars() as progress, interrupt.threads(available_cores()) as executor:
-        yield Run(experiment, source, target, work, progress, executor, started)
+        yield Run(experiment, sources, source, target, work, progress, executor, started)
 
 
 def _check_size(experiment: Experiment, n_clips: int) -> None:
@@ -136,9 +138,13 @@ def _check_size(experiment: Experiment, n_clips: int) -> None:
 def load(experiment: Experiment) -> tuple[Dataset, Dataset]:
     """Source and target, checked, several sources as one. Raises InputError as `load_each`."""
     sources, target = load_each(experiment)
+    return _mixed(experiment, sources), target
+
+
+def _mixed(experiment: Experiment, sources: Sequence[Dataset]) -> Dataset:
     data = experiment.data
     names = [name.label for name in source_names(data.source, data.source_corpus, data.source_companion)]
-    return mixture(sources, names, data.source_weights), target
+    return mixture(sources, names, data.source_weights)
 
 
 def load_each(experiment: Experiment) -> tuple[list[Dataset], Dataset]:

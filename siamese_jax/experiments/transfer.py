@@ -202,16 +202,15 @@ def _classes(
 ) -> np.ndarray:  # fmt: skip
     """The classes [draw, clip] int8; log-probabilities of inductive methods are kept in `inductive`."""
     key = setting.method, setting.c
-    transfer, emotions = plan.experiment.transfer, plan.experiment.data.emotions
-    own = transfer_settings.of_config(transfer, setting.within or "corpus", setting.strength, setting.c or 1.0)
+    own = transfer_settings.of_config(
+        plan.experiment.transfer, setting.within or "corpus", setting.strength, setting.c or 1.0
+    )
     draws = TransferDraws(plan, scope, own, kept)
     if key not in inductive:
         inductive[key] = draws.inductive(setting.method, n_speakers)
     log_p_DxNxC = inductive[key]
     if setting.adaptation != "none":
-        counts_C = np.bincount(plan.target.label[plan.draws.support(n_speakers)[0]], minlength=len(emotions))
-        proportions_C = transfer_settings.proportions_of(transfer.proportions, emotions, counts_C)
-        log_p_DxNxC = draws.adapted(setting.adaptation, log_p_DxNxC, n_speakers, proportions_C)
+        log_p_DxNxC = draws.adapted(setting.adaptation, log_p_DxNxC, n_speakers, draws.proportions(n_speakers))
     return log_p_DxNxC.argmax(axis=-1).astype(np.int8)
 
 

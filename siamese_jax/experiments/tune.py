@@ -16,7 +16,7 @@ from siamese_jax.datasets.draws import evaluation_masks
 from siamese_jax.datasets.mixture import mixture
 from siamese_jax.datasets.subsets import minorities, speaker_halves, thinned
 from siamese_jax.errors import InputError
-from siamese_jax.experiments.run_context import load_each, open_run
+from siamese_jax.experiments.run_context import open_run
 from siamese_jax.experiments.transfer import features_name
 from siamese_jax.protocols.config import Experiment
 from siamese_jax.protocols.plan import Plan
@@ -126,10 +126,9 @@ def run(experiment: Experiment, workdir: str | Path) -> dict[str, Any]:
     Raises InputError if a table cannot be used, or the folder holds another experiment.
     """
     with open_run(experiment, workdir, KIND) as run:
-        sources, target = load_each(experiment)
-        transfers = validation_transfers(experiment, sources, target)
+        transfers = validation_transfers(experiment, run.sources, run.target)
         result = tune(experiment, transfers, run.bars.start("settings", n_values()))
-        result = {"source": run.source.name, "target": target.name, "features": features_name(experiment), **result}
+        result = {"source": run.source.name, "target": run.target.name, "features": features_name(experiment), **result}
         run.write(tune=[result])
     return result
 
@@ -201,7 +200,7 @@ class _Evaluation:
         self, experiment: Experiment, plan: Plan, scope: str, n_speakers: int, method: str, adaptation: str
     ) -> float:
         """The mean UAR over draws, on other speakers' clips; draws that leave no clip of a class do not count."""
-        transfer, emotions = experiment.transfer, experiment.data.emotions
+        transfer = experiment.transfer
         settings = transfer_settings.of_config(
             transfer, transfer.balance_within[-1], transfer.balance_strength[0], transfer.transfer_c
         )
@@ -213,9 +212,7 @@ class _Evaluation:
         log_p_DxNxC = self._inductive[key]
         support = plan.draws.support(n_speakers)
         if adaptation != "none":
-            counts_C = np.bincount(plan.target.label[support[0]], minlength=len(emotions))
-            proportions_C = transfer_settings.proportions_of(transfer.proportions, emotions, counts_C)
-            log_p_DxNxC = draws.adapted(adaptation, log_p_DxNxC, n_speakers, proportions_C)
+            log_p_DxNxC = draws.adapted(adaptation, log_p_DxNxC, n_speakers, draws.proportions(n_speakers))
         mask = evaluation_masks(plan.target, support)["speaker_disjoint"]
         return float(np.nanmean(score(log_p_DxNxC.argmax(axis=-1).astype(np.int8), plan.target.label, mask).uar))
 

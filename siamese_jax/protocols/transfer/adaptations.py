@@ -9,7 +9,6 @@ from chex import Array
 
 from siamese_jax.models import discriminant
 from siamese_jax.models.discriminant import Unlabelled, Whitening
-from siamese_jax.models.linear_scorer import LinearScorer
 from siamese_jax.protocols.transfer.balance import balanced
 from siamese_jax.protocols.transfer.methods import Sources, source_moments
 from siamese_jax.protocols.transfer.settings import SelfTrainingSettings
@@ -68,36 +67,25 @@ def self_trained_trial(
     log_p_NxC: Array, rows_M: Array, label_M: Array, balance: Balance, target: TargetWhitening,
     settings: SelfTrainingScalars,
 ) -> jax.Array:  # fmt: skip
-    """Returns the log-probabilities [N, C] of `self_trained`."""
-    return self_trained(log_p_NxC, rows_M, label_M, balance, target, settings)[0]
-
-
-def self_trained(
-    log_p_NxC: Array, rows_M: Array, label_M: Array, balance: Balance, target: TargetWhitening,
-    settings: SelfTrainingScalars,
-) -> tuple[jax.Array, LinearScorer]:  # fmt: skip
     """Returns the log-probabilities [N, C] of the discriminant trained on balanced pseudo-labels, balanced.
 
-    The first pseudo-labels are those of a method's log-probabilities; each round balances and fits again. The last
-    round's scorer serves clips that come later.
+    The first pseudo-labels are those of a method's log-probabilities; each round balances and fits again.
     """
     groups_NxG, (n_clips, n_classes) = _unlabelled(balance, rows_M), log_p_NxC.shape
     labelled_N = jnp.zeros(n_clips, log_p_NxC.dtype).at[rows_M].set(1)
     truth_NxC = jnp.zeros_like(log_p_NxC).at[rows_M].set(jax.nn.one_hot(label_M, n_classes, dtype=log_p_NxC.dtype))
 
-    def fitted(_: int, state: tuple[jax.Array, LinearScorer]) -> tuple[jax.Array, LinearScorer]:
-        balanced_NxC = balanced(state[0], groups_NxG, balance.proportions, balance.strength)
+    def fitted(_: int, log_p_NxC: jax.Array) -> jax.Array:
+        balanced_NxC = balanced(log_p_NxC, groups_NxG, balance.proportions, balance.strength)
         responsibility_NxC = jnp.where(labelled_N[:, None] > 0, truth_NxC, jnp.exp(balanced_NxC))
-        scorer, log_p = discriminant.self_trained(
+        # The scorer of single clips, which nothing here needs, is dropped from the program.
+        return discriminant.self_trained(
             target.whitening, target.clips, target.present, responsibility_NxC, labelled_N, settings.source_clips,
             settings.unlabelled_clips, settings.temperature,
-        )  # fmt: skip
-        return log_p, scorer
+        )[1]  # fmt: skip
 
-    n_features = len(target.whitening.transform)
-    none = LinearScorer(jnp.zeros((1, n_classes, n_features)), jnp.zeros((1, n_classes)))
-    log_p_NxC, scorer = jax.lax.fori_loop(0, settings.rounds, fitted, (jnp.asarray(log_p_NxC), none))
-    return balanced(log_p_NxC, groups_NxG, balance.proportions, balance.strength), scorer
+    log_p_NxC = jax.lax.fori_loop(0, settings.rounds, fitted, jnp.asarray(log_p_NxC))
+    return balanced(log_p_NxC, groups_NxG, balance.proportions, balance.strength)
 
 
 def _unlabelled(balance: Balance, rows_M: Array) -> jax.Array:

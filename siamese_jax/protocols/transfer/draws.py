@@ -16,7 +16,7 @@ from siamese_jax.protocols.plan import Plan
 from siamese_jax.protocols.transfer import adaptations, metric_network
 from siamese_jax.protocols.transfer.adaptations import Balance, TargetWhitening
 from siamese_jax.protocols.transfer.methods import METHODS, Sources, check_classes, check_source_classes
-from siamese_jax.protocols.transfer.settings import TransferSettings
+from siamese_jax.protocols.transfer.settings import TransferSettings, proportions_of
 from siamese_jax.protocols.trials import Clips
 from siamese_jax.runtime.progress import OnDone
 from siamese_jax.runtime.vectorize import TrialProgram, chunk_size
@@ -117,6 +117,12 @@ class TransferDraws:
             self._kept[key] = self.plan, made  # the plan stays, so that no other takes its id
         whitened: TargetWhitening = self._kept[key][1]
         return whitened
+
+    def proportions(self, n_speakers: int) -> np.ndarray:
+        """Returns the configuration's class proportions [C]; every draw labels as many clips of each class."""
+        labelled = self._target.label[self.plan.draws.support(n_speakers)[0]]
+        counts_C = np.bincount(labelled, minlength=len(self._emotions))
+        return proportions_of(self.plan.experiment.transfer.proportions, self._emotions, counts_C)
 
     def _check_transductive(self, adaptation: str, n_unlabelled: int) -> None:
         if self.scope not in TRANSDUCTIVE_SCOPES:

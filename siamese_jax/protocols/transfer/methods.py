@@ -8,7 +8,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from chex import Array
@@ -165,23 +164,6 @@ METHODS: dict[str, Method] = {
     "adapted_discriminant": Method(prepare_adapted_discriminant, fit_adapted_discriminant),
 }
 """By name, as in `config.transfer.methods`."""
-
-
-def fit(
-    name: str, sources: Sources, x_MxF: np.ndarray, label_M: np.ndarray, n_classes: int, settings: TransferSettings
-) -> LinearScorer:
-    """Returns the scorer of method `name` on one set of labelled clips. Raises InputError as `check_classes`."""
-    check_classes(sources, label_M, [str(c) for c in range(n_classes)])
-    shared = METHODS[name].prepare(sources, n_classes, len(label_M), settings)
-    scorer = _fit(METHODS[name].fit)(shared, np.asarray(x_MxF, np.float32), np.asarray(label_M, np.int32))
-    return jax.tree.map(np.asarray, scorer)
-
-
-def _fit(pure: Callable[..., LinearScorer]) -> Callable[..., LinearScorer]:
-    return _JITTED.setdefault(pure, jax.jit(pure))
-
-
-_JITTED: dict[Any, Any] = {}
 
 
 def check_classes(sources: Sources, label_M: np.ndarray, names: Sequence[str]) -> None:
