@@ -22,7 +22,6 @@ from siamese_jax.corpora.manifest import PAPER_EMOTIONS
 from siamese_jax.datasets import extraction, speech_encoder
 from siamese_jax.protocols.transfer.choice import ChoiceSettings
 from siamese_jax.recognizer import choose
-from siamese_jax.runtime.devices import available_cores
 
 from . import common
 
@@ -46,8 +45,7 @@ SURE = flags.DEFINE_float(
 SCALE_FLOOR = flags.DEFINE_float(
     "scale_floor", 1e-3, "Least standard deviation of a feature, as a share of its own over all.", lower_bound=0
 )
-STRICT = flags.DEFINE_bool("strict", False, "Stop at the first recording that cannot be used.")
-WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)
+STRICT, WORKERS = common.define_extraction()
 
 
 def main(paths: list[str]) -> None:

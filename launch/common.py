@@ -13,8 +13,10 @@ from ml_collections import ConfigDict, config_flags
 
 from siamese_jax.errors import InputError, LostError, first_line
 from siamese_jax.protocols.config import new_place
+from siamese_jax.recognizer.confidence import STATED_ERROR
+from siamese_jax.recognizer.predictions import MODES
 from siamese_jax.runtime import config_files, distributed, environment, interrupt
-from siamese_jax.runtime.devices import require_platforms, use_all_cores
+from siamese_jax.runtime.devices import available_cores, require_platforms, use_all_cores
 from siamese_jax.runtime.terminal import printable
 
 FAILED = 2
@@ -56,6 +58,24 @@ def define_config(default: str, text: str) -> flags.FlagHolder:
         # Flags of a configuration read the command line when they are defined.
         _check_overrides(_with_config_files(sys.argv[1:]), default)
     return config_flags.DEFINE_config_file("config", str(config_files.find(default)), text)
+
+
+def define_extraction() -> tuple[flags.FlagHolder, flags.FlagHolder]:
+    """Defines and returns --strict and --workers, for a launcher that reads recordings."""
+    strict = flags.DEFINE_bool("strict", False, "Stop at the first recording that cannot be used.")
+    return strict, flags.DEFINE_integer(
+        "workers", available_cores(), "Threads that decode and compute.", lower_bound=1
+    )  # fmt: skip
+
+
+def define_recognizer() -> tuple[flags.FlagHolder, flags.FlagHolder, flags.FlagHolder]:
+    """Defines and returns --model, --mode and --stated_error, for a launcher that labels recordings."""
+    model = define_path("model", None, "A model folder, as siamese-jax enrol writes it; by default the shipped one.")
+    mode = flags.DEFINE_enum("mode", "clip", MODES, "Whose statistics scale a recording: the model's, or the folder's.")
+    return model, mode, flags.DEFINE_float(
+        "stated_error", STATED_ERROR, "Share of wrong labels that is accepted among those that are not unsure.",
+        lower_bound=0.0, upper_bound=1.0,
+    )  # fmt: skip
 
 
 def define_hosts() -> None:

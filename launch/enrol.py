@@ -15,7 +15,6 @@ from absl import app, flags
 from siamese_jax.recognizer import recordings
 from siamese_jax.recognizer.few_shot import FewShotEmotion
 from siamese_jax.recognizer.methods import ADAPTATIONS, METHODS
-from siamese_jax.runtime.devices import available_cores
 
 from . import common
 
@@ -29,8 +28,7 @@ ADAPTATION = flags.DEFINE_enum(
 )
 C = flags.DEFINE_float("c", 0.01, "C of the logistic regression.", lower_bound=1e-9)
 ALIASES = flags.DEFINE_bool("aliases", False, "Map common words, such as happy or Wut, to the emotions' nouns.")
-STRICT = flags.DEFINE_bool("strict", False, "Stop at the first recording that cannot be used.")
-WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)
+STRICT, WORKERS = common.define_extraction()
 
 
 def main(paths: list[str]) -> None:

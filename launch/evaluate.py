@@ -9,24 +9,16 @@ Exit status: 0 with scores, 2 without.
 
 from absl import app, flags
 
-from siamese_jax.recognizer import confidence, evaluation, recordings
+from siamese_jax.recognizer import evaluation, recordings
 from siamese_jax.recognizer.few_shot import FewShotEmotion
-from siamese_jax.recognizer.predictions import MODES
-from siamese_jax.runtime.devices import available_cores
 from siamese_jax.runtime.files import write_json
 
 from . import common
 
-MODEL = common.define_path("model", None, "A model folder, as siamese-jax enrol writes it; by default the shipped one.")
+MODEL, MODE, STATED_ERROR = common.define_recognizer()
 OUTPUT = common.define_path("output", None, "A JSON file to write the scores to.")
-MODE = flags.DEFINE_enum("mode", "clip", MODES, "Whose statistics scale a recording: the model's, or the folder's.")
-STATED_ERROR = flags.DEFINE_float(
-    "stated_error", confidence.STATED_ERROR, "Share of wrong labels that is accepted among those that are not unsure.",
-    lower_bound=0.0, upper_bound=1.0,
-)  # fmt: skip
 ALIASES = flags.DEFINE_bool("aliases", False, "Map common words, such as happy or Wut, to the emotions' nouns.")
-STRICT = flags.DEFINE_bool("strict", False, "Stop at the first recording that cannot be used.")
-WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)
+STRICT, WORKERS = common.define_extraction()
 
 
 def main(paths: list[str]) -> None:

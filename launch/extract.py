@@ -19,7 +19,6 @@ from absl import app, flags
 from siamese_jax.corpora import adapters
 from siamese_jax.corpora.manifest import COMMON_ALIASES, read_manifest
 from siamese_jax.datasets import extraction, extractors, shipped, speech_encoder
-from siamese_jax.runtime.devices import available_cores
 
 from . import common
 
@@ -29,8 +28,7 @@ MANIFEST = common.define_path("manifest", None, "A CSV with file, emotion, speak
 OUTPUT = common.define_path("output", None, "The table to write (.npz).", required=True)
 ALIASES = flags.DEFINE_bool("aliases", False, "Accept other words for emotions, such as happy or Angry.")
 OPTIONS = flags.DEFINE_multi_string("option", [], "Options of the corpus' scan, such as unsegmented (eNTERFACE'05).")
-STRICT = flags.DEFINE_bool("strict", False, "Stop at the first clip that cannot be used.")
-WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)
+STRICT, WORKERS = common.define_extraction()
 FEATURES = flags.DEFINE_enum("features", "is09", shipped.FEATURE_SETS, "The feature set.")
 SPEECH_ENCODER = common.define_path(
     "speech_encoder", "tiny.en", "whisper: an encoder that ships (tiny.en), or a folder with config.json and weights."

@@ -27,29 +27,22 @@ from absl import app, flags
 
 from siamese_jax.corpora.spelling import stored_path
 from siamese_jax.errors import InputError
-from siamese_jax.recognizer import confidence, prediction_files, recordings, segment_lists
+from siamese_jax.recognizer import prediction_files, recordings, segment_lists
 from siamese_jax.recognizer.card import card, notices
 from siamese_jax.recognizer.few_shot import FewShotEmotion
 from siamese_jax.recognizer.labelling import Labelled
-from siamese_jax.recognizer.predictions import MODES, Prediction
+from siamese_jax.recognizer.predictions import Prediction
 from siamese_jax.recognizer.recordings import Recordings
 from siamese_jax.report.predictions import page, sounds, terminal
-from siamese_jax.runtime.devices import available_cores
 
 from . import common
 
-MODEL = common.define_path("model", None, "A model folder, as siamese-jax enrol writes it; by default the shipped one.")
+MODEL, MODE, STATED_ERROR = common.define_recognizer()
 OUTPUT = common.define_path("output", None, "The list to write: .csv for spreadsheets, .jsonl for programs.")
 PAGE = common.define_path("page", None, "A page to write (.html), with a list to sort and filter, and the sound.")
 SOUND = flags.DEFINE_enum("sound", "link", sounds.MODES, "The sound on the page: linked, embedded, or none.")
 SEGMENTS = common.define_path("segments", None, "A CSV with file, start, end (seconds): the segments of recordings.")
-MODE = flags.DEFINE_enum("mode", "clip", MODES, "Whose statistics scale a recording: the model's, or the folder's.")
-STATED_ERROR = flags.DEFINE_float(
-    "stated_error", confidence.STATED_ERROR, "Share of wrong labels that is accepted among those that are not unsure.",
-    lower_bound=0.0, upper_bound=1.0,
-)  # fmt: skip
-STRICT = flags.DEFINE_bool("strict", False, "Stop at the first recording that cannot be used.")
-WORKERS = flags.DEFINE_integer("workers", available_cores(), "Threads that decode and compute.", lower_bound=1)
+STRICT, WORKERS = common.define_extraction()
 
 
 def main(paths: list[str]) -> None:
