@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # On the newest of Python 3.14, 3.13 and 3.12 that is found, on PATH or under pyenv, with the newest versions that the
 # index gives: every module is imported, the main job runs in its smallest configuration, and a quick part of the tests.
+# A model that .venv's Python saves is loaded.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 environment=build/newest_python
@@ -34,4 +35,8 @@ echo "newest Python: $("$bin/python" --version) ($python), $versions"
 "$bin/python" -I scripts/import_all.py
 "$bin/siamese-jax" reproduce --config=smoke --workdir="$(mktemp -d)/smoke" 2>/dev/null | tail -n 1
 "$bin/python" -m pytest -q -n 2 tests/test_api.py tests/test_layout.py tests/launch/test_console.py tests/launch/test_common.py \
-  tests/stats tests/losses tests/features tests/corpora tests/protocols/test_config.py tests/models
+  tests/stats tests/losses tests/features tests/corpora tests/protocols/test_config.py tests/models tests/recognizer
+if [ -x .venv/bin/python ]; then
+  SIAMESE_JAX_OTHER_PYTHON=$PWD/.venv/bin/python "$bin/python" -m pytest -q -m long tests/launch/test_recognizer.py \
+    -k another_python
+fi

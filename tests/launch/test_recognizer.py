@@ -16,8 +16,8 @@ from siamese_jax.recognizer.few_shot import FewShotEmotion
 pytestmark = pytest.mark.long
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", "launch.console", *map(str, arguments)]
+def run(*arguments, python=sys.executable):
+    command = [python, "-m", "launch.console", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"JAX_PLATFORMS": "cpu"})
 
 
@@ -95,3 +95,25 @@ def test_python_and_the_command_give_the_same_labels(folders):
     listing = folders / "again.csv"
     run("predict", folders / "more" / "anger", f"--model={folders / 'model'}", f"--output={listing}")
     assert [row["label"] for row in csv.DictReader(listing.open())] == labels.tolist()
+
+
+@pytest.mark.skipif("SIAMESE_JAX_OTHER_PYTHON" not in os.environ, reason="SIAMESE_JAX_OTHER_PYTHON names no Python")
+@pytest.mark.parametrize("mode", ["clip", "folder"])
+def test_a_model_that_another_python_saved_gives_its_labels_and_probabilities(folders, mode):
+    other = os.environ["SIAMESE_JAX_OTHER_PYTHON"]
+    model, tables = folders / "model_of_other", {}
+    if not model.exists():
+        done = run("enrol", folders / "labelled", f"--output={model}", python=other)
+        assert done.returncode == 0, done.stderr
+    for python in (other, sys.executable):
+        output = folders / f"{mode}_{python == other}.csv"
+        done = run(
+            "predict", folders / "more", f"--model={model}", f"--output={output}", f"--mode={mode}", python=python
+        )
+        assert done.returncode == 0, done.stderr
+        tables[python] = list(csv.DictReader(output.open()))
+    here, there = tables[sys.executable], tables[other]
+    assert len(here) == 24
+    assert [row["label"] for row in here] == [row["label"] for row in there]
+    probabilities = [[[float(row[f"p_{e}"]) for e in EMOTIONS] for row in rows] for rows in (here, there)]
+    np.testing.assert_allclose(*probabilities, atol=2e-4)
