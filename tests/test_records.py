@@ -1,14 +1,13 @@
-"""The pages' tables of transfer methods, the configurations' settings, and the records that both come from."""
+"""The pages' numbers, the configurations' settings, and the records that both come from."""
 
 import json
-import sys
+import re
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-import transfer_tables
-
+from scripts.numbers import __main__ as numbers
+from scripts.numbers import claims, pages, records, runs, tables
 from siamese_jax import load_config
 
 ROOT = Path(__file__).parent.parent
@@ -19,21 +18,88 @@ CONFIG_OF = {
 }  # fmt: skip
 
 
-def test_pages_hold_the_tables_of_their_records():
-    made = transfer_tables.blocks()
-    pages = [path.read_text(encoding="utf-8") for path in transfer_tables.PAGES]
-    for name in made:
-        assert any(f"<!-- {name} -->" in page for page in pages), name
-    for page in pages:
-        assert page == transfer_tables.filled(page, made)
+@pytest.fixture(scope="module")
+def made():
+    return {name: make() for name, make in tables.blocks().items()}
 
 
-def test_a_changed_number_is_noticed():
-    page = transfer_tables.PAGES[0].read_text(encoding="utf-8")
-    start = page.index("<!-- summary -->")
-    changed = page[:start] + page[start:].replace(".", ",", 1)
-    assert changed != page
-    assert transfer_tables.filled(changed, transfer_tables.blocks()) == page
+def test_pages_agree_with_their_records():
+    assert numbers.check() == []
+
+
+def changed(page, start, end):
+    """The page with the first digit between two places changed."""
+    digit = re.compile(r"\d").search(page, start, end)
+    return page[: digit.start()] + str((int(digit[0]) + 1) % 10) + page[digit.end() :]
+
+
+@pytest.mark.parametrize("name", claims.by_page())
+def test_a_changed_digit_of_any_table_is_noticed(name, made):
+    page = (ROOT / name).read_text(encoding="utf-8")
+    blocks = list(pages.BLOCK.finditer(page))
+    for block in blocks:
+        found = list(pages.problems(changed(page, block.start("name") + 40, block.end()), made, [], whole=False))
+        assert found == [f"the table {block['name']} differs from its record"]
+
+
+@pytest.mark.parametrize("name", claims.by_page())
+def test_a_changed_digit_of_any_claim_is_noticed(name, made):
+    page, of_page = (ROOT / name).read_text(encoding="utf-8"), claims.by_page()[name]
+    for claim in of_page:
+        (first, *_) = claim.pattern.finditer(page)
+        broken = changed(page, first.start(), first.end())
+        for other in claim.pattern.finditer(broken):
+            broken = broken[: other.start()] + "x" * len(other[0]) + broken[other.end() :]
+        assert list(pages.problems(broken, made, [claim], whole=False)), claim.text
+
+
+@pytest.mark.parametrize(
+    ("text", "n_numbers"),
+    [("It gains 3.4 points.", 1), ("From 1,000 to 2,304 columns", 2), ("is09, eNTERFACE'05, float16, H100", 0),
+     ("`--draws=200`", 0), ("```sh\nrun --draws=200\n```\n", 0), ("[results](results.md#table-1)", 0),
+     ("    siamese-jax --n=8\n", 0), ("| a | 4.5 [4.1, 4.9] |", 3), ("-0.3 points, +1.2", 2)],
+)  # fmt: skip
+def test_a_number_outside_code_needs_a_source(text, n_numbers):
+    assert len(list(pages.problems(text, {}, []))) == n_numbers
+
+
+def test_a_claim_accounts_for_its_numbers_across_line_breaks_only_as_a_whole():
+    claim = claims.says("gains {low:.1f} to {high:.1f} points", low=1.04, high=2.0)
+    assert list(pages.problems("It gains 1.0 to\n2.0 points.", {}, [claim])) == []
+    assert len(list(pages.problems("It gains 11.0 to 2.0 points.", {}, [claim]))) == 3
+    assert len(list(pages.problems("It gains 1.0 to 2.05 points.", {}, [claim]))) == 3
+
+
+def test_a_table_without_a_record_and_a_name_without_a_place_are_named():
+    assert list(pages.problems("<!-- lost -->\n1\n<!-- end of lost -->\n", {}, [])) == ["the table lost has no record"]
+    assert list(pages.problems("", {}, [claims.Claim("Table 9")])) == ["lacks the text 'Table 9'"]
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "FOLDER", tmp_path)
+    table = records.Table.of([{"uar": 40.123456789, "n": 3, "of": None, "seconds": 2.0}], without=("seconds",))
+    record = records.Record.made("siamese-jax x", {"rows": table}, note="n")
+    records.write("some", record)
+    assert records.parse((tmp_path / "some.json").read_text()) == record
+    assert table.dicts() == [{"uar": 40.12346, "n": 3, "of": None}]
+
+
+def test_every_record_comes_from_a_command_that_a_page_shows():
+    text = " ".join((ROOT / page).read_text(encoding="utf-8") for page in claims.by_page())
+    shown = " ".join(text.replace("\\\n", " ").split())
+    for path in RECORDS.glob("*.json"):
+        if not path.name.startswith("tune_"):
+            record = records.parse(path.read_text(encoding="utf-8"))
+            assert " ".join(record.command.split()) in shown or path.stem == "reproduce", path.name
+            assert record.version, path.name
+            assert re.fullmatch(r"20\d\d-\d\d-\d\d", record.date), path.name
+            assert path.stem not in runs.RUNS or runs.RUNS[path.stem].command == record.command
+
+
+def test_a_record_of_a_folder_without_the_run_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["numbers", "--record=transfer_thinned", f"--workdir={tmp_path}"])
+    assert numbers.main() == 2
+    assert "transfer.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", CONFIG_OF)

@@ -50,6 +50,8 @@ def run(experiment: Experiment, workdir: str | Path) -> Results:
         for scope in experiment.data.scalings:
             arrays = run.baselines(plan, scope, baselines.PARTS)
             results.rows.extend(summary.baseline_rows(plan, scope, arrays))
+            if "few_shot" in arrays:
+                results.optimism.extend(summary.baseline_optimism(plan, scope, arrays))
         run.write(summary=results.rows, differences=results.differences, optimism=results.optimism)
     return results
 

@@ -166,25 +166,30 @@ def grid_rows(plan: Plan, head: str, scope: str, grid: Grid) -> Iterator[Row]:
 
 
 def optimism(plan: Plan, head: str, scope: str, grid: Grid) -> list[dict[str, Any]]:
-    """The best cell chosen on the test clips, compared with each draw's score in the best cell of the other draws.
-
-    The latter's mean is free of luck with the draws, but not with the target's speakers. Empty for one draw.
-    """
-    protocol = plan.experiment.protocol
-    n_draws, records = protocol.n_draws, []
-    if n_draws < 2:
-        return []
+    """The best cell of fine-tuning, chosen on the test clips and on the other draws (`chosen_on_other_draws`)."""
+    protocol, records = plan.experiment.protocol, []
+    base = {"method": "fine_tuning", "data": "source+target", "head": head, "scaling": scope}
     for split, scored in grid.scored.items():
         for m, loss in enumerate(protocol.losses):
             for r, steps in enumerate(protocol.steps):
-                cells = scored.uar[:, m, :, r, :].reshape(-1, n_draws)
-                mean_without = (cells.sum(axis=1, keepdims=True) - cells) / (n_draws - 1)
-                chosen = cells[mean_without.argmax(axis=0), np.arange(n_draws)]
-                records.append({
-                    "head": head, "scaling": scope, "split": split, "loss": loss, "steps": steps, "n_draws": n_draws,
-                    "best": float(cells.mean(axis=1).max()), "best_chosen_on_other_draws": float(chosen.mean()),
-                })  # fmt: skip
+                key = {**base, "split": split, "loss": loss, "steps": steps}
+                cells = scored.uar[:, m, :, r, :].reshape(-1, protocol.n_draws)
+                records += [{**key, **chosen} for chosen in chosen_on_other_draws(cells)]
     return records
+
+
+def chosen_on_other_draws(cells: np.ndarray) -> list[dict[str, Any]]:
+    """One record: the mean of the best of the cells [cells, draws], and of each draw's score in the other draws' best.
+
+    The latter is free of luck with the draws, but not with the target's speakers. Empty for one draw.
+    """
+    n_draws = cells.shape[-1]
+    if n_draws < 2:
+        return []
+    mean_without = (cells.sum(axis=1, keepdims=True) - cells) / (n_draws - 1)
+    chosen = cells[mean_without.argmax(axis=0), np.arange(n_draws)]
+    best = float(cells.mean(axis=1).max())
+    return [{"n_draws": n_draws, "best": best, "best_chosen_on_other_draws": float(chosen.mean())}]
 
 
 def baseline_rows(plan: Plan, scope: str, arrays: xr.Dataset) -> Iterator[Row]:
@@ -205,6 +210,17 @@ def baseline_rows(plan: Plan, scope: str, arrays: xr.Dataset) -> Iterator[Row]:
         if "few_shot" in arrays:
             scored = score_few_shot(plan, arrays.few_shot.values[i])
             yield from few_shot_rows(plan, scope, method, scored, base["seconds"])
+
+
+def baseline_optimism(plan: Plan, scope: str, arrays: xr.Dataset) -> list[dict[str, Any]]:
+    """The best number of speakers of each classifier on the draws, as in `optimism`."""
+    records = []
+    for i, method in enumerate(plan.experiment.protocol.baselines):
+        for split, scored in score_few_shot(plan, arrays.few_shot.values[i]).items():
+            for d, data in enumerate(FEW_SHOT_DATA):
+                key = {"method": method, "data": data, "scaling": scope, "split": split}
+                records += [{**key, **chosen} for chosen in chosen_on_other_draws(scored.uar[d])]
+    return records
 
 
 def score_few_shot(plan: Plan, predictions: np.ndarray) -> dict[str, Scored]:

@@ -108,7 +108,7 @@ def lines(
             cell_rows = [row for row in tuned if row.selection == selection]
             if cell_rows:
                 best = selection == "best"
-                chosen = _chosen_elsewhere(optimism, head, scope, loss, steps) if best else ""
+                chosen = _chosen_elsewhere(optimism, head=head, scaling=scope, loss=loss, steps=steps) if best else ""
                 data, value = DATA_NAMES["source+target"], reference(loss) if best else ""
                 yield _line(LOSS_NAMES[loss], data, selection, cell_rows, chosen, value)
     for method in protocol.baselines:
@@ -118,7 +118,9 @@ def lines(
                 cell_rows = _pick([row for row in rows if (row.method, row.data, row.selection) == key], scope)
                 if cell_rows:
                     cell = _scaled(cell_rows, scope) if selection == "cell" else selection
-                    yield _line(CLASSIFIER_NAMES[method], DATA_NAMES[data], cell, cell_rows, "", "")
+                    best = selection == "best"
+                    chosen = _chosen_elsewhere(optimism, method=method, data=data, scaling=scope) if best else ""
+                    yield _line(CLASSIFIER_NAMES[method], DATA_NAMES[data], cell, cell_rows, chosen, "")
 
 
 def _pick(rows: list[Row], scope: str) -> list[Row]:
@@ -162,7 +164,7 @@ def _score(row: Row | None) -> str:
     return f"{row.uar_mean:.1f} [{row.ci_low:.1f}, {row.ci_high:.1f}]{spread}"
 
 
-def _chosen_elsewhere(optimism: list[dict[str, Any]], head: str, scope: str, loss: str, steps: int) -> str:
-    key = {"head": head, "scaling": scope, "split": "paper", "loss": loss, "steps": steps}
+def _chosen_elsewhere(optimism: list[dict[str, Any]], **setting: str | int) -> str:
+    key = setting | {"split": "paper"}
     chosen = [record["best_chosen_on_other_draws"] for record in optimism if key.items() <= record.items()]
     return f"{chosen[0]:.1f}" if chosen else ""
