@@ -34,6 +34,7 @@ from siamese_jax.runtime.threads import in_order
 log = logging.getLogger(__name__)
 
 NAMED = 20  # clips of one kind of error that the log names
+_IN_TABLE = "; the table names them all"
 GROUP = 32  # clips that a worker takes at a time
 PACKAGES = ("jax", "jaxlib", "numpy", "soundfile", "soxr")
 
@@ -79,7 +80,9 @@ def extract_share(
     folder = output.with_name(f".{output.name}.partial")
     with writable(output), ExtractionCache(folder, str(output), extractor.version, share) as cache:
         if share.count > 1:
-            _compute(manifest, share.of(len(manifest)), extractor, options, cache)
+            own, kinds = share.of(len(manifest)), Counter[str]()
+            _compute(manifest, own, extractor, options, cache, kinds)
+            log_left_out(kinds, len(own), _IN_TABLE)
             cache.finish()
             if share.index:
                 return None
@@ -95,23 +98,33 @@ def compute_table(
     manifest: Manifest, extractor: Extractor, options: Options, cache: ExtractionCache | None = None
 ) -> FeatureTable:
     """As `extract`, without writing a table; `cache` gives finished rows and keeps new ones."""
-    rows, bad = _compute(manifest, range(len(manifest)), extractor, options, cache)
+    kinds = Counter[str]()
+    rows, bad = _compute(manifest, range(len(manifest)), extractor, options, cache, kinds)
+    log_left_out(kinds, len(manifest), _IN_TABLE)
     return _assemble(manifest, extractor, rows, [(error.file, error.reason) for _, error in sorted(bad.items())])
 
 
 def compute_rows(
-    manifest: Manifest, extractor: Extractor, options: Options
+    manifest: Manifest, extractor: Extractor, options: Options, kinds: Counter[str]
 ) -> tuple[dict[int, FeatureRow], dict[int, ClipError]]:
     """As `compute_table`, but returns the rows, and the errors of unusable clips, by index in the manifest.
 
-    No clip need be usable.
+    No clip need be usable. `kinds` counts the errors over calls, so that the log names the first of each kind;
+    `log_left_out` writes the counts.
     """
-    return _compute(manifest, range(len(manifest)), extractor, options, None, named="")
+    return _compute(manifest, range(len(manifest)), extractor, options, None, kinds)
+
+
+def log_left_out(kinds: Counter[str], n_clips: int, note: str = "") -> None:
+    """Writes one line to the log: how many of the clips were left out, by kind of error."""
+    if kinds:
+        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        log.warning("%d of %d clips were left out (%s)%s", kinds.total(), n_clips, counts, note)
 
 
 def _compute(
     manifest: Manifest, indices: Sequence[int], extractor: Extractor, options: Options, cache: ExtractionCache | None,
-    named: str = "; the table names them all",
+    kinds: Counter[str],
 ) -> tuple[dict[int, FeatureRow], dict[int, ClipError]]:  # fmt: skip
     """Returns the rows of the clips at `indices`, and the errors of unusable ones, by index."""
     rows = {index: row for index in indices if (row := cache and cache.get(manifest, manifest.clips[index]))}
@@ -119,7 +132,6 @@ def _compute(
     if rows:
         log.info("%d of %d clips were finished by an earlier run", len(rows), len(indices))
     bad: dict[int, ClipError] = {}
-    kinds = Counter[str]()
     with bars() as progress:
         advance = progress.start("features", len(indices))
         advance(len(rows))
@@ -135,9 +147,6 @@ def _compute(
                     cache.add(manifest, manifest.clips[index], result)
             advance(1)
             interrupt.check()
-    if bad:
-        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        log.warning("%d of %d clips were left out (%s)%s", len(bad), len(indices), counts, named)
     if cut_off := sum(row.resampling.endswith(CUT_OFF) for row in rows.values()):
         log.warning("%d clips hold samples beyond full scale, which were cut off at it", cut_off)
     return rows, bad

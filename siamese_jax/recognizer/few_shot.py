@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,7 +95,9 @@ class FewShotEmotion:
     def predict_proba(self, files: Sequence[File], mode: str = "clip") -> np.ndarray:
         """Returns probabilities [N, C]; rows of recordings that cannot be read are NaN, and the log names them."""
         manifest = recordings.of_files(files, [""] * len(files), [""] * len(files))
-        rows, _ = extraction.compute_rows(manifest, self._features(), self._options)
+        kinds = Counter[str]()
+        rows, _ = extraction.compute_rows(manifest, self._features(), self._options, kinds)
+        extraction.log_left_out(kinds, len(files))
         probabilities = np.full((len(files), len(self.model.classes)), np.nan)
         if rows:
             indices = sorted(rows)

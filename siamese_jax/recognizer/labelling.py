@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 
 from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.datasets import extraction
+from siamese_jax.datasets.extraction_cache import FeatureRow
 from siamese_jax.datasets.extractors import Extractor
 from siamese_jax.protocols import familiarity
 from siamese_jax.recognizer import confidence, quality
@@ -40,23 +42,24 @@ def label(
 
     `stated_error` is the share of wrong labels that is accepted among those that are not unsure.
     """
-    rest = iter(clips)
+    rest, kinds, n_clips = iter(clips), Counter[str](), 0
     several = False
     while part := list(itertools.islice(rest, PART[mode])):
         if len(part) == PART[mode] and mode == "folder" and not several:
             log.warning("%d clips or more: they are labelled in parts, each by its own statistics", PART[mode])
             several = True
-        yield from _label_part(model, extractor, options, Manifest(root, tuple(part)), mode, left_out, stated_error)
+        n_clips += len(part)
+        manifest = Manifest(root, tuple(part))
+        rows, bad = extraction.compute_rows(manifest, quality.with_quality(extractor), options, kinds)
+        left_out += [(error.file, error.reason) for _, error in sorted(bad.items())]
+        if rows:
+            yield from _label_part(model, manifest, rows, mode, stated_error)
+    extraction.log_left_out(kinds, n_clips)
 
 
 def _label_part(
-    model: Model, extractor: Extractor, options: extraction.Options, manifest: Manifest, mode: str, left_out: LeftOut,
-    stated_error: float,
+    model: Model, manifest: Manifest, rows: dict[int, FeatureRow], mode: str, stated_error: float
 ) -> Iterator[Labelled]:  # fmt: skip
-    rows, bad = extraction.compute_rows(manifest, quality.with_quality(extractor), options)
-    left_out += [(error.file, error.reason) for _, error in sorted(bad.items())]
-    if not rows:
-        return
     indices = sorted(rows)
     x, facts = quality.split(np.stack([rows[i].features for i in indices]))
     speakers = [manifest.clips[i].speaker for i in indices]

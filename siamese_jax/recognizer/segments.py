@@ -89,9 +89,12 @@ def speech_segments(samples: np.ndarray, rate: int, settings: SegmentSettings = 
 
     scale = 32768 if samples.dtype == np.int16 else 1
     sound = samples.astype(np.float32) / np.float32(scale)
-    frames = {"frame_length": round(settings.frame * rate), "hop_length": round(settings.hop * rate)}
-    loudest = np.maximum(librosa.feature.rms(y=sound, **frames).max(), 10 ** (settings.least_dbfs / 20))
-    intervals = librosa.effects.split(sound, top_db=settings.quiet_db, ref=loudest, **frames)
+    frame, hop = round(settings.frame * rate), round(settings.hop * rate)
+    rms = librosa.feature.rms(y=sound, frame_length=frame, hop_length=hop)
+    loudest = max(float(rms.max()), 10 ** (settings.least_dbfs / 20))
+    intervals = librosa.effects.split(
+        sound, top_db=settings.quiet_db, ref=loudest, frame_length=frame, hop_length=hop
+    )  # fmt: skip
     found = [(int(start), int(end)) for start, end in intervals if end > start]
     return [(start / rate, end / rate) for start, end in bounded(found, sound, rate, settings)]
 

@@ -9,6 +9,7 @@ import soundfile
 from tones_for_tests import EXTRACTOR, PITCHES, RATE, write_tone
 
 from siamese_jax.corpora.manifest import Clip
+from siamese_jax.datasets import extraction
 from siamese_jax.errors import ClipError, InputError
 from siamese_jax.recognizer import evaluation, labelling, recordings, segment_lists
 from siamese_jax.recognizer.few_shot import FewShotEmotion
@@ -52,6 +53,21 @@ def test_one_unreadable_clip_among_five_hundred_is_named_and_the_others_are_labe
     assert [file for file, _ in given.left_out] == ["bad.wav"]
     assert "left out: bad.wav: unreadable" in caplog.text
     assert "1 of 501 clips were left out" in caplog.text
+
+
+def test_unreadable_clips_of_many_parts_are_named_up_to_a_number_and_counted_once(
+    enrolled, folder, caplog, monkeypatch
+):
+    monkeypatch.setitem(labelling.PART, "clip", 10)
+    n_clips = len(list(folder.iterdir()))
+    for number in range(60):
+        (folder / f"bad_{number}.wav").write_bytes(b"")
+    given = recordings.given([folder])
+    assert len(list(enrolled.label(given))) == n_clips
+    assert len(given.left_out) == 60
+    assert caplog.text.count("left out: bad_") == extraction.NAMED
+    assert caplog.text.count("clips were left out") == 1
+    assert f"60 of {n_clips + 60} clips were left out (60 empty)" in caplog.text
 
 
 @pytest.mark.long
