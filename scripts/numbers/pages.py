@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from scripts.numbers.claims import Claim
+from scripts.numbers.claim import Claim
 
 BLOCK = re.compile(r"<!-- (?P<name>\w+) -->\n.*?<!-- end of (?P=name) -->\n", re.DOTALL)
 CODE = re.compile(r"^```.*?^```$|^(?: {4}[^\n]*\n?)+|`[^`\n]*`|\]\([^)]*\)|<!--.*?-->", re.DOTALL | re.MULTILINE)
@@ -40,6 +40,8 @@ def problems(page: str, tables: Mapping[str, str], claims: list[Claim], whole: b
     rest = CODE.sub(_blank, prose)
     for claim in claims:
         found = list(claim.pattern.finditer(prose))
+        if not claim.true:
+            yield f"the records do not bear out {claim.text!r}"
         if not found:
             yield f"lacks the text {claim.text!r}"
         for match in found:

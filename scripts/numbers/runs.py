@@ -32,6 +32,39 @@ def transfer(workdir: Path) -> dict[str, Table]:
     return {"rows": Table.of(_json(workdir / "transfer.json"), ("seconds",))}
 
 
+def paired(workdir: Path) -> dict[str, Table]:
+    """A reproduction with its paired differences on other speakers' clips, without frozen layers."""
+    differences = [
+        row for row in _json(workdir / "differences.json") if row["split"] == "speaker_disjoint" and not row["frozen"]
+    ]
+    return {**reproduction(workdir), "differences": Table.of(differences, NOT_KEPT)}
+
+
+def rerun(workdir: Path) -> dict[str, Table]:
+    """The differences of a rerun with all their intervals, and the share of draws beyond the pole."""
+    (setting,) = _json(workdir / "claims.json")
+    gains = _filled([*setting["gains"], *setting["against_baselines"]])
+    return {"gains": Table.of(gains), "beyond_the_pole": Table.of(setting["beyond_the_pole"])}
+
+
+def ranking(workdir: Path) -> dict[str, Table]:
+    """The rows of several sources and their differences to all together."""
+    rows = _json(workdir / "summary.json")
+    of_ranking = _filled(_json(workdir / "source_ranking.json"))
+    without = tuple(name for name in NOT_KEPT if name != "source")
+    return {"rows": Table.of(rows, without), "ranking": Table.of(of_ranking, without)}
+
+
+def components(workdir: Path) -> dict[str, Table]:
+    """Variance components."""
+    return {"components": Table.of(_json(workdir / "crossed.json"), NOT_KEPT)}
+
+
+def rows(path: Path) -> dict[str, Table]:
+    """The rows of a file that a script wrote with --record."""
+    return {"rows": Table.of(_json(path)["rows"], NOT_KEPT)}
+
+
 def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with the fields of all rows; None for those that a row lacks."""
     fields = dict.fromkeys(name for row in rows for name in row)
@@ -50,6 +83,8 @@ class Run:
     read: Callable[[Path], dict[str, Table]]
 
 
+LAYERS = "python scripts/encoder_layers.py"
+EACH_LAYER = "--layers=0 --layers=1 --layers=2 --layers=3 --layers=4 --layers=2,3 --layers=1,2,3"
 TRANSFER = "siamese-jax transfer --config="
 
 RUNS = {
@@ -64,4 +99,37 @@ RUNS = {
         "--config.protocol.n_draws=30 --config.protocol.n_speakers='(2,8)' --config.report.fixed_n_speakers=2",
         transfer,
     ),
+    "speech_encoder": Run(
+        "siamese-jax reproduce --config=speech_encoder --workdir=results/speech_encoder", reproduction
+    ),
+    "layers_ravdess": Run(f"{LAYERS} --source=emodb.npz --target=ravdess.npz {EACH_LAYER}", rows),
+    "layers_emodb": Run(f"{LAYERS} --source=ravdess.npz --target=emodb.npz --speakers=2,4,6 {EACH_LAYER}", rows),
+    "paired": Run("siamese-jax reproduce --config=paired --workdir=results/paired", paired),
+    "paired_enterface05": Run(
+        "siamese-jax reproduce --config=paired --workdir=results/paired_enterface05 "
+        "--config.data.source=authors_is09_enterface05.csv --config.data.source_corpus=enterface05 "
+        "--config.data.target=authors_is09_ravdess.csv --config.data.target_corpus=ravdess",
+        paired,
+    ),
+    "rerun": Run("siamese-jax rerun --workdir=results/rerun --draws=10000", rerun),
+    "heads": Run(
+        "siamese-jax reproduce --config=enterface05 --workdir=results/heads "
+        "--config.data.source=authors_is09_enterface05.csv --config.data.target=authors_is09_ravdess.csv "
+        "--config.network.heads=\"('abs_difference','extra_layer')\" --config.data.scalings=\"('corpus','speaker')\"",
+        reproduction,
+    ),
+    "cremad": Run(
+        "siamese-jax reproduce --config=cremad --workdir=results/cremad_logmel --config.data.source=TABLE.npz "
+        "--config.data.target=TABLE.npz --config.data.source_corpus=cremad --config.data.target_corpus=ravdess "
+        '--config.protocol.frozen="(0,)" --config.protocol.n_speakers="(2,4,8,20)" '
+        "--config.protocol.baselines=\"('logistic_regression',)\"",
+        reproduction,
+    ),
+    "several_sources": Run(
+        "siamese-jax rank_sources --config=several_sources --workdir=results/several_sources "
+        "--config.data.source=emodb,$SIAMESE_JAX_DATA/tables/authors_is09_enterface05.csv "
+        "--config.data.target=$SIAMESE_JAX_DATA/tables/authors_is09_ravdess.csv",
+        ranking,
+    ),
+    "crossed": Run('crossed.run(resolve(config), "results/crossed")', components),
 }

@@ -1,10 +1,11 @@
 """The pages' tables, by the name of their place, from records."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from scripts.numbers import records
-from scripts.numbers.records import Table
+from scripts.numbers import records, reproductions
+from scripts.numbers.records import Record, Table
 from siamese_jax.experiments.records import Row
 from siamese_jax.experiments.transfer import TransferRow
 from siamese_jax.report.paper import table1
@@ -16,10 +17,11 @@ NOT_STORED = {
 }  # fmt: skip
 
 
-def markdown(table: Table) -> str:
-    """A table as Markdown, its values as they are."""
+def markdown(table: Table, record: Record | None = None) -> str:
+    """A table as Markdown, its values as they are, with its record's note below."""
     lines = [f"| {' | '.join(map(str, row))} |" for row in (table.fields, *table.rows)]
-    return "\n".join([lines[0], "|---" * len(table.fields) + "|", *lines[1:]]) + "\n"
+    note = f"\n{record.note}\n" if record and record.note else ""
+    return "\n".join([lines[0], "|---" * len(table.fields) + "|", *lines[1:]]) + "\n" + note
 
 
 def rows_of(name: str) -> list[Row]:
@@ -118,6 +120,24 @@ def summary() -> str:
 TRANSFERS = ("transfer_ravdess_whisper", "transfer_ravdess_is09", "transfer_emodb_whisper", "transfer_emodb_is09")
 
 
+PRINTED = ("encoder_variants", "metric_network", "support", "degraded", "choice", "facenet")
+"""Records of tables as a program printed them."""
+
+
+def side_by_side(scaling: str) -> str:
+    """Table 1 on both feature sets, on other speakers' clips, under one scaling."""
+    experiment = records.experiment(records.read("speech_encoder").command)
+    rows = reproductions.rows_of("speech_encoder")
+    by_set = {
+        features: [Row(**NOT_STORED, **{k: v for k, v in row.items() if k != "features"})
+                   for row in rows if row["features"] == features]
+        for features in dict.fromkeys(row["features"] for row in rows)
+    }  # fmt: skip
+    one_scaling = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, scalings=(scaling,)))
+    page = table1.side_by_side(dict.fromkeys(by_set, one_scaling), by_set)
+    return page[page.index("\n| method") + 1 :]
+
+
 def blocks() -> dict[str, Callable[[], str]]:
     """A function for each table, by the name of its place."""
     made: dict[str, Callable[[], str]] = {"summary": summary, "table1": reproduced}
@@ -125,4 +145,9 @@ def blocks() -> dict[str, Callable[[], str]]:
         made[name] = lambda name=name: by_scaling(transfer_rows(name))
         made[f"{name}_gains"] = lambda name=name: gains(transfer_rows(name))
     made["transfer_thinned"] = lambda: thinned(transfer_rows("transfer_thinned"))
+    for name in PRINTED:
+        record = records.read(name)
+        for key, table in record.tables.items():
+            place = name if len(record.tables) == 1 else f"{name}_{key}"
+            made[place] = lambda table=table, record=record: markdown(table, record)
     return made

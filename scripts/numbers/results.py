@@ -1,0 +1,102 @@
+"""What docs/results.md says in numbers, section by section, each from a record or a configuration."""
+
+from collections.abc import Iterator
+
+from scripts.numbers import printed, transfers
+from scripts.numbers.claim import Claim, experiment, size_of
+from scripts.numbers.reproductions import SPEAKERS, few_shot, one, rows_of
+
+
+def header() -> Iterator[Claim]:
+    clips, speakers, _ = size_of("ravdess")
+    yield Claim(f"is RAVDESS ({clips} clips, {speakers} speakers)")
+    yield Claim(f"{100 * experiment('reproduce').report.level:g} % t intervals")
+
+
+def first_table() -> Iterator[Claim]:
+    counts = experiment("reproduce").protocol.n_speakers
+    steps = experiment("reproduce").report.fixed_steps
+    losses = experiment("reproduce").protocol.losses
+    networks = {k: [few_shot("reproduce", loss, k, steps, frozen=0)["uar_mean"] for loss in losses] for k in counts}
+    classifier = {k: few_shot("reproduce", "logistic_regression", k)["uar_mean"] for k in counts}
+    yield Claim(
+        "Logistic regression on the same source and target clips is better than every Siamese network here, at every "
+        "number of speakers.",
+        all(classifier[k] > max(networks[k]) for k in counts),
+    )
+
+
+def encoder() -> Iterator[Claim]:
+    given, name = experiment("speech_encoder"), "speech_encoder"
+    (layer,) = given.data.layers
+    yield Claim(f"other speakers' clips, {given.protocol.n_draws} draws.")
+    yield Claim(f"of layer {layer} of the speech encoder")
+    yield Claim(f"({size_of('ravdess', 'whisper')[2] // 3} columns)")
+    yield Claim(f'"Fixed" is {given.report.fixed_n_speakers} speakers')
+    gains = []
+    for row in rows_of(name, features="is09", **SPEAKERS):
+        key = ("method", "data", "loss", "frozen", "scaling", "n_speakers", "steps", "selection", "split")
+        if row["steps"] in (None, given.report.fixed_steps) and row["selection"] == "cell":
+            same = one(name, features="whisper", **{field: row[field] for field in key})
+            gains.append(same["uar_mean"] - row["uar_mean"])
+    yield Claim(f"every system gains {min(gains):.0f} to {max(gains):.0f} points")
+
+    def cell(features: str, scaling: str, method: str, k: int) -> float:
+        steps = given.report.fixed_steps if method in given.protocol.losses else None
+        return few_shot(name, method, k, steps, features=features, scaling=scaling)["uar_mean"]
+
+    counts, scalings = given.protocol.n_speakers, given.data.scalings
+    effect = {(f, k): [cell(f, s, "ratio", k) - cell(f, s, "none", k) for s in scalings]
+              for f in ("is09", "whisper") for k in counts}  # fmt: skip
+    helps = [k for k in counts if min(effect["is09", k]) > 0]
+    yield Claim(f"On the 64 features it helps at {helps[0]} and more speakers.")
+    assert helps == [k for k in counts if k >= helps[0]]
+    costs = [-value for k in counts for value in effect["whisper", k]]
+    yield Claim(f"it costs {min(costs):.0f} to {max(costs):.0f} points at every number of speakers")
+    behind = [cell("whisper", s, "logistic_regression", k) - cell("whisper", s, "none", k)
+              for s in scalings for k in counts]  # fmt: skip
+    yield Claim(f"stays {min(behind):.0f} to {max(behind):.0f} points behind logistic regression")
+
+
+def layers() -> Iterator[Claim]:
+    yield Claim(f"logistic regression with C = {experiment('speech_encoder').protocol.logistic_c:g}")
+    yield Claim(f"clips, {experiment('speech_encoder').protocol.n_draws} draws. Layer 0")
+    yield Claim(f"RAVDESS to EMO-DB ({size_of('emodb')[1]} speakers):")
+    single = ("0", "1", "2", "3", "4")
+
+    def best(name: str, scaling: str, data: str, k: int | None, among: tuple[str, ...]) -> str:
+        of_layer = {layer: one(name, layers=layer, scaling=scaling, data=data, n_speakers=k)["uar_mean"]
+                    for layer in among}  # fmt: skip
+        return max(of_layer, key=of_layer.__getitem__)
+
+    columns = [("source", None), *(("source+target", k) for k in (2, 4, 8, 20)), ("loso", None)]
+    yield Claim(
+        "Of the single layers, layer 2 is the best for RAVDESS as target.",
+        all(best("layers_ravdess", s, *column, single) == "2" for s in SCALINGS for column in columns),
+    )
+    yield Claim(
+        "For EMO-DB as target, layer 1 is the best with the source alone and with few clips, and layer 2 in leave one "
+        "speaker out.",
+        all(best("layers_emodb", s, *column, single) == "1" for s in SCALINGS for column in columns[:2])
+        and all(best("layers_emodb", s, "loso", None, single) == "2" for s in SCALINGS),
+    )
+    below = []
+    for name, counts in (("layers_ravdess", (4, 8, 20)), ("layers_emodb", (4, 6))):
+        for s in SCALINGS:
+            for data, k in [*(("source+target", k) for k in counts), ("loso", None)]:
+                column = rows_of(name, scaling=s, data=data, n_speakers=k)
+                together = one(name, layers="1,2,3", scaling=s, data=data, n_speakers=k)
+                below.append(max(row["uar_mean"] for row in column) - together["uar_mean"])
+    yield Claim(
+        "In every column with 16 or more clips, and in leave one speaker out, layers 1, 2 and 3 together are the best "
+        f"or within {max(below):.1f} points of the best."
+    )
+
+
+SCALINGS = ("corpus", "speaker")
+
+
+def claims() -> Iterator[Claim]:
+    """The claims of all sections."""
+    for section in (header, first_table, transfers.claims, printed.claims):
+        yield from section()
