@@ -9,12 +9,15 @@ The data are 768 predictions, 24 speakers by 4 emotions by 8 clips, as in RAVDES
 its 95 % percentile interval over speakers. The package confidence-intervals is timed where it is installed.
 """
 
+import datetime
 import functools
 import importlib.util
+import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,6 +27,7 @@ import scipy.stats
 from absl import app, flags
 
 from benchmarks import coverage
+from siamese_jax.errors import InputError
 from siamese_jax.runtime import files
 from siamese_jax.stats import bootstrap, estimands, metrics
 
@@ -32,6 +36,7 @@ _RESAMPLES = flags.DEFINE_integer("resamples", 10_000, "Bootstrap resamples.", l
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Timings of each way; the median counts.", lower_bound=1)
 _COVERAGE = flags.DEFINE_bool("coverage", False, "Measure coverage instead of time.")
 _UNITS = flags.DEFINE_list("units", ["10", "24"], "Numbers of units for --coverage.")
+_CROSSED = flags.DEFINE_list("crossed", [], "Further numbers of speakers and seeds for --coverage, such as 24x10.")
 _SIMULATIONS = flags.DEFINE_integer("simulations", 10_000, "Experiments a number of units.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of all random numbers.")
 
@@ -138,29 +143,66 @@ def measure_time() -> dict[str, Any]:
     return {"resamples": _RESAMPLES.value, "repeats": _REPEATS.value, "first_call_seconds": first, "rows": rows}
 
 
-def measure_coverage() -> dict[str, Any]:
-    """How often each nominal 95 % interval covered, and each 5 % test rejected a true null."""
-    rows = []
-    for over in ("draws", "speakers", "speakers+seeds"):
-        for n_units in map(int, _UNITS.value):
+def _cells() -> list[tuple[str, int, int | None]]:
+    """(over, units, seeds) of the simulations that the flags ask for."""
+    cells: list[tuple[str, int, int | None]] = [
+        (over, int(n), None) for n in _UNITS.value for over in ("draws", "speakers", "speakers+seeds")
+    ]
+    return cells + [("speakers+seeds", *map(int, pair.split("x"))) for pair in _CROSSED.value]
+
+
+def measure_coverage(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yields how often, in per cent, each 95 % interval covers and each 5 % test rejects a true null.
+
+    Each yield has the rows of one more number of units, of those that `rows` lacks.
+    """
+    done = {(row["over"], row["n_units"], row["n_seeds"]) for row in rows}
+    for over, n_units, n_seeds in [cell for cell in _cells() if cell not in done]:
+        shares = []
+        # The crossed percentile interval is not offered; measuring it takes most of the time at many units.
+        resamples = 1000 if over == "speakers" or n_units <= 10 else 0
+        for balanced in (True, False):
             measured = coverage.measure(
                 jax.random.key(_SEED.value + n_units), n_units=n_units, n_simulations=_SIMULATIONS.value,
-                n_resamples=1000, over=over,
+                n_resamples=resamples, over=over, balanced=balanced, n_seeds=n_seeds,
             )  # fmt: skip
-            for rate in measured:
-                print(f"{over:15s} {n_units:4d}  {rate.name:42s} {100 * rate.share:6.2f} %", flush=True)
-                rows.append({"over": over, "n_units": n_units, "name": rate.name, "share": rate.share})
-    return {"simulations": _SIMULATIONS.value, "rows": rows}
+            shares.append({rate.name: round(100 * rate.share, 2) for rate in measured})
+        where = {"over": over, "n_units": n_units, "n_seeds": n_seeds}
+        for name, share in shares[0].items():
+            rows = [*rows, {**where, "name": name, "balanced": share, "unbalanced": shares[1][name]}]
+            print(f"{over:15s} {n_units:4d} {n_seeds or '':3}  {name:42s} {share:6.2f} {shares[1][name]:6.2f} %")
+        yield rows
+
+
+def _coverage() -> None:
+    """Measures coverage; the record is written after each number of units, and a later call resumes from it."""
+    settings = {"simulations": _SIMULATIONS.value, "resamples": 1000, "seed": _SEED.value}
+    path, rows = Path(_RECORD.value or ""), []
+    if _RECORD.value and path.exists():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if any(stored[name] != value for name, value in settings.items()):
+            raise InputError(f"{path}: measured with other settings than {settings}; give another --record")
+        rows = stored["rows"]
+    for measured in measure_coverage(rows):
+        if _RECORD.value:
+            files.write_json(path, {**settings, **_where(), "date": f"{datetime.date.today()}", "rows": measured})
+
+
+def _where() -> dict[str, Any]:
+    device = {"device": jax.devices()[0].device_kind, "cores": os.cpu_count()}
+    return {**device, "jax": jax.__version__, "python": platform.python_version()}
 
 
 def main(argv: Sequence[str]) -> None:
     """Runs what the flags ask for and writes the record."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    result = measure_coverage() if _COVERAGE.value else measure_time()
-    where = {"device": jax.devices()[0].device_kind, "cores": os.cpu_count(), "jax": jax.__version__}
+    if _COVERAGE.value:
+        _coverage()
+        return
+    result = measure_time()
     if _RECORD.value:
-        files.write_json(_RECORD.value, result | where | {"python": platform.python_version()})
+        files.write_json(_RECORD.value, result | _where())
 
 
 if __name__ == "__main__":

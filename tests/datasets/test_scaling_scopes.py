@@ -108,3 +108,8 @@ def test_what_stands_in_for_the_support_set_where_nothing_is_labelled():
     assert scaling_scopes.out_of_domain_scope(scaled, TARGET, "support") == "corpus"
     for scope in ("corpus", "speaker", "source"):
         assert scaling_scopes.out_of_domain_scope(SOURCE, TARGET, scope) == scope
+
+
+def test_in_domain_no_scope_that_excludes_tested_clips_is_scaled_by_them():
+    expected = {"corpus": "corpus", "speaker": "speaker", "support": "train", "source": "train", "train": "train"}
+    assert expected == scaling_scopes.IN_DOMAIN_SCOPE

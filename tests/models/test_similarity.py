@@ -56,9 +56,12 @@ def test_padding_references_take_no_part_and_blocks_change_nothing(monkeypatch):
     query, refs = rng.normal(size=(37, 5)).astype(np.float32), rng.normal(size=(8, 5)).astype(np.float32)
     label = jnp.arange(8) % 4
     whole = similarity.classify(SPEC, params, query, refs, label, jnp.ones(8, bool), 4, "mean_log")
-    padded = np.concatenate([refs, rng.normal(size=(3, 5)).astype(np.float32)])
+    # Padding of class 0 that would attract the queries which it repeats.
+    padded = np.concatenate([refs, query[:3]])
     valid = jnp.arange(11) < 8
     labels = jnp.concatenate([label, jnp.zeros(3, label.dtype)])
+    counted = similarity.classify(SPEC, params, query, padded, labels, jnp.ones(11, bool), 4, "mean_log")
+    assert (counted != whole).any()
     np.testing.assert_array_equal(similarity.classify(SPEC, params, query, padded, labels, valid, 4, "mean_log"), whole)
     monkeypatch.setattr(similarity, "QUERY_BLOCK", 5)
     monkeypatch.setattr(similarity, "PAIRS_AT_ONCE", 1)

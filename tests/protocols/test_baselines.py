@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
-from tiny_plan import PLAN, SOURCE, TARGET, scaled
+from tables_for_tests import EMOTIONS, make_table
+from tiny_plan import PLAN, SOURCE, TARGET, scaled, settings
 
+from siamese_jax.datasets import dataset
 from siamese_jax.datasets.folds import leave_one_speaker_out
-from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE, out_of_domain_scope
+from siamese_jax.datasets.mixture import mixture
+from siamese_jax.datasets.scaling_scopes import out_of_domain_scope
 from siamese_jax.protocols import baselines, config
+from siamese_jax.protocols.plan import Plan
 
 MODELS = {"logistic_regression": lambda: LogisticRegression(C=0.3, max_iter=2000), "svm": lambda: SVC()}
+
+IN_DOMAIN = {"corpus": "corpus", "speaker": "speaker", "support": "train", "source": "train", "train": "train"}
 
 
 def classes(name, x, label, weight, query):
@@ -29,7 +35,7 @@ def test_classifiers_are_those_of_the_library_on_plainly_scaled_clips(scope):
     label = TARGET.label
     for i, name in enumerate(PLAN.experiment.protocol.baselines):
         for train, test in leave_one_speaker_out(TARGET):
-            x = scaled(TARGET, IN_DOMAIN_SCOPE[scope], train)
+            x = scaled(TARGET, IN_DOMAIN[scope], train)
             agree(found.loso.values[i, test], classes(name, x[train], label[train], None, x[test]))
         if scope == "train":
             continue
@@ -44,3 +50,25 @@ def test_classifiers_are_those_of_the_library_on_plainly_scaled_clips(scope):
             weight = np.repeat([(n + m) / (2 * n), (n + m) / (2 * m)], [n, m])
             both, labels = np.concatenate([source, x[rows]]), np.concatenate([SOURCE.label, label[rows]])
             agree(few.sel(data="source+target").values, classes(name, both, labels, weight, x))
+
+
+def test_each_of_several_sources_has_its_share_of_the_weight():
+    sources = [
+        dataset.from_table(make_table(name, n_speakers, seed=9, n_features=9), EMOTIONS, name)
+        for name, n_speakers in (("few", 2), ("many", 6))
+    ]
+    plan = Plan.make(settings(), mixture(sources, ["few", "many"], (3.0, 1.0)), TARGET)
+    weight = baselines.source_task(plan, "corpus").weight
+    np.testing.assert_allclose(weight, [3.0] * 16 + [1 / 3] * 48)
+
+
+@pytest.mark.parametrize("solver", config.LOGISTIC_SOLVERS)
+def test_the_logistic_regression_is_fitted_by_the_solver_of_the_configuration(solver, monkeypatch):
+    asked = []
+    for name, module in (("predictions", baselines.logistic), ("_by_tasks", baselines)):
+        answer = {"source_only": np.zeros(len(TARGET), np.int8)}
+        monkeypatch.setattr(module, name, lambda *given, name=name, answer=answer: asked.append(name) or answer)
+    plan = Plan.make(settings(logistic_solver=solver), SOURCE, TARGET)
+    baselines.run(plan, "corpus", ("source_only",), lambda _: None, 1)
+    # The support vector machine is scikit-learn's always.
+    assert asked == [{"jax": "predictions", "scikit-learn": "_by_tasks"}[solver], "_by_tasks"]

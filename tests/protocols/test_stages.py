@@ -5,11 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 import pytest
-from tiny_plan import PLAN, TARGET, scaled
+from tiny_plan import FOLD_STEPS, PLAN, SOURCE, TARGET, scaled
 
 from siamese_jax.datasets.folds import leave_one_speaker_out
 from siamese_jax.models import siamese
 from siamese_jax.protocols import stages
+from siamese_jax.protocols.trials import FineTuned
+from siamese_jax.training.siamese import SECOND_UPDATES, BatchLog
 
 SPEC = PLAN.spec("abs_difference")
 
@@ -50,3 +52,107 @@ def test_a_draw_has_its_seed_frozen_layers_clips_and_scaling(scope):
             x = (target.x - few_shot.scaling.shift[trial]) / few_shot.scaling.scale[trial]
             np.testing.assert_allclose(x, scaled(TARGET, scope, support[draw]), atol=2e-3)
     np.testing.assert_array_equal(target.label, TARGET.label)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The calls of trials, (name, settings, arguments), answered by `answers[name]`; nothing compiles."""
+    calls, answers = [], {}
+
+    class Program:
+        def __init__(self, trial, axes, chunk):
+            self.trial = trial
+
+        def prepare(self, *arguments):
+            return self
+
+        def __call__(self, *arguments, on_chunk):
+            calls.append((*self.trial, arguments))
+            return answers[self.trial[0]](*arguments)
+
+    for name in ("source", "out_of_domain", "in_domain", "fine_tuning"):
+        monkeypatch.setattr(stages.trials, f"make_{name}_trial", lambda *given, name=name: (name, given))
+    monkeypatch.setattr(stages.vectorize, "TrialProgram", Program)
+    return calls, answers
+
+
+def parameters(n):
+    keys = jax.random.split(jax.random.key(0), n)
+    return jax.tree.map(np.asarray, jax.vmap(lambda key: siamese.init(SPEC.network, key, 9))(keys))
+
+
+def same_keys(keys, expected):
+    np.testing.assert_array_equal(jax.random.key_data(keys), jax.random.key_data(expected))
+
+
+def seed_keys(purpose):
+    return jax.random.split(jax.random.fold_in(jax.random.key(PLAN.experiment.protocol.seed), purpose), 2)
+
+
+@pytest.mark.parametrize("scope", ["corpus", "speaker"])
+def test_pre_training_and_its_tests_have_their_keys_clips_and_steps(calls, scope):
+    calls, answers = calls
+    params, log = parameters(2), BatchLog(*(np.ones((2, 5), np.float32) for _ in range(3)))
+    answers["source"] = lambda keys, clips, index: (params, log)
+    answers["out_of_domain"] = lambda params, source, weight, target: np.zeros((2, len(TARGET)), np.int8)
+    trained = stages.source_training(PLAN, "abs_difference", scope, lambda _: None)
+    stages.out_of_domain(PLAN, "abs_difference", scope, trained, lambda _: None)
+    (_, (spec, steps), (keys, source, index)), (_, (other,), (given, references, weight, target)) = calls
+    assert spec == other == SPEC
+    assert steps == (1, 2, 3, 4, 6)
+    same_keys(keys, seed_keys(0))
+    for clips, expected in ((source, SOURCE), (references, SOURCE), (target, TARGET)):
+        np.testing.assert_allclose(clips.x, scaled(expected, scope), atol=2e-3)
+        np.testing.assert_array_equal(clips.label, expected.label)
+        np.testing.assert_array_equal(clips.speaker, expected.speaker)
+    np.testing.assert_array_equal(index.counts, np.bincount(SOURCE.label))
+    np.testing.assert_array_equal(weight, 1)
+    jax.tree.map(np.testing.assert_array_equal, given, params)
+
+
+def test_in_domain_training_has_its_keys_steps_and_folds_and_pools_their_predictions(calls):
+    calls, answers = calls
+    splits = leave_one_speaker_out(TARGET)
+    n, most = len(splits), max(len(test) for _, test in splits)
+    # The classes tell trials and clips apart; the second seed's third training diverges.
+    classes = (np.arange(2 * n)[:, None] * 8 + np.arange(most)).astype(np.int8)
+    loss = np.ones((2 * n, 1))
+    loss[n + 2] = np.nan
+    answers["in_domain"] = lambda keys, folds, clips: (classes, BatchLog(loss, np.ones((2 * n, 1)), 1.0))
+    found = stages.in_domain(PLAN, "abs_difference", "support", splits, lambda _: None)
+    ((_, (spec, steps), (keys, folds, clips)),) = calls
+    assert (spec, steps) == (SPEC, FOLD_STEPS)
+    same_keys(keys.reshape(2, n)[1], jax.vmap(lambda i: jax.random.fold_in(seed_keys(1)[1], i))(np.arange(n)))
+    assert found.diverged.values.tolist() == [False, True]
+    assert found.tested.all()
+    for i, (train, test) in enumerate(splits):
+        for seed in range(2):
+            trial = seed * n + i
+            np.testing.assert_array_equal(folds.test[trial][: len(test)], test)
+            x = (clips.x - folds.scaling.shift[trial]) / folds.scaling.scale[trial]
+            np.testing.assert_allclose(x, scaled(TARGET, "train", train), atol=2e-3)
+            np.testing.assert_array_equal(found.predictions[seed, test], classes[trial, : len(test)])
+
+
+def test_each_loss_of_fine_tuning_is_run_and_kept_under_its_name(calls):
+    calls, answers = calls
+
+    def tuned(params, few_shot, target, probe, which):
+        def full(*shape):
+            return np.broadcast_to(which + 10 * np.arange(9).reshape(9, *(1 for _ in shape)), (9, *shape))
+
+        log = BatchLog(full(3), full(3), full(3))
+        return FineTuned(full(3, len(TARGET)), log, full(3, 4, 4), full())
+
+    answers["fine_tuning"] = tuned
+    with ThreadPoolExecutor(1) as executor:
+        tuning = stages.FineTuning(PLAN, "abs_difference", (2,), executor)
+        found = tuning.run(PLAN, 2, "corpus", parameters(2), lambda _: None)
+    assert [given for _, given, _ in calls] == [(SPEC, SECOND_UPDATES, (0, 2, 4))] * len(SECOND_UPDATES)
+    for which, loss in enumerate(SECOND_UPDATES):
+        for i, frozen in enumerate((0, 1, 3)):
+            of_draws = found.sel(loss=loss, frozen=frozen)
+            for name in ("predictions", "cross_entropy", "emotion_distances", "skipped"):
+                by_draw = of_draws[name].values.reshape(3, -1)
+                assert (by_draw == which + 10 * (3 * i + np.arange(3))[:, None]).all(), name
+    np.testing.assert_array_equal(found.support, PLAN.draws.support(2))

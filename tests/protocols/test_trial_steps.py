@@ -93,6 +93,8 @@ def test_fine_tuning_uses_its_clips_scaling_frozen_layers_and_loss(noted, which,
     scaling, target = shifted(), Clips(*(jnp.asarray(column) for column in PLAN.target_clips("train")))
     rows, valid = jnp.asarray([*PLAN.draws.support(2)[0], 0, 1]), jnp.arange(10) < 8
     params = siamese.init(SPEC.network, jax.random.key(KEY), 9)
+    # Similarities near 0 and 1, whose mean and mean logarithm choose different classes.
+    params["head"] = {"kernel": -30 * jnp.abs(params["head"]["kernel"]), "bias": jnp.ones(1)}
     probe = jnp.asarray([*PLAN.draws.support(2)[0][:2], *range(12)])
     few_shot = FewShot(rows, valid, jnp.int32(frozen), scaling)
     found = trials.make_fine_tuning_trial(SPEC, SECOND_UPDATES, (0, 2))(params, few_shot, target, probe, which)
@@ -109,6 +111,8 @@ def test_fine_tuning_uses_its_clips_scaling_frozen_layers_and_loss(noted, which,
     same(noted["evaluated"], [(x[rows], masks)] * 2)
     classes = plain.classes(params, x, x[rows[:8]], TARGET.label[rows[:8]], 4, "mean_probability")
     assert (found.predictions == classes[None]).mean() > 0.97
+    by_log = plain.classes(params, x, x[rows[:8]], TARGET.label[rows[:8]], 4, "mean_log")
+    assert (by_log == classes).mean() < 0.9
     unseen = jnp.asarray(~np.isin(probe, rows[:8]))
     emb = siamese.encode(SPEC.network, params["encoder"], x)
     distances = emotion_distances(emb[probe], target.label[probe], unseen, 4)

@@ -91,7 +91,7 @@ def test_an_interval_over_draws_is_no_claim_about_people() -> None:
 
 def test_simulations_hit_the_truth_that_they_claim() -> None:
     def one(key: jax.Array) -> jax.Array:
-        counts = simulations._counts(key, simulations.World(), 3, 4, 1)[0]
+        counts = simulations._counts(key, simulations.World(), 3, 4, 1, True).counts
         return counts[..., 0, :, :].sum(axis=(0, 1)).diagonal() / (3 * 4 * 8)
 
     recalls = jax.vmap(one)(jax.random.split(jax.random.key(0), 3000))

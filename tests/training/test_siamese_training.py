@@ -76,6 +76,16 @@ def test_the_log_weighs_pairs_as_training_does(batch, weighting):
     )
 
 
+def test_a_run_makes_the_steps_from_the_first_to_before_the_last():
+    def step(i, state):
+        return state._replace(params=jax.tree.map(lambda leaf: 10 * leaf + i, state.params))
+
+    state = training.init_state({"encoder": {"kernel": jnp.zeros((1, 2))}, "head": {"bias": jnp.zeros(1)}})
+    found = training.run(step, state, jnp.int32(2), jnp.int32(5)).params
+    np.testing.assert_array_equal(found["encoder"]["kernel"], [[234, 234]])
+    np.testing.assert_array_equal(found["head"]["bias"], [234])
+
+
 def test_no_second_update_is_no_change(batch):
     state, trainable = start(0)
     after = training.second_step(NETWORK, TRAINING, "none", state, *batch, trainable)
