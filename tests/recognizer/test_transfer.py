@@ -1,0 +1,253 @@
+"""What a recogniser's fits are given: scaling, labels, rows and weights, with fits that only take note."""
+
+import numpy as np
+import pytest
+
+from siamese_jax.features.scaling import Scaling
+from siamese_jax.recognizer import confidence, methods, model, transfer
+from siamese_jax.recognizer.methods import SETTINGS, Labelled
+from siamese_jax.recognizer.sources import Source
+from siamese_jax.recognizer.transfer import OTHER, Classifier, Clips, Recipe
+
+RECIPE = Recipe("logistic_regression", SETTINGS, "balanced", 1e-3)
+
+
+def clips(seed, n, speakers=("a", "b"), n_classes=3):
+    """Clips of a corpus with a mean and a scale of its own; every seventh has another emotion."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 4), loc=3 * seed, scale=1 + seed).astype(np.float32)
+    label = np.where(np.arange(n) % 7 == 6, OTHER, np.arange(n) % n_classes)
+    return Clips(x, label, None if speakers is None else np.resize(np.array(speakers, object), n))
+
+
+def standardised(x, by):
+    return (x - by.mean(axis=0)) / by.std(axis=0)
+
+
+def by_speaker(given):
+    scaled = np.empty_like(given.x)
+    for name in set(given.speaker):
+        rows = given.speaker == name
+        scaled[rows] = standardised(given.x[rows], given.x[rows])
+    return scaled
+
+
+@pytest.fixture
+def noted(monkeypatch):
+    """The arguments of fits and adaptations; a fit's probabilities are the clips' first features."""
+    noted = {"fits": [], "adapted": []}
+
+    def fitted(method, sources, target, layers, n_classes, settings):
+        noted["fits"].append((sources, target))
+        return "scorer"
+
+    def adapted(adaptation, log_p, sources, x, label, groups, settings):
+        noted["adapted"].append((adaptation, sources, x, label, groups))
+        return log_p
+
+    def log_probabilities(scorer, x):
+        noted["scorer"] = scorer
+        return x[:, :3]
+
+    for stub in (fitted, adapted, log_probabilities):
+        monkeypatch.setattr(transfer, stub.__name__, stub)
+    return noted
+
+
+def check_labelled(found, x, label):
+    np.testing.assert_allclose(found.x, x[label != OTHER], atol=1e-4)
+    np.testing.assert_array_equal(found.label, label[label != OTHER])
+
+
+def test_single_clips_have_the_statistics_of_the_enrolled_and_each_source_its_own(noted):
+    sources, enrolled, query = [clips(0, 20), clips(1, 30)], clips(2, 9), clips(4, 5)
+    classifier = transfer.fit(sources, enrolled, 3, RECIPE)
+    ((of_sources, target),) = noted["fits"]
+    for found, source in zip(of_sources, sources, strict=True):
+        check_labelled(found, standardised(source.x, source.x), source.label)
+    check_labelled(target, standardised(enrolled.x, enrolled.x), enrolled.label)
+    found = transfer.single_log_probabilities(classifier, query.x)
+    np.testing.assert_allclose(found, standardised(query.x, enrolled.x)[:, :3], atol=1e-4)
+
+
+def test_without_enrolled_clips_every_source_makes_the_same_share_of_the_statistics(noted):
+    sources = [clips(0, 20), clips(1, 200)]
+    scaling = transfer.fit(sources, clips(2, 0), 3, RECIPE).scaling
+    equal = np.concatenate([np.tile(sources[0].x, (10, 1)), sources[1].x])
+    np.testing.assert_allclose(scaling.shift, equal.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(scaling.scale, equal.std(axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_folder_is_scaled_with_the_enrolled_clips_and_its_labels_are_not_used(noted, known):
+    sources, enrolled = [clips(0, 20), clips(1, 30)], clips(2, 9)
+    folder = clips(3, 12, ("b", "c") if known else None)
+    found = transfer.joint_log_probabilities(sources, enrolled, folder, 3, RECIPE)
+    together = transfer.joined(enrolled, folder)
+    scale = by_speaker if known else lambda given: standardised(given.x, given.x)
+    ((of_sources, target),) = noted["fits"]
+    for given, source in zip(of_sources, sources, strict=True):
+        check_labelled(given, scale(source), source.label)
+    np.testing.assert_allclose(target.x, scale(together)[:9], atol=1e-4)
+    np.testing.assert_array_equal(target.label, enrolled.label)
+    np.testing.assert_allclose(found, scale(together)[9:, :3], atol=1e-4)
+    ((adaptation, _, x, label, groups),) = noted["adapted"]
+    assert adaptation == "balanced"
+    np.testing.assert_allclose(x, scale(together), atol=1e-4)
+    np.testing.assert_array_equal(label, enrolled.label)
+    assert groups.tolist() == [[1.0]] * 21
+
+
+def test_a_scorer_of_the_sources_alone_is_used_where_nothing_is_enrolled_or_by_speaker(noted):
+    sources = [clips(0, 20)]
+    for enrolled, speakers, used in ((0, None, True), (3, None, False), (0, ("a", "b"), False)):
+        folder = clips(3, 12, speakers)
+        transfer.joint_log_probabilities(sources, clips(2, enrolled), folder, 3, RECIPE, "of sources")
+        assert (noted["scorer"] == "of sources") == used
+
+
+def rows_of(x, enrolled):
+    """The enrolled clips among clips; none that is not enrolled."""
+    return {int(np.flatnonzero((enrolled.x == row).all(axis=1))[0]) for row in x}
+
+
+def enrolled_of_three_speakers():
+    return clips(2, 9, ("a", "a", "a", "b", "b", "b", "c", "c", "c"))._replace(label=np.tile(np.arange(3), 3))
+
+
+def test_the_temperature_of_single_clips_is_of_fits_without_the_clips_that_are_held_out(monkeypatch):
+    enrolled, folds = enrolled_of_three_speakers(), []
+
+    def fit(sources, given, n_classes, recipe):
+        folds.append([given])
+        return "classifier"
+
+    def scored(classifier, x):
+        folds[-1].append(x)
+        return np.log(np.full((len(x), 3), [0.6, 0.3, 0.1]))
+
+    monkeypatch.setattr(transfer, "fit", fit)
+    monkeypatch.setattr(transfer, "single_log_probabilities", scored)
+    temperature, held_out = confidence.single_temperature([clips(0, 20)], enrolled, 3, RECIPE)
+    assert len(folds) == 3
+    for given, x in folds:
+        assert len(set(given.speaker)) == 2
+        assert rows_of(given.x, enrolled) | rows_of(x, enrolled) == set(range(9))
+        assert not rows_of(given.x, enrolled) & rows_of(x, enrolled)
+    expected = 0.6 ** (1 / temperature) / sum(p ** (1 / temperature) for p in (0.6, 0.3, 0.1))
+    np.testing.assert_allclose(held_out, np.full(9, expected), rtol=1e-6)
+    # A third of the labels are right, and their probability is 0.6.
+    assert temperature > 1.606
+
+
+def test_the_temperature_of_a_folder_is_of_fits_in_which_held_out_clips_are_unlabelled(monkeypatch):
+    enrolled, folder, calls = enrolled_of_three_speakers(), clips(3, 12, None), []
+
+    def joint(sources, given, together, n_classes, recipe):
+        calls.append((given, together))
+        return np.log(np.full((len(together.x), 3), 1 / 3))
+
+    monkeypatch.setattr(transfer, "joint_log_probabilities", joint)
+    confidence.joint_temperature([clips(0, 20)], enrolled, folder, 3, RECIPE)
+    assert len(calls) == 3
+    for given, together in calls:
+        held_out = rows_of(together.x[:3], enrolled)
+        assert held_out | rows_of(given.x, enrolled) == set(range(9))
+        assert len(held_out) == 3
+        assert (together.label[:3] == OTHER).all()
+        np.testing.assert_array_equal(together.x[3:], folder.x)
+
+
+@pytest.mark.parametrize(("known", "adaptation"), [(True, "balanced"), (False, "balanced"), (False, "none")])
+def test_a_temperature_has_the_prior_of_its_method_adaptation_and_scaling(monkeypatch, known, adaptation):
+    asked = []
+    prior = confidence.calibration.prior
+    monkeypatch.setattr(
+        confidence.calibration, "prior", lambda fitted, n: asked.append((fitted, n)) or prior(fitted, n)
+    )
+    recipe = Recipe("logistic_regression", SETTINGS, adaptation, 1e-3)
+    sources, enrolled = [clips(0, 20)], clips(2, 3)
+    confidence.single_temperature(sources, enrolled, 3, recipe)
+    confidence.joint_temperature(sources, enrolled, clips(3, 12, ("b", "c") if known else None), 3, recipe)
+    strength = 0.5 if adaptation == "balanced" else 0.0
+    assert asked == [
+        (("logistic_regression", 0.01, "none", 0.0, "support"), 3),
+        (("logistic_regression", 0.01, adaptation, strength, "speaker" if known else "corpus"), 3),
+    ]
+
+
+def test_the_mode_decides_whose_confidences_say_what_is_unsure():
+    given, held_out = np.array([0.95, 0.9, 0.75, 0.5]), np.array([0.99, 0.61, 0.6])
+    of_folder, least = confidence.unsure(given, "folder", held_out, 0.2)
+    assert (of_folder.tolist(), least) == ([False, False, False, True], 0.75)
+    of_clip, least = confidence.unsure(given, "clip", held_out, 0.2)
+    assert (of_clip.tolist(), least) == ([False, False, False, True], 0.61)
+    alone, least = confidence.unsure(given, "clip", np.zeros(0), 0.2)
+    assert (alone.tolist(), least) == ([False, False, True, True], 0.8)
+
+
+CLASSES = ("anger", "fear", "joy")
+
+
+def test_a_model_divides_by_the_temperature_of_its_mode(monkeypatch):
+    log_p = np.log(np.full((12, 3), [0.6, 0.3, 0.1]))
+    monkeypatch.setattr(transfer, "single_log_probabilities", lambda classifier, x: log_p[: len(x)])
+    monkeypatch.setattr(transfer, "joint_log_probabilities", lambda *given: log_p)
+    monkeypatch.setattr(confidence, "joint_temperature", lambda *given: 3.0)
+    classifier = Classifier(Scaling(np.zeros(4), np.ones(4)), "scorer")
+    fitted = model.Model(CLASSES, {}, (), RECIPE, (), clips(2, 9), classifier, 2.0, np.zeros(0))
+    for mode, temperature in (("clip", 2.0), ("folder", 3.0)):
+        p = np.exp(fitted.log_probabilities(clips(3, 12).x, mode))
+        expected = np.array([0.6, 0.3, 0.1]) ** (1 / temperature)
+        np.testing.assert_allclose(p, np.tile(expected / expected.sum(), (12, 1)), rtol=1e-6)
+
+
+def test_a_model_of_sources_is_held_out_on_each_source_by_the_others(noted):
+    given = [clips(seed, 14) for seed in range(3)]
+    # Their own order of emotions, with another one.
+    emotions, number = ("joy", "anger", "boredom", "fear"), np.array([1, 3, 0, 2])
+    sources = [Source(str(i), "", emotions, of._replace(label=number[of.label])) for i, of in enumerate(given)]
+    model.of_sources(sources, CLASSES, RECIPE, {}, tuple("wxyz"))
+    numbers = [[len(source.x) for source in of_sources] for of_sources, _ in noted["fits"]]
+    assert [len(n) for n in numbers] == [3, 2, 2, 2]
+    for left_out, (of_sources, _) in enumerate(noted["fits"][1:]):
+        of = [i for i in range(3) if i != left_out]
+        for found, i in zip(of_sources, of, strict=True):
+            check_labelled(found, standardised(given[i].x, given[i].x), given[i].label)
+
+
+def gradient(scorer, x, label, weight, c):
+    """Of the weighted log loss plus |W|^2 / 2c, times c."""
+    logit = x @ scorer.weights[0].T.astype(float) + scorer.intercepts[0]
+    p = np.exp(logit - logit.max(axis=1, keepdims=True))
+    error = weight[:, None] * (p / p.sum(axis=1, keepdims=True) - np.eye(p.shape[1])[label])
+    return c * error.T @ x + scorer.weights[0], c * error.sum(axis=0)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_logistic_regression_has_half_of_its_weight_on_the_target_and_equal_sources(n_classes):
+    rng = np.random.default_rng(0)
+    given = [
+        Labelled(rng.normal(size=(n, 4)).astype(np.float32), rng.permutation(np.arange(n) % n_classes))
+        for n in (12, 30, 6)
+    ]
+    settings = SETTINGS.__class__(0.3, SETTINGS.discriminant, SETTINGS.balance, SETTINGS.self_training)
+    scorer = methods.fitted("logistic_regression", given[:2], given[2], (), n_classes, settings)
+    weight = np.repeat([48 / 4 / 12, 48 / 4 / 30, 48 / 2 / 6], [12, 30, 6])
+    x, label = np.concatenate([g.x for g in given]).astype(float), np.concatenate([g.label for g in given])
+    of_weights, of_intercepts = gradient(scorer, x, label, weight, 0.3)
+    assert max(np.abs(of_weights).max(), np.abs(of_intercepts).max()) < 1e-4
+
+
+def test_an_adaptation_is_balanced_evenly_at_its_strength_without_the_labelled_clips(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        methods.adaptations, "balanced_trial", lambda log_p, rows, balance: seen.append((rows, balance)) or log_p
+    )
+    log_p, groups = np.log(np.full((5, 4), 0.25)), np.ones((5, 1))
+    methods.adapted("balanced", log_p, [], np.zeros((5, 2)), np.array([0, 1]), groups, SETTINGS)
+    ((rows, balance),) = seen
+    assert rows.tolist() == [0, 1]
+    np.testing.assert_array_equal(balance.proportions, np.full(4, 0.25))
+    assert balance.strength == 0.5
+    assert methods.adapted("none", log_p, [], np.zeros((5, 2)), np.array([0, 1]), groups, SETTINGS) is log_p
