@@ -87,7 +87,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path, monkeypatch):
     record = records.Record.made("siamese-jax x", {"rows": table}, note="n")
     records.write("some", record)
     assert records.parse((tmp_path / "some.json").read_text()) == record
-    assert table.dicts() == [{"uar": 40.12346, "n": 3, "of": None}]
+    assert table.dicts() == [{"uar": 40.12345679, "n": 3, "of": None}]
 
 
 def test_every_record_comes_from_a_command_that_a_page_shows():

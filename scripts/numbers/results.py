@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from scripts.numbers import printed, transfers
+from scripts.numbers import calibration, printed, transfers
 from scripts.numbers.claim import Claim, experiment, size_of
 from scripts.numbers.reproductions import SPEAKERS, few_shot, one, rows_of
 
@@ -98,5 +98,5 @@ SCALINGS = ("corpus", "speaker")
 
 def claims() -> Iterator[Claim]:
     """The claims of all sections."""
-    for section in (header, first_table, transfers.claims, printed.claims):
+    for section in (header, first_table, transfers.claims, printed.claims, calibration.claims):
         yield from section()

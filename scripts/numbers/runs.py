@@ -60,6 +60,12 @@ def components(workdir: Path) -> dict[str, Table]:
     return {"components": Table.of(_json(workdir / "crossed.json"), NOT_KEPT)}
 
 
+def calibration(workdir: Path) -> dict[str, Table]:
+    """The rows of calibration and of accepted labels, without the figures' curves."""
+    given, curves = _json(workdir / "calibration.json"), ("bins_before", "bins", "coverage", "risk")
+    return {"calibration": Table.of(given["calibration"], curves), "accepted": Table.of(given["accepted"])}
+
+
 def rows(path: Path) -> dict[str, Table]:
     """The rows of a file that a script wrote with --record."""
     return {"rows": Table.of(_json(path)["rows"], NOT_KEPT)}
@@ -132,4 +138,5 @@ RUNS = {
         ranking,
     ),
     "crossed": Run('crossed.run(resolve(config), "results/crossed")', components),
+    "calibration": Run("siamese-jax calibration --output=results/calibration", calibration),
 }

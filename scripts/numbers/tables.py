@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from scripts.numbers import records, reproductions
+from scripts.numbers import calibration, records, reproductions
 from scripts.numbers.records import Record, Table
 from siamese_jax.experiments.records import Row
 from siamese_jax.experiments.transfer import TransferRow
@@ -120,7 +120,7 @@ def summary() -> str:
 TRANSFERS = ("transfer_ravdess_whisper", "transfer_ravdess_is09", "transfer_emodb_whisper", "transfer_emodb_is09")
 
 
-PRINTED = ("encoder_variants", "metric_network", "support", "degraded", "choice", "facenet")
+PRINTED = ("encoder_variants", "metric_network", "support", "degraded", "choice", "facenet", "speed")
 """Records of tables as a program printed them."""
 
 
@@ -141,6 +141,8 @@ def side_by_side(scaling: str) -> str:
 def blocks() -> dict[str, Callable[[], str]]:
     """A function for each table, by the name of its place."""
     made: dict[str, Callable[[], str]] = {"summary": summary, "table1": reproduced}
+    made["calibration"] = lambda: markdown(calibration.calibration())
+    made["accepted"] = lambda: markdown(calibration.accepted())
     for name in TRANSFERS:
         made[name] = lambda name=name: by_scaling(transfer_rows(name))
         made[f"{name}_gains"] = lambda name=name: gains(transfer_rows(name))
