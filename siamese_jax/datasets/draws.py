@@ -41,13 +41,19 @@ class CorpusIndex(NamedTuple):
 
 def source_index(source: Dataset, n_classes: int) -> ClassIndex | CorpusIndex:
     """Returns the index of all clips of a source by class, and of a mixture by corpus too (host side)."""
-    if len(source.corpora) == 1:
-        return class_index(source.label, n_classes, np.ones(len(source), bool))
-    corpus_N = source.corpus[source.rows]
-    widest = int(np.unique(np.stack([corpus_N, source.label]), axis=1, return_counts=True)[1].max())
-    indices = [class_index(source.label, n_classes, corpus_N == g, widest) for g in range(len(source.corpora))]
+    return corpus_index(source.label, source.corpus[source.rows], source.weights, n_classes)
+
+
+def corpus_index(
+    label_N: np.ndarray, corpus_N: np.ndarray, weights: tuple[float, ...], n_classes: int
+) -> ClassIndex | CorpusIndex:
+    """Returns the index of clips by class, and by corpus too where there are several `weights` of corpora, of sum 1."""
+    if len(weights) == 1:
+        return class_index(label_N, n_classes, np.ones(len(label_N), bool))
+    widest = int(np.unique(np.stack([corpus_N, label_N]), axis=1, return_counts=True)[1].max())
+    indices = [class_index(label_N, n_classes, corpus_N == g, widest) for g in range(len(weights))]
     rows, counts = (np.stack(field, axis=1) for field in zip(*indices))
-    return CorpusIndex(rows, counts, np.array(source.weights, np.float32))
+    return CorpusIndex(rows, counts, np.array(weights, np.float32))
 
 
 def balanced_batch(key: jax.Array, index: ClassIndex | CorpusIndex, batch_size: int) -> jax.Array:

@@ -45,12 +45,13 @@ def embed_perturbed(params: Params, x_BxF: Array, key: jax.Array, perturbation: 
     return _project(params, _dropped(unit_key, hidden_BxW, perturbation.dropout))
 
 
-def class_log_probabilities(emb_QxD: Array, emb_MxD: Array, weight_MxC: Array, temperature: Array | float) -> jax.Array:
-    """Returns log-probabilities [Q, C]: the softmax of similarities to class prototypes, over `temperature`.
+def prototypes(emb_MxD: Array, weight_MxC: Array) -> jax.Array:
+    """Returns class prototypes [C, D]: the means of labelled embeddings by the classes' columns, at length 1."""
+    return _unit(jnp.matmul(weight_MxC.T, emb_MxD, precision="highest"))
 
-    A prototype is the mean of the labelled embeddings [M, D] by the class's column of `weight_MxC`, at length 1.
-    """
-    prototype_CxD = _unit(jnp.matmul(weight_MxC.T, emb_MxD, precision="highest"))
+
+def class_log_probabilities(emb_QxD: Array, prototype_CxD: Array, temperature: Array | float) -> jax.Array:
+    """Returns log-probabilities [Q, C]: the softmax of similarities to class prototypes, over `temperature`."""
     similarity_QxC = jnp.matmul(emb_QxD, prototype_CxD.T, precision="highest")
     return jax.nn.log_softmax(similarity_QxC / temperature)
 

@@ -155,6 +155,25 @@ def make_in_domain_trial(
     return trial
 
 
+def fine_tuning_step(
+    spec: ProtocolSpec, second_updates: tuple[str, ...], batch: tuple[Array, pairs.PairMasks, Params], which: Array
+) -> Callable[[jax.Array, TrainState], TrainState]:
+    """Returns the step (i, state) -> state of fine-tuning: the cross entropy, then the second update number `which`.
+
+    Args:
+      batch: the labelled clips [M, F], their pair masks and the mask of trainable parameters.
+    """
+
+    def second(kind: str) -> Callable[[TrainState], TrainState]:
+        return lambda state: training.second_step(spec.network, spec.training, kind, state, *batch)
+
+    def step(_: jax.Array, state: TrainState) -> TrainState:
+        state = training.cross_entropy_step(spec.network, spec.training, state, *batch)
+        return jax.lax.switch(which, [second(kind) for kind in second_updates], state)
+
+    return step
+
+
 def make_fine_tuning_trial(
     spec: ProtocolSpec, second_updates: tuple[str, ...], evaluation_steps: tuple[int, ...]
 ) -> Callable[[Params, FewShot, Clips, jax.Array, jax.Array], FineTuned]:
@@ -176,13 +195,7 @@ def make_fine_tuning_trial(
         pair_masks = pairs.pair_masks(label_M, rows_M, target.speaker[rows_M], valid_M, spec.training.pairs_within)
         batch = x_MxF, pair_masks, siamese.trainable_mask(params, few_shot.frozen)
         unseen_K = ~jnp.any((probe[:, None] == rows_M[None, :]) & valid_M[None, :], axis=1)
-
-        def second(kind: str) -> Callable[[TrainState], TrainState]:
-            return lambda state: training.second_step(spec.network, spec.training, kind, state, *batch)
-
-        def step(_: jax.Array, state: TrainState) -> TrainState:
-            state = training.cross_entropy_step(spec.network, spec.training, state, *batch)
-            return jax.lax.switch(which, [second(kind) for kind in second_updates], state)
+        step = fine_tuning_step(spec, second_updates, batch, which)
 
         def run_to(state: TrainState, span: jax.Array) -> tuple[TrainState, tuple]:
             state = training.run(step, state, span[0], span[1])

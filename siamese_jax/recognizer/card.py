@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from siamese_jax.corpora.spelling import printable
 from siamese_jax.recognizer.model import Model
+from siamese_jax.recognizer.network_settings import SiameseSettings
 
 
 class Corpus(NamedTuple):
@@ -86,11 +87,17 @@ def _front_matter(model: Model) -> str:
 
 
 def _what(model: Model) -> str:
-    made = f"method {model.recipe.method}, C = {model.recipe.settings.c:g}"
+    made, kind = f"method {model.recipe.method}", "Linear classifiers"
+    if isinstance(network := model.recipe.network, SiameseSettings):
+        made, kind = f"{made}, loss {network.loss}, seed {network.seed}", "A Siamese network"
+    elif network is not None:
+        made, kind = f"{made}, seed {network.seed}", f"{network.network.members} metric networks"
+    else:
+        made = f"{made}, C = {model.recipe.settings.c:g}"
     enrolled = f"{len(model.enrolled.x)} enrolled clips" if len(model.enrolled.x) else "no enrolled clips"
     return (
         f"Labels recordings of speech with one of {len(model.classes)} labels, and gives the probability of each. "
-        "Linear classifiers on the mean and standard deviation over time of hidden states of Whisper tiny.en's "
+        f"{kind} on the mean and standard deviation over time of hidden states of Whisper tiny.en's "
         f"encoder (frozen). Trained on the sources below and {enrolled} ({made}). `config.json` lists all settings."
     )
 

@@ -1,6 +1,5 @@
 """`TransferClassifier`: the transfer methods on arrays, as a scikit-learn estimator."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -10,8 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from siamese_jax.errors import InputError
-from siamese_jax.recognizer import transfer
-from siamese_jax.recognizer.methods import ADAPTATIONS, METHODS, SETTINGS
+from siamese_jax.recognizer import networks, recipes, transfer
 from siamese_jax.recognizer.transfer import OTHER, Clips, Recipe
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -24,13 +22,18 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
     It fits without a source too.
 
     Args:
-      method: "logistic_regression", "layer_ensemble" (one regression a layer) or "adapted_discriminant".
+      method: "logistic_regression", "layer_ensemble" (one regression a layer), "adapted_discriminant", or the networks
+        "siamese" and "metric_network", which need a source.
       transductive: standardise the clips of `predict` by their own statistics, together with the labelled clips, and
         adapt to them.
       adaptation: with `transductive`: "none"; "balanced", class proportions pulled to equal ones; or "self_trained".
+        None is "balanced", or "none" for "siamese", which has no adaptation.
       c: C of the logistic regression.
       scale_floor: least standard deviation of a feature, as a share of the corpora's own.
       layers: for "layer_ensemble", a list with the columns of each layer.
+      loss: of "siamese", the update after each cross-entropy step of fine-tuning: "none", "ratio" (the paper's),
+        "ratio_bounded" or "cross_entropy_twice".
+      seed: of the networks' initial parameters and batches.
 
     Attributes:
       classes_: the sorted labels of the target's clips.
@@ -38,8 +41,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
     """
 
     def __init__(
-        self, method: str = "logistic_regression", transductive: bool = False, adaptation: str = "balanced",
-        c: float = 0.01, scale_floor: float = 1e-3, layers: Any = None,
+        self, method: str = "logistic_regression", transductive: bool = False, adaptation: str | None = None,
+        c: float = 0.01, scale_floor: float = 1e-3, layers: Any = None, loss: str = "none", seed: int = 0,
     ):  # fmt: skip
         self.method = method
         self.transductive = transductive
@@ -47,6 +50,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         self.c = c
         self.scale_floor = scale_floor
         self.layers = layers
+        self.loss = loss
+        self.seed = seed
 
     def fit(
         self, X: Any, y: Any, groups: Any = None, X_source: Any = None, y_source: Any = None, groups_source: Any = None
@@ -66,6 +71,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             raise InputError(f"one class only, {only!r:.80}, among {len(y)} clips; expected two or more")
         self._enrolled = Clips(_floats(X), label, _groups(groups, X))
         self._sources = self._source_clips(X_source, y_source, groups_source)
+        names = [str(name) for name in self.classes_]
+        networks.check(self.method, [source.label for source in self._sources], names)
         self._fitted = transfer.fit(self._sources, self._enrolled, len(self.classes_), recipe)
         return self
 
@@ -76,9 +83,9 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         if not self.transductive:
             return transfer.single_log_probabilities(self._fitted, X)
         folder = Clips(X, np.full(len(X), OTHER), _groups(groups, X))
-        return transfer.joint_log_probabilities(
-            self._sources, self._enrolled, folder, len(self.classes_), self._recipe()
-        )
+        together, n_classes, recipe = transfer.joined(self._enrolled, folder), len(self.classes_), self._recipe()
+        learned = transfer.of_sources(self._sources, together, n_classes, recipe, self._fitted)
+        return transfer.joint_log_probabilities(self._sources, self._enrolled, folder, n_classes, recipe, learned)
 
     def predict_proba(self, X: Any, groups: Any = None) -> np.ndarray:
         """Returns probabilities [Q, C], in the order of `classes_`; `groups` [Q] are speakers."""
@@ -90,15 +97,9 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[np.argmax(log_p, axis=1)]
 
     def _recipe(self) -> Recipe:
-        for name, value, known in (("method", self.method, METHODS), ("adaptation", self.adaptation, ADAPTATIONS)):
-            if value not in known:
-                raise InputError(f"{name} {value!r:.80}; expected one of {', '.join(known)}")
-        for name, number in (("c", self.c), ("scale_floor", self.scale_floor)):
-            if not (isinstance(number, int | float) and 0 < number < np.inf):
-                raise InputError(f"{name} is {number!r:.40}; expected a positive number")
-        layers = tuple(np.asarray(columns, int) for columns in self.layers or ())
-        settings = dataclasses.replace(SETTINGS, c=float(self.c))
-        return Recipe(self.method, settings, self.adaptation, self.scale_floor, layers)
+        return recipes.recipe(
+            self.method, self.adaptation, self.c, self.scale_floor, self.loss, self.seed, self.layers or ()
+        )
 
     def _source_clips(self, X_source: Any, y_source: Any, groups_source: Any) -> list[Clips]:
         if X_source is None or y_source is None:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.special import log_softmax
 
+from siamese_jax.models.linear_scorer import LinearScorer
+from siamese_jax.models.siamese import Params
 from siamese_jax.protocols import calibration
 from siamese_jax.protocols.calibration import Fitted, Fold, Prior
 from siamese_jax.recognizer import transfer
@@ -20,37 +22,49 @@ def tempered(log_p_QxC: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def single_temperature(
-    sources: Sequence[Clips], enrolled: Clips, n_classes: int, recipe: Recipe
+    sources: Sequence[Clips], enrolled: Clips, n_classes: int, recipe: Recipe, start: Params | None = None
 ) -> tuple[float, np.ndarray]:
     """Returns the temperature of clips on their own, and the confidences [K] of held-out enrolled clips.
 
-    Without enrolled clips that can be held out the temperature is the prior's, and K is 0.
+    Without enrolled clips that can be held out the temperature is the prior's, and K is 0. A network starts from
+    `start` in each fold.
     """
 
     def score(fold: Fold) -> np.ndarray:
-        classifier = transfer.fit(sources, _rows(enrolled, fold.train), n_classes, recipe)
+        classifier = transfer.fit(sources, _rows(enrolled, fold.train), n_classes, recipe, start)
         return transfer.single_log_probabilities(classifier, enrolled.x[fold.held_out])
 
     fitted = Fitted(recipe.method, recipe.settings.c, "none", 0.0, "support")
-    return _temperature(score, sources, enrolled, calibration.prior(fitted, len(enrolled.x)))
+    return _temperature(score, _learned(sources, recipe), enrolled, calibration.prior(fitted, len(enrolled.x)))
 
 
 def joint_temperature(
-    sources: Sequence[Clips], enrolled: Clips, folder: Clips, n_classes: int, recipe: Recipe
-) -> float:
-    """Returns the temperature of the clips of a folder: held-out enrolled clips count among the folder's."""
+    sources: Sequence[Clips], enrolled: Clips, folder: Clips, n_classes: int, recipe: Recipe,
+    of_sources: LinearScorer | Params | None = None,
+) -> float:  # fmt: skip
+    """Returns the temperature of the clips of a folder: held-out enrolled clips count among the folder's.
+
+    `of_sources` is as in `transfer.joint_log_probabilities`.
+    """
 
     def score(fold: Fold) -> np.ndarray:
         unlabelled = _rows(enrolled, fold.held_out)
         unlabelled = unlabelled._replace(label=np.full(len(unlabelled.x), OTHER))
         together = transfer.joined(unlabelled, folder)
-        log_p = transfer.joint_log_probabilities(sources, _rows(enrolled, fold.train), together, n_classes, recipe)
+        log_p = transfer.joint_log_probabilities(
+            sources, _rows(enrolled, fold.train), together, n_classes, recipe, of_sources
+        )
         return log_p[: len(unlabelled.x)]
 
     scaling = "speaker" if transfer.is_by_speaker(sources, transfer.joined(enrolled, folder)) else "corpus"
     strength = 0.0 if recipe.adaptation == "none" else recipe.settings.balance.strength
     fitted = Fitted(recipe.method, recipe.settings.c, recipe.adaptation, strength, scaling)
-    return _temperature(score, sources, enrolled, calibration.prior(fitted, len(enrolled.x)))[0]
+    return _temperature(score, _learned(sources, recipe), enrolled, calibration.prior(fitted, len(enrolled.x)))[0]
+
+
+def _learned(sources: Sequence[Clips], recipe: Recipe) -> Sequence[Clips]:
+    """Returns the sources whose classes a fit has: none of the Siamese network, which compares with enrolled clips."""
+    return () if recipe.method == "siamese" else sources
 
 
 def _temperature(

@@ -14,13 +14,11 @@ from siamese_jax.datasets import extraction, shipped, speech_encoder
 from siamese_jax.datasets.dataset import layer_columns
 from siamese_jax.datasets.extractors import Extractor
 from siamese_jax.errors import InputError
-from siamese_jax.recognizer import labelling, model_folder, recordings, sources
+from siamese_jax.recognizer import labelling, model_folder, networks, recipes, recordings, sources
 from siamese_jax.recognizer.confidence import STATED_ERROR
 from siamese_jax.recognizer.labelling import Labelled
-from siamese_jax.recognizer.methods import ADAPTATIONS, METHODS, SETTINGS
 from siamese_jax.recognizer.model import Model, enrol
 from siamese_jax.recognizer.recordings import Recordings
-from siamese_jax.recognizer.transfer import Recipe
 from siamese_jax.runtime.devices import available_cores
 
 if TYPE_CHECKING:
@@ -37,24 +35,27 @@ class FewShotEmotion:
     Args:
       source: names of shipped tables ("emodb", "ravdess") and paths of feature tables, with commas; "" for none.
       method: the transfer method, of `METHODS`.
-      adaptation: of `ADAPTATIONS`, to the recordings of a folder (mode "folder" alone).
+      adaptation: of `ADAPTATIONS`, to the recordings of a folder (mode "folder" alone). None is "balanced", or "none"
+        for the method "siamese", which has no adaptation.
       c: C of the logistic regression.
       scale_floor: least standard deviation of a feature, as a share of the corpora's own.
+      loss: of "siamese", the update after each cross-entropy step of fine-tuning: "none", "ratio" (the paper's),
+        "ratio_bounded" or "cross_entropy_twice".
+      seed: of the networks' initial parameters and batches.
       workers: threads that decode and compute; None for all cores.
       strict: whether a recording that cannot be read is an error; otherwise it is logged and left out.
       extractor: the feature set (`siamese_jax.speech_encoder`); None for the shipped encoder's, as in shipped tables.
     """
 
     def __init__(
-        self, source: str = "emodb", method: str = "logistic_regression", adaptation: str = "balanced",
+        self, source: str = "emodb", method: str = "logistic_regression", adaptation: str | None = None,
         c: float = 0.01, scale_floor: float = 1e-3, workers: int | None = None, strict: bool = False,
-        extractor: Extractor | None = None,
+        extractor: Extractor | None = None, loss: str = "none", seed: int = 0,
     ):  # fmt: skip
-        for name, value, known in (("method", method, METHODS), ("adaptation", adaptation, ADAPTATIONS)):
-            if value not in known:
-                raise InputError(f"{name} {value!r:.80}; expected one of {', '.join(known)}")
         self._sources = sources.parse(source)
-        self._recipe = Recipe(method, dataclasses.replace(SETTINGS, c=c), adaptation, scale_floor)
+        self._recipe = recipes.recipe(method, adaptation, c, scale_floor, loss, seed)
+        if not self._sources:
+            networks.check(method, [], ())
         self._options = extraction.Options(workers or available_cores(), strict)
         self._extractor = extractor
         self._model: Model | None = None

@@ -9,16 +9,22 @@ from scipy.special import log_softmax
 
 from siamese_jax.errors import InputError
 from siamese_jax.models.linear_scorer import LinearScorer
+from siamese_jax.models.siamese import Params
 from siamese_jax.protocols.config import ADAPTATIONS as ADAPTATIONS
+from siamese_jax.protocols.config import METHODS as METHODS
 from siamese_jax.protocols.transfer import adaptations
+from siamese_jax.protocols.transfer import methods as linear
 from siamese_jax.protocols.transfer.adaptations import Balance
-from siamese_jax.protocols.transfer.methods import METHODS, Sources, check_classes
+from siamese_jax.protocols.transfer.methods import Sources, check_classes
 from siamese_jax.protocols.transfer.settings import (
     BalanceSettings,
     DiscriminantSettings,
     SelfTrainingSettings,
     TransferSettings,
 )
+from siamese_jax.recognizer import networks
+from siamese_jax.recognizer.network_settings import NetworkSettings
+from siamese_jax.recognizer.networks import NetworkScorer
 
 SETTINGS = TransferSettings(
     c=0.01,
@@ -29,7 +35,9 @@ SETTINGS = TransferSettings(
         shrinkage=0.3, temperature=1.0,
     ),
 )  # fmt: skip
-"""The settings of a recogniser; a model's config.json records them."""
+"""The settings of a recogniser; a model's config.json records them. Those of networks are in `network_settings`."""
+
+Scorer = LinearScorer | NetworkScorer
 
 TOLERANCE = 1e-5  # of the gradient's largest element
 MAX_ITERATIONS = 5000
@@ -44,15 +52,17 @@ class Labelled(NamedTuple):
 
 def fitted(
     method: str, sources: Sequence[Labelled], target: Labelled, layers: tuple[np.ndarray, ...], n_classes: int,
-    settings: TransferSettings,
-) -> LinearScorer:  # fmt: skip
+    settings: TransferSettings, network: NetworkSettings | None = None, start: Params | None = None,
+) -> Scorer:  # fmt: skip
     """Returns the scorer of a method of the protocols on one set of clips; the sources weigh the same.
 
-    The target or the sources may be missing. Raises InputError for a class without a clip, and for a method that needs
-    layers where there are none.
+    The target or the sources may be missing, but not for a network, which has settings `network` and may start from
+    `started`. Raises InputError for a class without a clip, and for a method that needs layers where there are none.
     """
     corpora = _sources(sources, target.x.shape[1], layers)
     check_classes(corpora, target.label, [str(c) for c in range(n_classes)])
+    if network is not None:
+        return networks.fitted(corpora, target.x, target.label, n_classes, network, start)
     if method == "adapted_discriminant":
         return _discriminant(corpora, target.x, target.label, n_classes, settings)
     if method == "layer_ensemble" and not layers:
@@ -67,6 +77,11 @@ def fitted(
     return LinearScorer(weights, np.concatenate([member.intercepts for member in members]))
 
 
+def started(sources: Sequence[Labelled], n_classes: int, network: NetworkSettings) -> Params:
+    """Returns what a network learns from the sources alone, see `networks.started`."""
+    return networks.started(_sources(sources, sources[0].x.shape[1], ()), n_classes, network)
+
+
 def _sources(sources: Sequence[Labelled], n_features: int, layers: tuple[np.ndarray, ...]) -> Sources:
     corpora = tuple((clips.x, clips.label.astype(np.int32)) for clips in sources if len(clips.label))
     return Sources(corpora, (1.0,) * len(corpora), n_features, layers)
@@ -75,7 +90,7 @@ def _sources(sources: Sequence[Labelled], n_features: int, layers: tuple[np.ndar
 def _discriminant(
     sources: Sources, x_MxF: np.ndarray, label_M: np.ndarray, n_classes: int, settings: TransferSettings
 ) -> LinearScorer:
-    method = METHODS["adapted_discriminant"]
+    method = linear.METHODS["adapted_discriminant"]
     shared = method.prepare(sources, n_classes, max(len(label_M), 1), settings)
     if not len(label_M):
         # One clip at the mean of its class moves no mean.
@@ -108,8 +123,13 @@ def _logistic_regression(
     return LinearScorer(coefficients[None].astype(np.float32), intercepts[None].astype(np.float32))
 
 
-def log_probabilities(scorer: LinearScorer, x_QxF: np.ndarray) -> np.ndarray:
-    """Returns `models.linear_scorer.log_probabilities` [Q, C] in float64: a clip's do not depend on the others."""
+def log_probabilities(scorer: Scorer, x_QxF: np.ndarray) -> np.ndarray:
+    """Returns `models.linear_scorer.log_probabilities` [Q, C] in float64, or a network's.
+
+    A clip's do not depend on the others.
+    """
+    if isinstance(scorer, NetworkScorer):
+        return networks.log_probabilities(scorer, x_QxF)
     x = x_QxF.astype(np.float64)
     members = [
         log_softmax(x @ weights.T.astype(np.float64) + intercepts, axis=1)

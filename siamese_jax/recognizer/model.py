@@ -11,7 +11,7 @@ import numpy as np
 from siamese_jax.corpora.csv_files import some
 from siamese_jax.corpora.spelling import similar
 from siamese_jax.errors import InputError
-from siamese_jax.recognizer import confidence, transfer
+from siamese_jax.recognizer import confidence, networks, transfer
 from siamese_jax.recognizer.label_words import unmapped
 from siamese_jax.recognizer.predictions import MODES
 from siamese_jax.recognizer.sources import Source
@@ -54,14 +54,12 @@ class Model:
             log_p = transfer.single_log_probabilities(self.classifier, x_QxF)
             return confidence.tempered(log_p, self.temperature)
         folder = Clips(x_QxF, np.full(len(x_QxF), transfer.OTHER), speaker)
-        problem = (
-            [source.for_classes(self.classes) for source in self.sources],
-            self.enrolled,
-            folder,
-            len(self.classes),
-        )
-        temperature = confidence.joint_temperature(*problem, self.recipe)
-        log_p = transfer.joint_log_probabilities(*problem, self.recipe, self.classifier.scorer)
+        sources, n_classes = [source.for_classes(self.classes) for source in self.sources], len(self.classes)
+        together = transfer.joined(self.enrolled, folder)
+        learned = transfer.of_sources(sources, together, n_classes, self.recipe, self.classifier)
+        problem = sources, self.enrolled, folder, n_classes, self.recipe, learned
+        temperature = confidence.joint_temperature(*problem)
+        log_p = transfer.joint_log_probabilities(*problem)
         return confidence.tempered(log_p, temperature)
 
 
@@ -77,10 +75,13 @@ def enrol(
     label = np.array([classes.index(name) for name in labels], int)
     speaker = np.asarray(list(speakers), object) if all(speakers) else None
     enrolled = Clips(np.asarray(x_MxF, np.float32), label, speaker)
-    problem = [source.for_classes(classes) for source in sources], enrolled, len(classes), recipe
+    clips = [source.for_classes(classes) for source in sources]
+    networks.check(recipe.method, [source.label for source in clips], classes)
+    problem = clips, enrolled, len(classes), recipe
+    classifier = transfer.fit(*problem)
     return Model(
-        classes, features, tuple(feature_names), recipe, tuple(sources), enrolled, transfer.fit(*problem),
-        *confidence.single_temperature(*problem), tuple(audio_hashes),
+        classes, features, tuple(feature_names), recipe, tuple(sources), enrolled, classifier,
+        *confidence.single_temperature(*problem, transfer.start_of(classifier)), tuple(audio_hashes),
     )  # fmt: skip
 
 

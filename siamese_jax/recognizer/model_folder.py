@@ -1,5 +1,6 @@
 """A model as a folder: config.json, model.safetensors and a card, README.md. Nothing in it is pickled or run."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -18,14 +19,13 @@ from siamese_jax.datasets.dataset import RECORDED, layer_columns
 from siamese_jax.datasets.extractors import Extractor
 from siamese_jax.errors import InputError, first_line
 from siamese_jax.features.scaling import Scaling
-from siamese_jax.models.linear_scorer import LinearScorer
 from siamese_jax.protocols.transfer.settings import (
     BalanceSettings,
     DiscriminantSettings,
     SelfTrainingSettings,
     TransferSettings,
 )
-from siamese_jax.recognizer import sources
+from siamese_jax.recognizer import network_settings, scorer_tensors, sources
 from siamese_jax.recognizer.card import card
 from siamese_jax.recognizer.methods import ADAPTATIONS, METHODS
 from siamese_jax.recognizer.model import Model
@@ -122,6 +122,7 @@ def _config(model: Model) -> dict[str, Any]:
             "balance": settings.balance._asdict(),
             "self_training": settings.self_training._asdict(),
         },
+        "network": None if model.recipe.network is None else dataclasses.asdict(model.recipe.network),
         "scale_floor": model.recipe.scale_floor,
         "features": dict(model.features),
         "feature_names_sha256": _names_digest(model.feature_names),
@@ -154,8 +155,7 @@ def _tensors(model: Model) -> dict[str, np.ndarray]:
     tensors = {
         "scaling.shift": model.classifier.scaling.shift,
         "scaling.scale": model.classifier.scaling.scale,
-        "scorer.weights": model.classifier.scorer.weights,
-        "scorer.intercepts": model.classifier.scorer.intercepts,
+        **scorer_tensors.to_tensors(model.classifier.scorer),
         "calibration.held_out": model.held_out.astype(np.float64),
         **_clip_tensors("enrolled", model.enrolled),
     }
@@ -175,18 +175,18 @@ def _clip_tensors(prefix: str, clips: Clips) -> dict[str, np.ndarray]:
 
 def _model(config: Mapping[str, Any], tensors: dict[str, np.ndarray], names: tuple[str, ...], folder: Path) -> Model:
     classes = tuple(config["classes"])
-    recipe = Recipe(
-        config["method"], _settings(config["settings"]), config["adaptation"], config["scale_floor"],
-        layer_columns(names),
-    )  # fmt: skip
-    if recipe.method not in METHODS or recipe.adaptation not in ADAPTATIONS:
+    method, adaptation = config["method"], config["adaptation"]
+    if method not in METHODS or adaptation not in ADAPTATIONS:
         raise InputError(
-            f"{folder}: method {recipe.method!r:.80} with {recipe.adaptation!r:.80} is unknown here; use the version "
-            "that made it"
+            f"{folder}: method {method!r:.80} with {adaptation!r:.80} is unknown here; use the version that made it"
         )
+    recipe = Recipe(
+        method, _settings(config["settings"]), adaptation, config["scale_floor"], layer_columns(names),
+        network_settings.of_record(method, config.get("network")),
+    )  # fmt: skip
     classifier = Classifier(
         Scaling(tensors["scaling.shift"], tensors["scaling.scale"]),
-        LinearScorer(tensors["scorer.weights"], tensors["scorer.intercepts"]),
+        scorer_tensors.of_tensors(tensors, recipe.network, len(names), len(classes)),
     )
     enrolled = _clips("enrolled", tensors, config["enrolled_speakers"])
     read = tuple(_source(i, entry, tensors, names, config, folder) for i, entry in enumerate(config["sources"]))

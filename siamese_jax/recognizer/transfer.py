@@ -8,8 +8,11 @@ import numpy as np
 
 from siamese_jax.features.scaling import Scaling, floor, moments
 from siamese_jax.models.linear_scorer import LinearScorer
+from siamese_jax.models.siamese import Params
 from siamese_jax.protocols.transfer.settings import TransferSettings
-from siamese_jax.recognizer.methods import Labelled, adapted, fitted, log_probabilities
+from siamese_jax.recognizer.methods import Labelled, Scorer, adapted, fitted, log_probabilities, started
+from siamese_jax.recognizer.network_settings import NetworkSettings
+from siamese_jax.recognizer.networks import NetworkScorer
 
 OTHER = -1
 """The label of a clip that serves the statistics alone: unlabelled, or of an emotion that is not asked for."""
@@ -32,6 +35,7 @@ class Recipe:
       adaptation: of `methods.ADAPTATIONS`, to the clips of a folder.
       scale_floor: least standard deviation of a feature, as a share of the corpora's own.
       layers: the columns of each layer of a speech encoder; () for other features.
+      network: the settings of a method that is a network; None for the others.
     """
 
     method: str
@@ -39,25 +43,54 @@ class Recipe:
     adaptation: str
     scale_floor: float
     layers: tuple[np.ndarray, ...] = ()
+    network: NetworkSettings | None = None
 
 
 class Classifier(NamedTuple):
     """A fitted classifier of clips on their own: `scaling` [F] comes first, then `scorer`."""
 
     scaling: Scaling
-    scorer: LinearScorer
+    scorer: Scorer
 
 
-def fit(sources: Sequence[Clips], enrolled: Clips, n_classes: int, recipe: Recipe) -> Classifier:
+def fit(
+    sources: Sequence[Clips], enrolled: Clips, n_classes: int, recipe: Recipe, start: Params | None = None
+) -> Classifier:
     """Returns the classifier of single clips: they have the statistics of the enrolled clips.
 
-    Without an enrolled clip they have the mean statistics of the sources.
+    Without an enrolled clip they have the mean statistics of the sources. A network may start from `start_of` another
+    classifier of the same sources.
     """
     least = _floor(sources, enrolled, recipe.scale_floor)
     scaling = moments(enrolled.x, least) if len(enrolled.x) else _mean_scaling(sources, least)
     scaled = [_labelled(moments(source.x, least)(source.x), source.label) for source in sources]
     target = _labelled(scaling(enrolled.x), enrolled.label)
-    return Classifier(scaling, fitted(recipe.method, scaled, target, recipe.layers, n_classes, recipe.settings))
+    return Classifier(
+        scaling,
+        fitted(recipe.method, scaled, target, recipe.layers, n_classes, recipe.settings, recipe.network, start),
+    )
+
+
+def start_of(classifier: Classifier) -> Params | None:
+    """Returns what a network has learned from the sources; None for another method."""
+    return classifier.scorer.start if isinstance(classifier.scorer, NetworkScorer) else None
+
+
+def of_sources(
+    sources: Sequence[Clips], target: Clips, n_classes: int, recipe: Recipe, classifier: Classifier
+) -> LinearScorer | Params | None:
+    """Returns what `joint_log_probabilities` need not learn again from the sources, scaled as `target` is.
+
+    Of a network its start. Where corpora are scaled by speaker it is trained here, once for all fits on these clips.
+    """
+    scorer = classifier.scorer
+    if isinstance(scorer, LinearScorer):
+        return scorer
+    if not is_by_speaker(sources, target):
+        return scorer.start
+    least = _floor(sources, target, recipe.scale_floor)
+    scaled = [_labelled(scaled_by(clips, least, True), clips.label) for clips in sources]
+    return started(scaled, n_classes, scorer.settings)
 
 
 def single_log_probabilities(classifier: Classifier, x_QxF: np.ndarray) -> np.ndarray:
@@ -67,12 +100,12 @@ def single_log_probabilities(classifier: Classifier, x_QxF: np.ndarray) -> np.nd
 
 def joint_log_probabilities(
     sources: Sequence[Clips], enrolled: Clips, folder: Clips, n_classes: int, recipe: Recipe,
-    of_sources: LinearScorer | None = None,
+    of_sources: LinearScorer | Params | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Returns log-probabilities [Q, C] of the clips of a folder, whose statistics scale them and the enrolled clips.
 
     Where all speakers are known, every corpus is scaled by speaker. `of_sources` is the scorer of `fit` without
-    enrolled clips, which need not be fitted again where corpora are scaled as a whole.
+    enrolled clips, which need not be fitted again where corpora are scaled as a whole; of a network, its start.
     """
     corpora = [*sources, joined(enrolled, folder)]
     by_speaker = is_by_speaker(sources, corpora[-1])
@@ -81,9 +114,10 @@ def joint_log_probabilities(
     n_enrolled = len(enrolled.x)
     labelled = [_labelled(x, clips.label) for x, clips in zip(scaled, sources)]
     own = Labelled(target[:n_enrolled], enrolled.label)
-    scorer = None if n_enrolled or by_speaker else of_sources
-    if scorer is None:
-        scorer = fitted(recipe.method, labelled, own, recipe.layers, n_classes, recipe.settings)
+    scorer: Scorer | None = of_sources if isinstance(of_sources, LinearScorer) else None
+    start = None if isinstance(of_sources, LinearScorer) else of_sources
+    if scorer is None or n_enrolled or by_speaker:
+        scorer = fitted(recipe.method, labelled, own, recipe.layers, n_classes, recipe.settings, recipe.network, start)
     log_p = log_probabilities(scorer, target)
     groups = np.ones((len(target), 1), np.float32)
     return adapted(recipe.adaptation, log_p, labelled, target, own.label, groups, recipe.settings)[n_enrolled:]

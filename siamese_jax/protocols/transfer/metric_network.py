@@ -83,23 +83,39 @@ def prepare(settings: MetricNetworkConfig, components: Components, source: Sourc
     return Shared(basis_FxR, source, jax.vmap(of_member)(jax.random.split(key, settings.members)))
 
 
+class Tuned(NamedTuple):
+    """After source and labelled target clips: the members' parameters [E, ...] and class prototypes [E, C, D]."""
+
+    params: Params
+    prototypes: Array
+
+
 def trial(
     settings: MetricNetworkConfig, key: jax.Array, rows_M: Array, shift_F: Array, scale_F: Array, target: Clips,
     shared: Shared,
 ) -> jax.Array:  # fmt: skip
-    """Returns log-probabilities [N, C] of the target's clips by networks trained on those at `rows_M` too.
-
-    The members' log-probabilities are averaged, and normalised again. `key` is split over the members.
-    """
+    """Returns log-probabilities [N, C] of the target's clips by networks trained on those at `rows_M` too."""
     x_NxR = jnp.matmul((target.x - shift_F[None]) / scale_F[None], shared.basis, precision="highest")
-    label_M = target.label[rows_M]
-    keys_E = jax.random.split(key, settings.members)
+    return log_probabilities(settings, tuned(settings, key, x_NxR[rows_M], target.label[rows_M], shared), x_NxR)
 
-    def member(params: Params, key: jax.Array) -> jax.Array:
-        params = joint_training(settings, params, key, shared.source, x_NxR[rows_M], label_M)
-        return _classify(settings, params, shared.source, x_NxR, rows_M, label_M)
 
-    return jax.nn.log_softmax(jnp.mean(jax.vmap(member)(shared.params, keys_E), axis=0))
+def tuned(settings: MetricNetworkConfig, key: jax.Array, x_MxR: Array, label_M: Array, shared: Shared) -> Tuned:
+    """Returns the networks trained on source and labelled target clips; `key` is split over the members."""
+
+    def member(params: Params, key: jax.Array) -> Tuned:
+        params = joint_training(settings, params, key, shared.source, x_MxR, label_M)
+        return Tuned(params, _prototypes(settings, params, shared.source, x_MxR, label_M))
+
+    return jax.vmap(member)(shared.params, jax.random.split(key, settings.members))
+
+
+def log_probabilities(settings: MetricNetworkConfig, tuned: Tuned, x_NxR: Array) -> jax.Array:
+    """Returns log-probabilities [N, C]: the members' log-probabilities averaged, and normalised again."""
+
+    def member(params: Params, prototype_CxD: Array) -> jax.Array:
+        return metric.class_log_probabilities(metric.embed(params, x_NxR), prototype_CxD, settings.score_temperature)
+
+    return jax.nn.log_softmax(jnp.mean(jax.vmap(member)(*tuned), axis=0))
 
 
 def joint_training(
@@ -148,14 +164,13 @@ def _training(settings: MetricNetworkConfig) -> TrainingSettings:
     return TrainingSettings(settings.contrastive_rate, settings.contrastive_temperature, perturbation)
 
 
-def _classify(
-    settings: MetricNetworkConfig, params: Params, source: SourceClips, x_NxR: Array, rows_M: Array, label_M: Array
+def _prototypes(
+    settings: MetricNetworkConfig, params: Params, source: SourceClips, x_MxR: Array, label_M: Array
 ) -> jax.Array:
-    """Log-probabilities [N, C]; in a prototype the source counts for `prototype_source_clips` clips of its class."""
+    """Prototypes [C, D], in which the source counts for `prototype_source_clips` clips of its class."""
     n_classes = len(source.by_class.counts)
     source_SxC = source.weight[:, None] * jax.nn.one_hot(source.label, n_classes)
     source_SxC = source_SxC * (settings.prototype_source_clips / jnp.sum(source_SxC, axis=0))[None]
     weight_BxC = jnp.concatenate([source_SxC, jax.nn.one_hot(label_M, n_classes)])
-    emb_NxD, emb_SxD = metric.embed(params, x_NxR), metric.embed(params, source.x)
-    emb_BxD = jnp.concatenate([emb_SxD, emb_NxD[rows_M]])
-    return metric.class_log_probabilities(emb_NxD, emb_BxD, weight_BxC, settings.score_temperature)
+    emb_BxD = jnp.concatenate([metric.embed(params, source.x), metric.embed(params, x_MxR)])
+    return metric.prototypes(emb_BxD, weight_BxC)

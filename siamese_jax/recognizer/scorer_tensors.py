@@ -1,0 +1,45 @@
+"""The scorer of a model as named tensors, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from siamese_jax.models.linear_scorer import LinearScorer
+from siamese_jax.recognizer import networks
+from siamese_jax.recognizer.methods import Scorer
+from siamese_jax.recognizer.network_settings import NetworkSettings
+from siamese_jax.recognizer.networks import NetworkScorer
+
+_NETWORK = "network."
+
+
+def to_tensors(scorer: Scorer) -> dict[str, np.ndarray]:
+    """Returns the arrays of a scorer by name, as in "network.tuned.encoder.layer_0.kernel"."""
+    if isinstance(scorer, LinearScorer):
+        return {"scorer.weights": scorer.weights, "scorer.intercepts": scorer.intercepts}
+    leaves = jax.tree_util.tree_leaves_with_path(networks.arrays(scorer))
+    return {_NETWORK + ".".join(entry.key for entry in path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def of_tensors(
+    tensors: Mapping[str, np.ndarray], settings: NetworkSettings | None, n_features: int, n_classes: int
+) -> Scorer:
+    """Returns the scorer of `to_tensors`; `settings` is None for one that is no network.
+
+    Raises KeyError for a missing tensor and ValueError for other shapes than the settings say.
+    """
+    if settings is None:
+        return LinearScorer(tensors["scorer.weights"], tensors["scorer.intercepts"])
+    tree: dict[str, Any] = {}
+    for name, value in tensors.items():
+        if name.startswith(_NETWORK):
+            *parents, last = name.removeprefix(_NETWORK).split(".")
+            node = tree
+            for parent in parents:
+                node = node.setdefault(parent, {})
+            node[last] = value
+    scorer = NetworkScorer(settings, tree["start"], tree["tuned"], tree["reference"])
+    networks.check_shapes(scorer, n_features, n_classes)
+    return scorer
