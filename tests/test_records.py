@@ -102,6 +102,19 @@ def test_every_record_comes_from_a_command_that_a_page_shows():
             assert path.stem not in runs.RUNS or runs.RUNS[path.stem].command == record.command
 
 
+def test_a_reproduction_keeps_the_rows_that_pages_show(tmp_path):
+    row = {"method": "fine_tuning", "frozen": 0, "selection": "cell", "uar_mean": 40.0, "seconds": 1.0, "source": "a"}
+    rows = [row, {**row, "frozen": 2}, {**row, "frozen": 2, "selection": "best"}, {**row, "frozen": None}]
+    for features in ("is09", "whisper"):
+        (tmp_path / features).mkdir()
+        (tmp_path / features / "summary.json").write_text(json.dumps(rows))
+        (tmp_path / features / "optimism.json").write_text(json.dumps([{"best": 1.0}, {"method": "svm", "best": 2.0}]))
+    made = runs.reproduction(tmp_path)
+    kept = [(row["features"], row["frozen"], row["selection"]) for row in made["rows"].dicts()]
+    assert kept == [(f, *cell) for f in ("is09", "whisper") for cell in ((0, "cell"), (2, "best"), (None, "cell"))]
+    assert [row["method"] for row in made["optimism"].dicts()] == ["", "svm"] * 2
+
+
 def test_a_record_of_a_folder_without_the_run_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["numbers", "--record=transfer_thinned", f"--workdir={tmp_path}"])
     assert numbers.main() == 2

@@ -98,5 +98,5 @@ SCALINGS = ("corpus", "speaker")
 
 def claims() -> Iterator[Claim]:
     """The claims of all sections."""
-    for section in (header, first_table, transfers.claims, printed.claims, calibration.claims):
+    for section in (header, first_table, encoder, transfers.claims, printed.claims, calibration.claims):
         yield from section()

@@ -152,4 +152,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         for key, table in record.tables.items():
             place = name if len(record.tables) == 1 else f"{name}_{key}"
             made[place] = lambda table=table, record=record: markdown(table, record)
+    for scaling in ("corpus", "speaker"):
+        made[f"encoder_{scaling}"] = lambda scaling=scaling: side_by_side(scaling)
+    made["encoder_clips"] = lambda: markdown(reproductions.encoder_clips())
     return made
