@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from scripts.numbers import __main__ as numbers
-from scripts.numbers import claims, pages, records, runs, tables
+from scripts.numbers import blocks as numbers_blocks
+from scripts.numbers import claims, pages, records, runs
 from scripts.numbers.claim import Claim
 from siamese_jax import load_config
 
@@ -21,7 +22,7 @@ CONFIG_OF = {
 
 @pytest.fixture(scope="module")
 def made():
-    return {name: make() for name, make in tables.blocks().items()}
+    return {name: make() for name, make in numbers_blocks.blocks().items()}
 
 
 def test_pages_agree_with_their_records():

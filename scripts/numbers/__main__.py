@@ -12,14 +12,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from scripts.numbers import claims, pages, records, runs, tables
+from scripts.numbers import blocks, claims, pages, records, runs
 from siamese_jax.errors import InputError
 from siamese_jax.runtime.files import write_text
 
 
 def check() -> list[str]:
     """Returns what of the pages is not as their records say."""
-    made = {name: make() for name, make in tables.blocks().items()}
+    made = {name: make() for name, make in blocks.blocks().items()}
     found, used = [], set()
     for name, of_page in claims.by_page().items():
         page = (records.ROOT / name).read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def check() -> list[str]:
 
 def write() -> None:
     """Writes the tables into the pages."""
-    made = {name: make() for name, make in tables.blocks().items()}
+    made = {name: make() for name, make in blocks.blocks().items()}
     for name in claims.by_page():
         path = records.ROOT / name
         page = path.read_text(encoding="utf-8")

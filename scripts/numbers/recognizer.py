@@ -4,8 +4,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from scripts.numbers.claim import Claim
+from scripts.numbers.claim import Claim, experiment
+from scripts.numbers.records import Table
+from scripts.numbers.transfers import pick
 from siamese_jax.datasets import shipped
+from siamese_jax.recognizer.network_settings import SETTINGS, MetricSettings, SiameseSettings
 from siamese_jax.recognizer.segments import SegmentSettings
 
 
@@ -32,3 +35,36 @@ def claims() -> Iterator[Claim]:
     (clip, limits), (folder, of_folder) = (scores("RAVDESS", "EMO-DB", mode) for mode in ("clip", "folder"))
     yield Claim(f"A model of RAVDESS reaches {clip} ({limits}) and {folder} ({of_folder}) on EMO-DB.")
     yield Claim(f"Recordings of more than {SegmentSettings().longest:g} s are cut at pauses")
+    yield from of_networks()
+
+
+NETWORKS = (
+    ("logistic regression, C = 1", {"method": "logistic_regression", "c": 1.0, "adaptation": "none"}),
+    ("`metric_network`", {"method": "metric_network", "adaptation": "none"}),
+    ("`siamese`, `--loss=none`", {"method": "siamese", "loss": "none"}),
+    ("`siamese`, `--loss=ratio`", {"method": "siamese", "loss": "ratio"}),
+)
+RECORD = "transfer_ravdess_whisper"
+
+
+def methods() -> Table:
+    """UAR of the recogniser's networks and of logistic regression, by corpus / by speaker."""
+
+    def cell(chosen: dict[str, Any], n: int) -> str:
+        rows = (pick(RECORD, scaling=scaling, n_labelled=n, **chosen)[0] for scaling in ("corpus", "speaker"))
+        return " / ".join(f"{row.uar_mean:.1f}" for row in rows)
+
+    lines = ((name, cell(chosen, 8), cell(chosen, 80)) for name, chosen in NETWORKS)
+    return Table(("method", "8 clips", "80 clips"), tuple(lines))
+
+
+def of_networks() -> Iterator[Claim]:
+    yield Claim(f"mean of {experiment(RECORD).protocol.n_draws} draws, scaled by corpus / by speaker")
+    paper, metric = SETTINGS["siamese"], SETTINGS["metric_network"]
+    assert isinstance(paper, SiameseSettings)
+    assert isinstance(metric, MetricSettings)
+    yield Claim(f"{paper.source_steps} steps on the source, then {paper.fine_tuning_steps} on the enrolled recordings")
+    yield Claim(
+        f"{metric.network.pretraining_steps} steps on the source, then {metric.network.joint_steps} on source and "
+        "enrolled recordings"
+    )

@@ -1,10 +1,9 @@
 """The pages' tables, by the name of their place, from records."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
-from scripts.numbers import calibration, records, reproductions
+from scripts.numbers import records, reproductions
 from scripts.numbers.records import Record, Table
 from siamese_jax.experiments.records import Row
 from siamese_jax.experiments.transfer import TransferRow
@@ -120,10 +119,6 @@ def summary() -> str:
 TRANSFERS = ("transfer_ravdess_whisper", "transfer_ravdess_is09", "transfer_emodb_whisper", "transfer_emodb_is09")
 
 
-PRINTED = ("encoder_variants", "metric_network", "support", "degraded", "choice", "facenet", "speed")
-"""Records of tables as a program printed them."""
-
-
 def side_by_side(scaling: str) -> str:
     """Table 1 on both feature sets, on other speakers' clips, under one scaling."""
     experiment = records.experiment(records.read("speech_encoder").command)
@@ -136,23 +131,3 @@ def side_by_side(scaling: str) -> str:
     one_scaling = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, scalings=(scaling,)))
     page = table1.side_by_side(dict.fromkeys(by_set, one_scaling), by_set)
     return page[page.index("\n| method") + 1 :]
-
-
-def blocks() -> dict[str, Callable[[], str]]:
-    """A function for each table, by the name of its place."""
-    made: dict[str, Callable[[], str]] = {"summary": summary, "table1": reproduced}
-    made["calibration"] = lambda: markdown(calibration.calibration())
-    made["accepted"] = lambda: markdown(calibration.accepted())
-    for name in TRANSFERS:
-        made[name] = lambda name=name: by_scaling(transfer_rows(name))
-        made[f"{name}_gains"] = lambda name=name: gains(transfer_rows(name))
-    made["transfer_thinned"] = lambda: thinned(transfer_rows("transfer_thinned"))
-    for name in PRINTED:
-        record = records.read(name)
-        for key, table in record.tables.items():
-            place = name if len(record.tables) == 1 else f"{name}_{key}"
-            made[place] = lambda table=table, record=record: markdown(table, record)
-    for scaling in ("corpus", "speaker"):
-        made[f"encoder_{scaling}"] = lambda scaling=scaling: side_by_side(scaling)
-    made["encoder_clips"] = lambda: markdown(reproductions.encoder_clips())
-    return made
