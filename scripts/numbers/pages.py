@@ -36,19 +36,37 @@ def problems(page: str, tables: Mapping[str, str], claims: list[Claim], whole: b
     for name, block in shown.items():
         if block != written[name]:
             yield f"the table {name} differs from its record"
-    prose = BLOCK.sub(_blank, page)
-    rest = CODE.sub(_blank, prose)
+    text = prose(page)
     for claim in claims:
-        found = list(claim.pattern.finditer(prose))
-        if not claim.true:
-            yield f"the records do not bear out {claim.text!r}"
-        if not found:
-            yield f"lacks the text {claim.text!r}"
-        for match in found:
-            rest = rest[: match.start()] + _blank(match) + rest[match.end() :]
-    for number in NUMBER.finditer(rest) if whole else ():
-        line = page.count("\n", 0, number.start()) + 1
-        yield f"line {line}: nothing accounts for {number[0]} in {page.splitlines()[line - 1].strip()[:100]!r}"
+        yield from unmet(text, claim)
+    if whole:
+        yield from without_source(page, claims)
+
+
+def prose(page: str) -> str:
+    """A page without its tables."""
+    return BLOCK.sub(_blank, page)
+
+
+def unmet(text: str, claim: Claim) -> Iterator[str]:
+    """Why a claim does not stand in a page's text as the records say it."""
+    if not claim.true:
+        yield f"the records do not bear out {claim.text!r}"
+    if not claim.pattern.search(text):
+        yield f"lacks the text {claim.text!r}"
+
+
+def without_source(page: str, claims: list[Claim]) -> Iterator[str]:
+    """The numbers of a page's text, outside code, that no claim holds."""
+    text = prose(page)
+    rest = CODE.sub(_blank, text)
+    for claim in claims:
+        for found in claim.pattern.finditer(text):
+            rest = rest[: found.start()] + _blank(found) + rest[found.end() :]
+    lines = page.splitlines()
+    for number in NUMBER.finditer(rest):
+        line = page.count("\n", 0, number.start())
+        yield f"line {line + 1}: nothing accounts for {number[0]} in {lines[line].strip()[:100]!r}"
 
 
 def _blank(found: re.Match[str]) -> str:
