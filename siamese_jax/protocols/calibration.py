@@ -66,12 +66,15 @@ prior for a corpus of one's own. In the reported results each of the two targets
 UNKNOWN_SD = 0.3
 """The standard deviation of log temperature for methods that TEMPERATURES lacks; its mean is then 0."""
 
+UNKNOWN = Prior(0.0, UNKNOWN_SD)
+"""The prior of methods and of features that nothing is known of."""
+
 
 def prior(fitted: Fitted, n_labelled: int) -> Prior:
     """Returns the prior of a classifier with this many labelled clips, interpolated in the log of their number."""
     known = TEMPERATURES.get(fitted)
     if known is None:
-        return Prior(0.0, UNKNOWN_SD)
+        return UNKNOWN
     counts = sorted(known)
     mean = np.interp(np.log(max(n_labelled, 1)), np.log(counts), np.log([known[n] for n in counts]))
     return Prior(float(mean), PRIOR_SD)

@@ -9,7 +9,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from siamese_jax.errors import InputError
-from siamese_jax.recognizer import networks, recipes, transfer
+from siamese_jax.protocols import calibration
+from siamese_jax.recognizer import confidence, networks, recipes, transfer
 from siamese_jax.recognizer.transfer import OTHER, Clips, Recipe
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -34,15 +35,20 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
       loss: of "siamese", the update after each cross-entropy step of fine-tuning: "none", "ratio" (the paper's),
         "ratio_bounded" or "cross_entropy_twice".
       seed: of the networks' initial parameters and batches.
+      calibrated: divide log-probabilities by a temperature from clips of `fit` that a fit on the others scores, by
+        speaker where `groups` are given. No label changes. It takes up to five fits more, of a transductive model in
+        each `predict_proba`.
 
     Attributes:
       classes_: the sorted labels of the target's clips.
+      temperature_: of clips on their own, where they are calibrated.
       n_features_in_: the number of features.
     """
 
     def __init__(
         self, method: str = "logistic_regression", transductive: bool = False, adaptation: str | None = None,
         c: float = 0.01, scale_floor: float = 1e-3, layers: Any = None, loss: str = "none", seed: int = 0,
+        calibrated: bool = True,
     ):  # fmt: skip
         self.method = method
         self.transductive = transductive
@@ -52,6 +58,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         self.layers = layers
         self.loss = loss
         self.seed = seed
+        self.calibrated = calibrated
 
     def fit(
         self, X: Any, y: Any, groups: Any = None, X_source: Any = None, y_source: Any = None, groups_source: Any = None
@@ -73,19 +80,16 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         self._sources = self._source_clips(X_source, y_source, groups_source)
         names = [str(name) for name in self.classes_]
         networks.check(self.method, [source.label for source in self._sources], names)
-        self._fitted = transfer.fit(self._sources, self._enrolled, len(self.classes_), recipe)
+        problem = self._sources, self._enrolled, len(self.classes_), recipe
+        self._fitted = transfer.fit(*problem)
+        if self.calibrated and not self.transductive:
+            start = transfer.start_of(self._fitted)
+            self.temperature_, _ = confidence.single_temperature(*problem, start, calibration.UNKNOWN)
         return self
 
     def predict_log_proba(self, X: Any, groups: Any = None) -> np.ndarray:
         """Returns log-probabilities [Q, C], in the order of `classes_`; `groups` [Q] are speakers."""
-        check_is_fitted(self)
-        X = _floats(validate_data(self, X, dtype=np.float64, reset=False))
-        if not self.transductive:
-            return transfer.single_log_probabilities(self._fitted, X)
-        folder = Clips(X, np.full(len(X), OTHER), _groups(groups, X))
-        together, n_classes, recipe = transfer.joined(self._enrolled, folder), len(self.classes_), self._recipe()
-        learned = transfer.of_sources(self._sources, together, n_classes, recipe, self._fitted)
-        return transfer.joint_log_probabilities(self._sources, self._enrolled, folder, n_classes, recipe, learned)
+        return self._log_probabilities(X, groups, self.calibrated)
 
     def predict_proba(self, X: Any, groups: Any = None) -> np.ndarray:
         """Returns probabilities [Q, C], in the order of `classes_`; `groups` [Q] are speakers."""
@@ -93,8 +97,24 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any, groups: Any = None) -> np.ndarray:
         """Returns the most probable labels [Q]."""
-        log_p = self.predict_log_proba(X, groups)
+        log_p = self._log_probabilities(X, groups, False)
         return self.classes_[np.argmax(log_p, axis=1)]
+
+    def _log_probabilities(self, X: Any, groups: Any, calibrated: bool) -> np.ndarray:
+        check_is_fitted(self)
+        X = _floats(validate_data(self, X, dtype=np.float64, reset=False))
+        if not self.transductive:
+            log_p = transfer.single_log_probabilities(self._fitted, X)
+            return confidence.tempered(log_p, self.temperature_) if calibrated else log_p
+        folder = Clips(X, np.full(len(X), OTHER), _groups(groups, X))
+        n_classes, recipe = len(self.classes_), self._recipe()
+        together = transfer.joined(self._enrolled, folder)
+        learned = transfer.of_sources(self._sources, together, n_classes, recipe, self._fitted)
+        problem = self._sources, self._enrolled, folder, n_classes, recipe, learned
+        log_p = transfer.joint_log_probabilities(*problem)
+        if not calibrated:
+            return log_p
+        return confidence.tempered(log_p, confidence.joint_temperature(*problem, calibration.UNKNOWN))
 
     def _recipe(self) -> Recipe:
         return recipes.recipe(

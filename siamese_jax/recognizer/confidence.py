@@ -22,12 +22,13 @@ def tempered(log_p_QxC: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def single_temperature(
-    sources: Sequence[Clips], enrolled: Clips, n_classes: int, recipe: Recipe, start: Params | None = None
-) -> tuple[float, np.ndarray]:
+    sources: Sequence[Clips], enrolled: Clips, n_classes: int, recipe: Recipe, start: Params | None = None,
+    prior: Prior | None = None,
+) -> tuple[float, np.ndarray]:  # fmt: skip
     """Returns the temperature of clips on their own, and the confidences [K] of held-out enrolled clips.
 
     Without enrolled clips that can be held out the temperature is the prior's, and K is 0. A network starts from
-    `start` in each fold.
+    `start` in each fold. Without `prior` it is that of the method on the speech encoder's features.
     """
 
     def score(fold: Fold) -> np.ndarray:
@@ -35,16 +36,17 @@ def single_temperature(
         return transfer.single_log_probabilities(classifier, enrolled.x[fold.held_out])
 
     fitted = Fitted(recipe.method, recipe.settings.c, "none", 0.0, "support")
-    return _temperature(score, _learned(sources, recipe), enrolled, calibration.prior(fitted, len(enrolled.x)))
+    prior = prior or calibration.prior(fitted, len(enrolled.x))
+    return _temperature(score, _learned(sources, recipe), enrolled, prior)
 
 
 def joint_temperature(
     sources: Sequence[Clips], enrolled: Clips, folder: Clips, n_classes: int, recipe: Recipe,
-    of_sources: LinearScorer | Params | None = None,
+    of_sources: LinearScorer | Params | None = None, prior: Prior | None = None,
 ) -> float:  # fmt: skip
     """Returns the temperature of the clips of a folder: held-out enrolled clips count among the folder's.
 
-    `of_sources` is as in `transfer.joint_log_probabilities`.
+    `of_sources` is as in `transfer.joint_log_probabilities`, and `prior` as in `single_temperature`.
     """
 
     def score(fold: Fold) -> np.ndarray:
@@ -59,7 +61,8 @@ def joint_temperature(
     scaling = "speaker" if transfer.is_by_speaker(sources, transfer.joined(enrolled, folder)) else "corpus"
     strength = 0.0 if recipe.adaptation == "none" else recipe.settings.balance.strength
     fitted = Fitted(recipe.method, recipe.settings.c, recipe.adaptation, strength, scaling)
-    return _temperature(score, _learned(sources, recipe), enrolled, calibration.prior(fitted, len(enrolled.x)))[0]
+    prior = prior or calibration.prior(fitted, len(enrolled.x))
+    return _temperature(score, _learned(sources, recipe), enrolled, prior)[0]
 
 
 def _learned(sources: Sequence[Clips], recipe: Recipe) -> Sequence[Clips]:

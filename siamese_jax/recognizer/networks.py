@@ -15,9 +15,9 @@ from siamese_jax.corpora.csv_files import some
 from siamese_jax.datasets.draws import ClassIndex, CorpusIndex, corpus_index
 from siamese_jax.errors import InputError
 from siamese_jax.losses import pair_masks as pairs
-from siamese_jax.models import metric, siamese, similarity
+from siamese_jax.models import siamese, similarity
 from siamese_jax.models.siamese import Params
-from siamese_jax.protocols import stages, trials
+from siamese_jax.protocols import trials
 from siamese_jax.protocols.config import MetricNetworkConfig
 from siamese_jax.protocols.transfer import metric_network
 from siamese_jax.protocols.transfer.methods import Sources
@@ -81,6 +81,8 @@ def started(sources: Sources, n_classes: int, settings: NetworkSettings) -> Para
         of_classes = metric_network.source_clips(sources, n_classes)
         made = jax.device_get(prepare(components, of_classes, jax.random.fold_in(_metric_key(settings), 0)))
         return {"basis": made.basis, "members": made.params}
+    from siamese_jax.protocols import stages  # it brings xarray, which takes half a second
+
     clips, index, n_shared = _source_clips(sources, n_classes)
     spec = _spec(settings, n_shared)
     # The key of the protocols' first source training.
@@ -125,27 +127,6 @@ def fitted(
 def arrays(scorer: NetworkScorer) -> dict[str, Any]:
     """Returns the arrays of a scorer as a nested dict."""
     return {"start": scorer.start, "tuned": scorer.tuned, "reference": scorer.reference}
-
-
-def check_shapes(scorer: NetworkScorer, n_features: int, n_classes: int) -> None:
-    """Raises ValueError where the arrays of a scorer have other shapes than its settings say."""
-    settings, key = scorer.settings, jax.random.key(0)
-    if isinstance(settings, MetricSettings):
-        own, n_components = settings.network, scorer.start["basis"].shape[1]
-        init = functools.partial(metric.init, key, n_components, own.layer_widths, own.dimensions)
-        one: Any = jax.eval_shape(init)
-        members = jax.tree.map(lambda leaf: (own.members, *leaf.shape), one)
-        start: Any = {"basis": (n_features, n_components), "members": members}
-        reference: dict[str, tuple[int, ...]] = {"prototype": (own.members, n_classes, own.dimensions)}
-    else:
-        one = jax.eval_shape(functools.partial(siamese.init, settings.network, key, n_features))
-        start = members = jax.tree.map(lambda leaf: leaf.shape, one)
-        n_enrolled = len(scorer.reference["member"])
-        reference = {"embedding": (n_enrolled, settings.network.widths[-1]), "member": (n_enrolled, n_classes)}
-    expected = {"start": start, "tuned": members, "reference": reference}
-    found = jax.tree.map(np.shape, arrays(scorer))
-    if found != expected or any(leaf.dtype != np.float32 for leaf in jax.tree.leaves(arrays(scorer))):
-        raise ValueError("the network's tensors have other shapes than its settings say")
 
 
 def log_probabilities(scorer: NetworkScorer, x_QxF: np.ndarray) -> np.ndarray:

@@ -1,15 +1,17 @@
 """The scorer of a model as named tensors, and back."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from siamese_jax.models import metric, siamese
 from siamese_jax.models.linear_scorer import LinearScorer
 from siamese_jax.recognizer import networks
 from siamese_jax.recognizer.methods import Scorer
-from siamese_jax.recognizer.network_settings import NetworkSettings
+from siamese_jax.recognizer.network_settings import MetricSettings, NetworkSettings
 from siamese_jax.recognizer.networks import NetworkScorer
 
 _NETWORK = "network."
@@ -41,5 +43,26 @@ def of_tensors(
                 node = node.setdefault(parent, {})
             node[last] = value
     scorer = NetworkScorer(settings, tree["start"], tree["tuned"], tree["reference"])
-    networks.check_shapes(scorer, n_features, n_classes)
+    _check_shapes(scorer, n_features, n_classes)
     return scorer
+
+
+def _check_shapes(scorer: NetworkScorer, n_features: int, n_classes: int) -> None:
+    """Raises ValueError where the arrays of a scorer have other shapes than its settings say."""
+    settings, key = scorer.settings, jax.random.key(0)
+    if isinstance(settings, MetricSettings):
+        own, n_components = settings.network, scorer.start["basis"].shape[1]
+        init = functools.partial(metric.init, key, n_components, own.layer_widths, own.dimensions)
+        one: Any = jax.eval_shape(init)
+        members = jax.tree.map(lambda leaf: (own.members, *leaf.shape), one)
+        start: Any = {"basis": (n_features, n_components), "members": members}
+        reference: dict[str, tuple[int, ...]] = {"prototype": (own.members, n_classes, own.dimensions)}
+    else:
+        one = jax.eval_shape(functools.partial(siamese.init, settings.network, key, n_features))
+        start = members = jax.tree.map(lambda leaf: leaf.shape, one)
+        n_enrolled = len(scorer.reference["member"])
+        reference = {"embedding": (n_enrolled, settings.network.widths[-1]), "member": (n_enrolled, n_classes)}
+    expected = {"start": start, "tuned": members, "reference": reference}
+    found = jax.tree.map(np.shape, networks.arrays(scorer))
+    if found != expected or any(leaf.dtype != np.float32 for leaf in jax.tree.leaves(networks.arrays(scorer))):
+        raise ValueError("the network's tensors have other shapes than its settings say")

@@ -33,6 +33,7 @@ def tempered(log_p: Array, temperature: Array) -> jax.Array:
     return jax.nn.log_softmax(log_p / temperature[..., None], axis=-1)
 
 
+@jax.jit
 def fit_temperature(log_p: Array, label: Array, weight: Array, prior_log_mean: Array, prior_sd: Array) -> jax.Array:
     """Returns the temperature [] of the least weighted log loss plus (log T - mean)^2 / (2 sd^2), within TEMPERATURES.
 

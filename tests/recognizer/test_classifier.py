@@ -78,7 +78,9 @@ def test_several_sources_weigh_the_same_whatever_their_sizes():
     twice = np.concatenate([x_source, x_source]), np.concatenate([y_source, y_source])
     other = corpora(1)[:2]
     fits = [
-        TransferClassifier().fit(x[:6], y[:6], X_source=[first[0], other[0]], y_source=[first[1], other[1]])
+        TransferClassifier(calibrated=False).fit(
+            x[:6], y[:6], X_source=[first[0], other[0]], y_source=[first[1], other[1]]
+        )
         for first in ((x_source, y_source), twice)
     ]
     # The total weight, against which the penalty stands, grows with the number of clips.
@@ -91,7 +93,8 @@ def test_several_sources_weigh_the_same_whatever_their_sizes():
 def test_a_label_depends_on_the_other_clips_only_if_it_is_transductive():
     x_source, y_source, x, y = corpora()
     for transductive in (False, True):
-        model = TransferClassifier(transductive=transductive).fit(x[:6], y[:6], X_source=x_source, y_source=y_source)
+        model = TransferClassifier(transductive=transductive, calibrated=False)
+        model.fit(x[:6], y[:6], X_source=x_source, y_source=y_source)
         together, apart = model.predict_proba(x[6:])[:20], model.predict_proba(x[6:26])
         assert np.array_equal(together, apart) != transductive
 
@@ -117,6 +120,42 @@ def test_bad_settings_are_refused_at_fit(changes, message):
     _, _, x, y = corpora()
     with pytest.raises(InputError, match=message):
         TransferClassifier(**changes).fit(x, y)
+
+
+def test_calibration_makes_probabilities_of_few_noisy_clips_better_and_changes_no_label():
+    rng = np.random.default_rng(0)
+    label = np.arange(240) % 3
+    x = rng.normal(size=(240, 8)) + np.eye(8)[label]
+    plain, calibrated = (TransferClassifier(c=100.0, calibrated=c).fit(x[:36], label[:36]) for c in (False, True))
+    assert calibrated.temperature_ > 1.1
+    np.testing.assert_array_equal(plain.predict(x), calibrated.predict(x))
+    losses = [-model.predict_log_proba(x[36:])[np.arange(204), label[36:]].mean() for model in (plain, calibrated)]
+    assert losses[1] < losses[0]
+    np.testing.assert_array_equal(calibrated.predict(x), calibrated.predict_proba(x).argmax(axis=1))
+
+
+def test_the_temperature_holds_out_speakers_where_they_are_given():
+    """A speaker's clips are alike here, so that clips of the same speaker would make the probabilities too sure."""
+    rng = np.random.default_rng(0)
+    label, speaker = np.tile(np.arange(3), 12), np.repeat(np.arange(6), 6)
+    x = rng.normal(size=(36, 8)) * 0.1 + np.eye(8)[label] * 0.5 + rng.normal(size=(6, 3, 8))[speaker, label]
+    known, unknown = (TransferClassifier(c=100.0).fit(x, label, groups=groups) for groups in (speaker, None))
+    assert known.temperature_ > 1.1 * unknown.temperature_
+
+
+@pytest.mark.parametrize("adaptation", ["none", pytest.param("balanced", marks=pytest.mark.long)])
+def test_calibration_of_a_transductive_model_changes_no_label(adaptation):
+    x_source, y_source, x, y = corpora()
+    plain, calibrated = (
+        TransferClassifier(transductive=True, adaptation=adaptation, calibrated=calibrated).fit(
+            x[:6], y[:6], X_source=x_source, y_source=y_source
+        )
+        for calibrated in (False, True)
+    )
+    before, after = plain.predict_proba(x[6:]), calibrated.predict_proba(x[6:])
+    assert np.abs(before - after).max() > 1e-3
+    np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
+    np.testing.assert_array_equal(calibrated.classes_[after.argmax(axis=1)], calibrated.predict(x[6:]))
 
 
 def test_a_source_of_other_features_is_refused():
