@@ -104,6 +104,7 @@ def test_every_record_comes_from_a_command_that_a_page_shows():
             assert " ".join(record.command.split()) in shown or path.stem == "reproduce", path.name
             assert record.version, path.name
             assert re.fullmatch(r"20\d\d-\d\d-\d\d", record.date), path.name
+            assert not record.note or f"{record.version} on {record.date}" in record.note or path.stem == "speed"
             assert path.stem not in runs.RUNS or runs.RUNS[path.stem].command == record.command
 
 

@@ -1,5 +1,6 @@
 """Every table of the pages, by the name of its place."""
 
+import functools
 from collections.abc import Callable
 
 from scripts.numbers import calibration, recognizer, records, reproductions
@@ -16,25 +17,58 @@ from scripts.numbers.tables import (
 )
 
 PRINTED = ("encoder_variants", "metric_network", "support", "degraded", "choice", "facenet", "speed")
-"""Records of tables as a program printed them."""
+"""Records of tables as a program printed them, each under the name of its place."""
+
+DIFFERENCES = (("ratio", "none"), ("ratio", "cross_entropy_twice"), ("cross_entropy_twice", "none"))
+
+PLACES = {
+    "layers_ravdess": ("layers_ravdess", lambda: reproductions.layers("layers_ravdess")),
+    "layers_emodb": ("layers_emodb", lambda: reproductions.layers("layers_emodb")),
+    "encoder_clips": ("speech_encoder", reproductions.encoder_clips),
+    "rerun": ("rerun", reproductions.rerun),
+    "out_and_in": ("paired_enterface05", reproductions.out_and_in),
+    "heads": ("heads", reproductions.heads),
+    "cremad": ("cremad", reproductions.cremad),
+    "several_sources": ("several_sources", reproductions.several_sources),
+    "minus_both": ("several_sources", reproductions.minus_both),
+    "crossed": ("crossed", reproductions.crossed),
+    "calibration": ("calibration", calibration.calibration),
+    "accepted": ("calibration", calibration.accepted),
+    "networks": ("transfer_ravdess_whisper", recognizer.methods),
+    **{
+        f"{name}_{method}_{minus}": (name, functools.partial(reproductions.differences, name, method, minus))
+        for name in ("paired_enterface05", "paired")
+        for method, minus in DIFFERENCES
+    },
+}
+"""Record and table of places, by name."""
 
 
 def blocks() -> dict[str, Callable[[], str]]:
-    """A function for each table, by the name of its place."""
+    """A function for each table, by the name of its place.
+
+    A record may hold the table of a place as it was printed, when the run is older than the record.
+    """
     made: dict[str, Callable[[], str]] = {"summary": summary, "table1": reproduced}
-    made["networks"] = lambda: markdown(recognizer.methods())
-    made["calibration"] = lambda: markdown(calibration.calibration())
-    made["accepted"] = lambda: markdown(calibration.accepted())
     for name in TRANSFERS:
         made[name] = lambda name=name: by_scaling(transfer_rows(name))
         made[f"{name}_gains"] = lambda name=name: gains(transfer_rows(name))
     made["transfer_thinned"] = lambda: thinned(transfer_rows("transfer_thinned"))
-    for name in PRINTED:
-        record = records.read(name)
-        for key, table in record.tables.items():
-            place = name if len(record.tables) == 1 else f"{name}_{key}"
-            made[place] = lambda table=table, record=record: markdown(table, record)
     for scaling in ("corpus", "speaker"):
         made[f"encoder_{scaling}"] = lambda scaling=scaling: side_by_side(scaling)
-    made["encoder_clips"] = lambda: markdown(reproductions.encoder_clips())
+    for name in PRINTED:
+        for key in records.read(name).tables:
+            place = name if key == "table" else f"{name}_{key}"
+            made[place] = lambda name=name, key=key: printed(name, key)
+    for place, (name, make) in PLACES.items():
+        if place in records.read(name).tables:
+            made[place] = lambda name=name, place=place: printed(name, place)
+        else:
+            made[place] = lambda make=make: markdown(make())
     return made
+
+
+def printed(name: str, key: str) -> str:
+    """A table of a record as it was printed, with the record's note."""
+    record = records.read(name)
+    return markdown(record.tables[key], record)

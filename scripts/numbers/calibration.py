@@ -25,7 +25,7 @@ def calibration() -> Table:
          f"{row['temperature']:.2f} ({row['prior']:.2f})", f"{row['ece_before']:.3f}",
          f"{row['ece']:.3f} ({row['ece_ideal']:.3f}, {row['ece_ideal_clips']:.3f})",
          f"{row['log_loss_before']:.3f}, {row['log_loss']:.3f}", f"{row['brier_before']:.3f}, {row['brier']:.3f}")
-        for row in rows_of("calibration", "calibration")
+        for row in rows_of("calibration")
     )  # fmt: skip
     return Table(("target", "method", "scaled by", "clips", "n", "T (prior)", "ECE before", "ECE (ideal)",
                   "log loss before, after", "Brier before, after"), tuple(lines))  # fmt: skip
@@ -47,7 +47,7 @@ def accepted() -> Table:
 def by_cell() -> dict[tuple[Any, ...], dict[float, dict[str, Any]]]:
     """Rows by stated error, by (target, method, scaling, labelled clips, rule)."""
     cells: dict[tuple[Any, ...], dict[float, dict[str, Any]]] = {}
-    for row in rows_of("calibration", "accepted"):
+    for row in rows_of("calibration", "accepted_rows"):
         key = row["target"], name_of(row), row["scaling"], row["n_labelled"], row["rule"]
         cells.setdefault(key, {})[row["stated"]] = row
     return cells
@@ -57,7 +57,7 @@ DEFAULT = "logistic regression, balanced (0.5)"
 
 
 def claims() -> Iterator[Claim]:
-    rows = rows_of("calibration", "calibration")
+    rows = rows_of("calibration")
     (c,), (n_draws,) = {row["c"] for row in rows}, {row["n_draws"] for row in rows}
     yield Claim(f"logistic regression with C = {c:g} on layers 1 to 3 of the speech encoder, {n_draws} draws.")
     yield Claim(f"in {N_BINS} bins of equal mass")

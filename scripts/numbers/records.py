@@ -48,7 +48,7 @@ class Record:
 
     Fields:
       command: what made the tables, as a page writes it. version: of siamese_jax. date: of the run.
-      note: what a reader must know of their making; "" for nothing.
+      note: what a page says of their making below the table; "" for a run of the present version.
     """
 
     command: str

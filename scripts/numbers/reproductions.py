@@ -249,7 +249,3 @@ def crossed() -> Table:
         lines.append((row["scaling"], *(text.number(max(value, 0) ** 0.5) for value in values)))
     titles = ("source seed", "draw", "speakers x draw", "all interactions with the seed")
     return Table(("scaling", *titles), tuple(lines))
-
-
-TABLES = (encoder_clips, rerun, out_and_in, heads, cremad, several_sources, minus_both, crossed)
-"""Tables that are the only ones of their kind."""

@@ -63,7 +63,7 @@ def components(workdir: Path) -> dict[str, Table]:
 def calibration(workdir: Path) -> dict[str, Table]:
     """The rows of calibration and of accepted labels, without the figures' curves."""
     given, curves = _json(workdir / "calibration.json"), ("bins_before", "bins", "coverage", "risk")
-    return {"calibration": Table.of(given["calibration"], curves), "accepted": Table.of(given["accepted"])}
+    return {"rows": Table.of(given["calibration"], curves), "accepted_rows": Table.of(given["accepted"])}
 
 
 def rows(path: Path) -> dict[str, Table]:
