@@ -72,3 +72,10 @@ def printed(name: str, key: str) -> str:
     """A table of a record as it was printed, with the record's note."""
     record = records.read(name)
     return markdown(record.tables[key], record)
+
+
+def shown(place: str, titles: bool = False) -> list[list[str]]:
+    """The cells of a place's table as the page shows them, without the titles unless asked for."""
+    lines = [line for line in blocks()[place]().splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [cells[0], *cells[2:]] if titles else cells[2:]

@@ -36,6 +36,19 @@ def span(values: list[float], digits: int = 1) -> str:
     return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
 
 
+NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
+
+
+def numbers(cell: str) -> list[float]:
+    """All numbers of a cell."""
+    return [float(number) for number in NUMBER.findall(cell.replace(",", ""))]
+
+
+def first(cell: str) -> float:
+    """The number that a cell starts with."""
+    return numbers(cell)[0]
+
+
 def experiment(record: str) -> Experiment:
     """The experiment of a record's command."""
     return records.experiment(records.read(record).command)

@@ -4,25 +4,13 @@ import re
 from collections.abc import Iterator
 
 from scripts.numbers import records
-from scripts.numbers.claim import Claim, experiment, size_of, span
+from scripts.numbers.claim import Claim, experiment, first, numbers, size_of, span
 from siamese_jax import load_config
-
-NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 
 
 def cells(record: str, table: str = "table") -> list[list[str]]:
     """The printed rows of a record."""
     return [list(map(str, row)) for row in records.read(record).tables[table].rows]
-
-
-def numbers(cell: str) -> list[float]:
-    """All numbers of a cell."""
-    return [float(number) for number in NUMBER.findall(cell.replace(",", ""))]
-
-
-def first(cell: str) -> float:
-    """The number that a cell starts with."""
-    return numbers(cell)[0]
 
 
 def claims() -> Iterator[Claim]:
