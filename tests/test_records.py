@@ -1,5 +1,6 @@
 """The pages' numbers, the configurations' settings, and the records that both come from."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -125,6 +126,16 @@ def test_a_record_of_a_folder_without_the_run_is_refused(tmp_path, monkeypatch, 
     monkeypatch.setattr("sys.argv", ["numbers", "--record=transfer_thinned", f"--workdir={tmp_path}"])
     assert numbers.main() == 2
     assert "transfer.json" in capsys.readouterr().err
+
+
+def test_a_run_with_other_settings_is_no_record(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(records, "FOLDER", tmp_path)
+    experiment = dataclasses.asdict(records.experiment(runs.RUNS["paired"].command))
+    experiment["protocol"]["n_draws"] = 10
+    (tmp_path / "config.json").write_text(json.dumps(experiment))
+    assert numbers.record("paired", tmp_path) == 2
+    assert "n_draws is 10; expected 200" in capsys.readouterr().err
+    assert not (tmp_path / "paired.json").exists()
 
 
 @pytest.mark.parametrize("name", CONFIG_OF)

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 from scripts.numbers import blocks, claims, pages, records, runs
-from siamese_jax.errors import InputError
 from siamese_jax.runtime.files import write_text
 
 
@@ -39,6 +38,19 @@ def write() -> None:
             print(f"{name} written")
 
 
+def record(name: str, workdir: Path) -> int:
+    """Stores a finished run; returns the exit code, 2 where `workdir` does not hold it."""
+    run = runs.RUNS[name]
+    try:
+        if workdir.is_dir():
+            runs.check(workdir, run.command)
+        records.write(name, records.Record.made(run.command, run.read(workdir)))
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        print(f"{workdir}: holds no finished run of {run.command} ({error})", file=sys.stderr)
+        return 2
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     actions = parser.add_mutually_exclusive_group(required=True)
@@ -50,12 +62,7 @@ def main() -> int:
     if arguments.record:
         if not arguments.workdir:
             parser.error("--record needs --workdir")
-        run = runs.RUNS[arguments.record]
-        try:
-            records.write(arguments.record, records.Record.made(run.command, run.read(arguments.workdir)))
-        except (InputError, FileNotFoundError) as error:
-            print(error, file=sys.stderr)
-            return 2
+        return record(arguments.record, arguments.workdir)
     elif arguments.write:
         write()
     problems = check() if arguments.check else []

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts.numbers.records import Table
+from scripts.numbers.records import Table, experiment
+from siamese_jax.errors import InputError
 
 NOT_KEPT = ("source", "target", "interval", "n_speaker_sets", "wa_mean", "seconds")
 
@@ -92,6 +93,25 @@ class Run:
 LAYERS = "python scripts/encoder_layers.py"
 EACH_LAYER = "--layers=0 --layers=1 --layers=2 --layers=3 --layers=4 --layers=2,3 --layers=1,2,3"
 TRANSFER = "siamese-jax transfer --config="
+
+COMPARED = ("network", "training", "protocol", "transfer", "report")
+
+
+def check(workdir: Path, command: str) -> None:
+    """Raises InputError for a folder that another configuration than the command's has made."""
+    configs = (
+        [*workdir.glob("config.json"), *workdir.glob("*/config.json")] if command.startswith("siamese-jax") else []
+    )
+    for path in sorted(configs):
+        expected, given = dataclasses.asdict(experiment(command)), _json(path)
+        for group in COMPARED:
+            own = json.loads(json.dumps(expected[group]))
+            other = [name for name in own if own[name] != given[group][name]]
+            if other:
+                raise InputError(
+                    f"{path}: {group}.{other[0]} is {given[group][other[0]]}; expected {own[other[0]]}, as of {command}"
+                )
+
 
 RUNS = {
     "reproduce": Run("siamese-jax reproduce --workdir=results/reproduce", reproduction),
