@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from tiny_plan import PLAN, TARGET
 
 from launch import calibration as launcher
 from siamese_jax import load_config
@@ -78,6 +79,86 @@ def test_a_draw_is_fitted_without_each_of_its_folds_of_speakers():
     for i in range(8):
         both = np.concatenate([without.draws.clips[i].ravel(), left_out[i]])
         assert sorted(both) == sorted(clips[i // 4].ravel())
+
+
+def cell_of(plan, target, seed):
+    """Random probabilities of a target; half of the labels of test clips and held-out clips are right."""
+    rng = np.random.default_rng(seed)
+
+    def log_p(label):
+        z = 3 * np.eye(4)[(label + rng.integers(0, 2, label.shape)) % 4] + rng.normal(size=(*label.shape, 4))
+        return (z - np.log(np.exp(z).sum(axis=-1, keepdims=True))).astype(np.float32)
+
+    held_out = np.tile(np.arange(4), (3, 4))
+    names = {
+        "source": "a", "target": target, "method": "logistic_regression", "c": 0.01, "adaptation": "none",
+        "strength": 0.0, "scaling": "support", "n_speakers": 2, "n_labelled": 8, "n_draws": 3,
+    }  # fmt: skip
+    mask = ~np.isin(np.arange(len(TARGET)), np.arange(8)) & np.ones((3, 1), bool)
+    return calibration._Cell(plan, names, log_p(np.tile(TARGET.label, (3, 1))), log_p(held_out), held_out, mask)
+
+
+def test_a_temperature_is_of_held_out_clips_and_the_other_target(monkeypatch):
+    plans = {name: dataclasses.replace(PLAN, target=dataclasses.replace(TARGET, name=name)) for name in "xy"}
+    cells = {name: cell_of(plan, name, seed) for seed, (name, plan) in enumerate(plans.items())}
+    monkeypatch.setattr(calibration, "_cells", lambda name, recipes: [cells[name]])
+    found = calibration.run(["x", "y"], ())
+    for row, other in zip(found["calibration"], "yx", strict=True):
+        cell, prior = cells[row.target], calibration._best(cells[other])
+        assert row.prior == pytest.approx(prior)
+        assert row.best == pytest.approx(calibration._best(cell))
+        own = calibration.Prior(np.log(prior), calibration.PRIOR_SD)
+        temperature = calibration.temperatures(cell.held_out, cell.held_out_label, own)
+        assert row.temperature == pytest.approx(np.median(temperature))
+    # The labels of the tested clips choose no temperature of their own target.
+    wrong = dataclasses.replace(TARGET, label=(TARGET.label + 1) % 4)
+    cells["x"] = dataclasses.replace(cells["x"], plan=dataclasses.replace(PLAN, target=wrong))
+    poisoned = calibration.run(["x", "y"], ())["calibration"]
+    assert poisoned[0].temperature == found["calibration"][0].temperature
+    assert poisoned[1].temperature != found["calibration"][1].temperature
+
+
+def test_each_rule_accepts_by_its_own_confidences():
+    cell = cell_of(PLAN, "x", 0)
+    held_out = np.full((3, 16), 0.55)
+    held_out[:, 0] = 0.9999
+    one = np.ones(3, np.float32)
+    rows = {(row.rule, row.stated): row for row in calibration._accepted_rows(cell, one, held_out)}
+    draws = list(calibration._draws(cell, one))
+    for stated in (0.2, 0.1):
+        least = {
+            "set": [calibration.rule.threshold(confidence, stated) for confidence, _ in draws],
+            "held_out": [0.9999] * 3,
+            "single": [1 - stated] * 3,
+        }
+        for name, of_draws in least.items():
+            shares = [np.mean(confidence >= at) for (confidence, _), at in zip(draws, of_draws)]
+            assert rows[name, stated].share == pytest.approx(np.mean(shares)), name
+
+
+@pytest.mark.parametrize("adaptation", ["none", "balanced"])
+def test_held_out_clips_are_those_of_fits_without_their_fold(monkeypatch, adaptation):
+    """Fits have the number of their plan's draws as probability."""
+
+    class Draws:
+        def __init__(self, plan, scope, settings):
+            self.support = plan.draws.clips
+
+        def inductive(self, method, n_speakers):
+            drawn = self.support[:, :n_speakers].reshape(len(self.support), -1)
+            labelled = [np.isin(np.arange(len(TARGET)), rows) for rows in drawn]
+            return np.repeat(np.array(labelled)[..., None], 4, axis=-1).astype(np.float32)
+
+        def adapted(self, adaptation, log_p, n_speakers, proportions):
+            return log_p
+
+    monkeypatch.setattr(calibration, "TransferDraws", Draws)
+    cell = calibration._cell(PLAN, "corpus", 2, Recipe("logistic_regression", 0.01, adaptation, 0.5), {})
+    assert cell.held_out.shape == (3, 8, 4)
+    assert not cell.held_out.any()
+    for inside, log_p, rows in zip(cell.mask, cell.log_p, PLAN.draws.support(2)):
+        assert log_p[rows].all()
+        np.testing.assert_array_equal(inside, ~np.isin(TARGET.speaker, TARGET.speaker[rows]))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import xarray as xr
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tables_for_tests import EMOTIONS, make_table
+from tiny_plan import PLAN, TARGET
 
 from configs import smoke
 from siamese_jax.datasets import dataset
@@ -111,6 +112,118 @@ def test_the_page_holds_every_row_and_escapes_names(finished):
     assert "<script>" not in hostile
 
 
+def predicted(shares):
+    """Classes [setting, draw, clip] of the tiny plan's target, of which these shares are right by setting."""
+    rng = np.random.default_rng(0)
+    wrong = rng.random((len(shares), 3, len(TARGET))) >= np.array(shares)[:, None, None]
+    return ((TARGET.label + wrong * rng.integers(1, 4, wrong.shape)) % 4).astype(np.int8)
+
+
+def test_a_row_is_scored_on_other_speakers_and_gains_on_the_better_inductive_regression():
+    settings = transfer.settings_of(PLAN.experiment, "corpus")
+    assert [s.mode for s in settings[:3]] == ["inductive", "inductive", "transductive"]
+    # The second regression is better than the first, and an adapted one is the best of all.
+    classes = predicted([0.3, 0.5, 0.9, 0.4, 0.6, 0.2, 0.7])
+    part = xr.Dataset({"predictions": (("setting", "draw", "clip"), classes), "seconds": ("setting", np.arange(7.0))})
+    rows = list(transfer._rows([PLAN], [part], "corpus", 2, 1.0))
+    uar = np.zeros((7, 3))
+    for i, draw in np.ndindex(7, 3):
+        tested = ~np.isin(TARGET.speaker, TARGET.speaker[PLAN.draws.support(2)[draw]])
+        right = classes[i, draw] == TARGET.label
+        uar[i, draw] = np.mean([right[tested & (TARGET.label == c)].mean() for c in range(4)])
+    assert uar.mean(axis=1).argmax() == 2
+    for i, (row, setting) in enumerate(zip(rows, settings, strict=True)):
+        assert (row.method, row.c, row.adaptation, row.mode) == (
+            setting.method, setting.c, setting.adaptation, setting.mode
+        )  # fmt: skip
+        np.testing.assert_allclose(row.uar_mean, 100 * uar[i].mean(), rtol=1e-5)
+        assert row.baseline_c == (None if i == 1 else settings[1].c)
+        if i != 1:
+            np.testing.assert_allclose(row.gain, 100 * (uar[i] - uar[1]).mean(), rtol=1e-4, atol=1e-4)
+            # The interval over speakers is of the same difference.
+            assert row.gain_speakers_low < row.gain_speakers_high
+            assert (row.gain_speakers_low + row.gain_speakers_high) * row.gain > 0
+
+
+@pytest.mark.parametrize("scope", ["corpus", "support"])
+def test_settings_are_every_method_with_every_adaptation_that_the_scope_allows(scope):
+    experiment = PLAN.experiment.replace(
+        methods=("logistic_regression", "adapted_discriminant", "siamese"), balance_strength=(0.5, 1.0)
+    )
+    settings = transfer.settings_of(experiment, scope)
+    inductive = [(s.method, s.loss, s.c) for s in settings if s.mode == "inductive"]
+    assert inductive == [
+        ("logistic_regression", "", 0.3), ("logistic_regression", "", 0.1), ("adapted_discriminant", "", 0.0),
+        *(("siamese", loss, 0.0) for loss in experiment.protocol.losses),
+    ]  # fmt: skip
+    transductive = [(s.method, s.c, s.adaptation, s.within, s.strength) for s in settings if s.mode == "transductive"]
+    expected = [
+        (method, c, adaptation, "speaker", strength)
+        for method, c in (("logistic_regression", 0.1), ("adapted_discriminant", 0.0))
+        for adaptation in ("balanced", "self_trained")
+        for strength in (0.5, 1.0)
+    ]
+    assert transductive == (expected if scope == "corpus" else [])
+
+
+def test_each_setting_has_the_probabilities_of_its_method_and_adaptation(monkeypatch):
+    asked = []
+
+    class Draws:
+        def __init__(self, plan, scope, settings, kept):
+            self.settings = settings
+
+        def inductive(self, method, n_speakers):
+            asked.append((method, self.settings.c))
+            return np.eye(4)[np.full((3, len(TARGET)), len(asked) - 1)]
+
+        def proportions(self, n_speakers):
+            return "proportions"
+
+        def adapted(self, adaptation, log_p, n_speakers, proportions):
+            asked.append((adaptation, log_p.argmax(axis=-1).max(), *self.settings.balance, n_speakers, proportions))
+            return log_p
+
+    monkeypatch.setattr(transfer, "TransferDraws", Draws)
+    kept = {}
+    settings = [
+        transfer.Setting("logistic_regression", "", 0.1, "none", "", 0.0),
+        transfer.Setting("logistic_regression", "", 0.3, "none", "", 0.0),
+        transfer.Setting("adapted_discriminant", "", 0.3, "balanced", "speaker", 0.7),
+        transfer.Setting("logistic_regression", "", 0.1, "self_trained", "corpus", 0.2),
+    ]
+    classes = [transfer._classes(PLAN, "corpus", 2, setting, kept, {}) for setting in settings]
+    assert asked == [
+        ("logistic_regression", 0.1), ("logistic_regression", 0.3), ("adapted_discriminant", 0.3),
+        ("balanced", 2, "speaker", 0.7, 2, "proportions"), ("self_trained", 0, "corpus", 0.2, 2, "proportions"),
+    ]  # fmt: skip
+    assert [int(c.max()) for c in classes] == [0, 1, 2, 0]
+
+
+def test_the_networks_of_a_run_are_its_losses_after_the_last_step(monkeypatch):
+    losses = PLAN.experiment.protocol.losses
+    shape = (len(losses), 3, 3, 3, len(TARGET))
+    number = np.arange(np.prod(shape[:-1])).reshape(*shape[:-1], 1)
+    tuned = xr.Dataset({"predictions": (("loss", "frozen", "draw", "step", "clip"), number * np.ones(shape))})
+
+    class Tuning:
+        def __init__(self, plan, head, n_speakers, executor):
+            pass
+
+        def run(self, plan, n_speakers, scope, params, on_done):
+            return tuned
+
+    class Run:
+        executor = None
+
+        def source_training(self, plan, head, scope):
+            return xr.Dataset()
+
+    monkeypatch.setattr(transfer.stages, "FineTuning", Tuning)
+    found = transfer._network(Run(), PLAN, "corpus", 2)
+    np.testing.assert_array_equal(found[:, :, 0], number[:, 0, :, -1, 0])
+
+
 def test_a_page_of_another_kind_of_run_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"holds no config\.json"):
         report.write(tmp_path)
@@ -146,6 +259,43 @@ def test_no_validation_transfer_has_the_target_as_its_target(tmp_path):
     assert [(t.plan.source.name, t.plan.target.name) for t in several] == [
         ("corpus2", "corpus1"), ("corpus1", "corpus2"),
     ]  # fmt: skip
+
+
+def test_each_step_chooses_the_best_value_given_the_values_chosen_before(tmp_path, monkeypatch):
+    steps = (
+        tune.Step("shrinkage", (0.3, 0.7, 0.9), tune.BOTH[1:], "none"),
+        tune.Step("rounds", (1, 2, 5), tune.BOTH, "self_trained"),
+    )
+    seen = []
+
+    def score(experiment, step):
+        seen.append((experiment.transfer.shrinkage, experiment.transfer.rounds))
+        return {"shrinkage": -abs(seen[-1][0] - 0.7), "rounds": -abs(seen[-1][1] - 5)}[step.field]
+
+    monkeypatch.setattr(tune, "STEPS", steps)
+    monkeypatch.setattr(tune, "_Evaluation", lambda transfers: score)
+    result = tune.tune(experiment_of(tmp_path), [], lambda _: None)
+    assert result["chosen"] == {"shrinkage": 0.7, "rounds": 5}
+    assert seen == [(0.3, 2), (0.7, 2), (0.9, 2), (0.7, 1), (0.7, 2), (0.7, 5)]
+
+
+def test_settings_are_judged_on_other_speakers_clips(monkeypatch):
+    classes = predicted([0.5])[0]
+
+    class Draws:
+        def __init__(self, *given):
+            pass
+
+        def inductive(self, method, n_speakers):
+            return np.eye(4)[classes]
+
+    monkeypatch.setattr(tune, "TransferDraws", Draws)
+    found = tune._Evaluation([])._uar(PLAN.experiment, PLAN, "corpus", 2, "logistic_regression", "none")
+    uar = []
+    for right, rows in zip(classes == TARGET.label, PLAN.draws.support(2)):
+        tested = ~np.isin(TARGET.speaker, TARGET.speaker[rows])
+        uar.append(np.mean([right[tested & (TARGET.label == c)].mean() for c in range(4)]))
+    assert found == pytest.approx(100 * np.mean(uar), rel=1e-5)
 
 
 @long
