@@ -202,6 +202,27 @@ def test_a_model_divides_by_the_temperature_of_its_mode(monkeypatch):
         np.testing.assert_allclose(p, np.tile(expected / expected.sum(), (12, 1)), rtol=1e-6)
 
 
+def test_a_model_keeps_its_enrolled_clips_with_sorted_classes_and_passes_speakers_on(noted, monkeypatch):
+    of_joint = []
+    monkeypatch.setattr(confidence, "single_temperature", lambda *problem: (2.0, np.zeros(0)))
+    monkeypatch.setattr(confidence, "joint_temperature", lambda *problem: of_joint.append(problem) or 1.0)
+    x = clips(2, 4).x
+    made = model.enrol(x, ["joy", "anger", "joy", "fear"], ["b", "a", "b", "a"], [], RECIPE, {}, tuple("wxyz"))
+    assert made.classes == CLASSES
+    assert made.enrolled.label.tolist() == [2, 0, 2, 1]
+    assert made.enrolled.speaker.tolist() == ["b", "a", "b", "a"]
+    assert made.temperature == 2.0
+    check_labelled(noted["fits"][0][1], standardised(x, x), made.enrolled.label)
+    folder = clips(3, 12, ("c", "d"))
+    made.log_probabilities(folder.x, "folder", folder.speaker)
+    ((_, enrolled, given, n_classes, _),) = of_joint
+    assert enrolled is made.enrolled
+    assert (n_classes, given.speaker.tolist()) == (3, folder.speaker.tolist())
+    np.testing.assert_allclose(noted["adapted"][0][2], by_speaker(transfer.joined(made.enrolled, folder)), atol=1e-4)
+    unknown = model.enrol(x, ["joy", "anger"] * 2, ["", "a", "b", "a"], [], RECIPE, {}, tuple("wxyz"))
+    assert unknown.enrolled.speaker is None
+
+
 def test_a_model_of_sources_is_held_out_on_each_source_by_the_others(noted):
     given = [clips(seed, 14) for seed in range(3)]
     # Their own order of emotions, with another one.
