@@ -166,18 +166,26 @@ def test_a_round_of_self_training_has_the_true_labels_and_balanced_probabilities
 
 
 def test_fits_have_the_c_of_their_settings_and_a_layer_its_own_columns(monkeypatch):
-    asked = []
+    asked, of_source = [], []
 
     def few_shot_fit(x, label, source, basis, start, own):
         asked.append((np.asarray(x), own.c))
         return LinearScorer(np.full((1, 2, x.shape[1]), len(asked)), np.full((1, 2), 10.0 * len(asked))), None
 
+    def fit_source(clips, n_classes, c):
+        of_source.append((clips.x, c))
+        return clips, np.eye(2), np.zeros((n_classes, 3))
+
     monkeypatch.setattr(transfer_methods.logistic, "few_shot_fit", few_shot_fit)
+    monkeypatch.setattr(transfer_methods.logistic, "fit_source", fit_source)
     x, label = np.arange(24.0, dtype=np.float32).reshape(4, 6), np.array([0, 1, 0, 1])
-    sources = Sources((), (), 6, (np.array([0, 3]), np.array([1, 4])))
+    sources = Sources(((-x, label),), (1.0,), 6, (np.array([0, 3]), np.array([1, 4])))
     method = METHODS["layer_ensemble"]
     scorer = method.fit(method.prepare(sources, 2, 4, OWN), x, label)
     assert [float(c) for _, c in asked] == pytest.approx([0.7, 0.7])
+    for (given, c), columns in zip(of_source, ([0, 3], [1, 4]), strict=True):
+        np.testing.assert_array_equal(given, -x[:, columns])
+        assert c == 0.7
     np.testing.assert_array_equal(asked[0][0], x[:, [0, 3]])
     np.testing.assert_array_equal(asked[1][0], x[:, [1, 4]])
     np.testing.assert_array_equal(scorer.weights[:, 0], [[1, 0, 0, 1, 0, 0], [0, 2, 0, 0, 2, 0]])
