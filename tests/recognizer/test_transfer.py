@@ -153,6 +153,7 @@ def test_the_temperature_of_a_folder_is_of_fits_in_which_held_out_clips_are_unla
     for given, together in calls:
         held_out = rows_of(together.x[:3], enrolled)
         assert held_out | rows_of(given.x, enrolled) == set(range(9))
+        assert not held_out & rows_of(given.x, enrolled)
         assert len(held_out) == 3
         assert (together.label[:3] == OTHER).all()
         np.testing.assert_array_equal(together.x[3:], folder.x)
