@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 
 from siamese_jax.features.scaling import Scaling
+from siamese_jax.models.linear_scorer import LinearScorer
 from siamese_jax.recognizer import confidence, methods, model, transfer
 from siamese_jax.recognizer.methods import SETTINGS, Labelled
 from siamese_jax.recognizer.sources import Source
 from siamese_jax.recognizer.transfer import OTHER, Classifier, Clips, Recipe
 
 RECIPE = Recipe("logistic_regression", SETTINGS, "balanced", 1e-3)
+
+
+SCORER, OF_SOURCES = (LinearScorer(np.full((1, 3, 4), value), np.zeros((1, 3))) for value in (1.0, 2.0))
 
 
 def clips(seed, n, speakers=("a", "b"), n_classes=3):
@@ -37,9 +41,9 @@ def noted(monkeypatch):
     """The arguments of fits and adaptations; a fit's probabilities are the clips' first features."""
     noted = {"fits": [], "adapted": []}
 
-    def fitted(method, sources, target, layers, n_classes, settings):
+    def fitted(method, sources, target, *settings):
         noted["fits"].append((sources, target))
-        return "scorer"
+        return SCORER
 
     def adapted(adaptation, log_p, sources, x, label, groups, settings):
         noted["adapted"].append((adaptation, sources, x, label, groups))
@@ -102,8 +106,8 @@ def test_a_scorer_of_the_sources_alone_is_used_where_nothing_is_enrolled_or_by_s
     sources = [clips(0, 20)]
     for enrolled, speakers, used in ((0, None, True), (3, None, False), (0, ("a", "b"), False)):
         folder = clips(3, 12, speakers)
-        transfer.joint_log_probabilities(sources, clips(2, enrolled), folder, 3, RECIPE, "of sources")
-        assert (noted["scorer"] == "of sources") == used
+        transfer.joint_log_probabilities(sources, clips(2, enrolled), folder, 3, RECIPE, OF_SOURCES)
+        assert (noted["scorer"] is OF_SOURCES) == used
 
 
 def rows_of(x, enrolled):
@@ -118,7 +122,7 @@ def enrolled_of_three_speakers():
 def test_the_temperature_of_single_clips_is_of_fits_without_the_clips_that_are_held_out(monkeypatch):
     enrolled, folds = enrolled_of_three_speakers(), []
 
-    def fit(sources, given, n_classes, recipe):
+    def fit(sources, given, n_classes, recipe, start):
         folds.append([given])
         return "classifier"
 
@@ -143,7 +147,7 @@ def test_the_temperature_of_single_clips_is_of_fits_without_the_clips_that_are_h
 def test_the_temperature_of_a_folder_is_of_fits_in_which_held_out_clips_are_unlabelled(monkeypatch):
     enrolled, folder, calls = enrolled_of_three_speakers(), clips(3, 12, None), []
 
-    def joint(sources, given, together, n_classes, recipe):
+    def joint(sources, given, together, n_classes, recipe, of_sources):
         calls.append((given, together))
         return np.log(np.full((len(together.x), 3), 1 / 3))
 
@@ -195,7 +199,7 @@ def test_a_model_divides_by_the_temperature_of_its_mode(monkeypatch):
     monkeypatch.setattr(transfer, "single_log_probabilities", lambda classifier, x: log_p[: len(x)])
     monkeypatch.setattr(transfer, "joint_log_probabilities", lambda *given: log_p)
     monkeypatch.setattr(confidence, "joint_temperature", lambda *given: 3.0)
-    classifier = Classifier(Scaling(np.zeros(4), np.ones(4)), "scorer")
+    classifier = Classifier(Scaling(np.zeros(4), np.ones(4)), SCORER)
     fitted = model.Model(CLASSES, {}, (), RECIPE, (), clips(2, 9), classifier, 2.0, np.zeros(0))
     for mode, temperature in (("clip", 2.0), ("folder", 3.0)):
         p = np.exp(fitted.log_probabilities(clips(3, 12).x, mode))
@@ -216,7 +220,7 @@ def test_a_model_keeps_its_enrolled_clips_with_sorted_classes_and_passes_speaker
     check_labelled(noted["fits"][0][1], standardised(x, x), made.enrolled.label)
     folder = clips(3, 12, ("c", "d"))
     made.log_probabilities(folder.x, "folder", folder.speaker)
-    ((_, enrolled, given, n_classes, _),) = of_joint
+    ((_, enrolled, given, n_classes, *_),) = of_joint
     assert enrolled is made.enrolled
     assert (n_classes, given.speaker.tolist()) == (3, folder.speaker.tolist())
     np.testing.assert_allclose(noted["adapted"][0][2], by_speaker(transfer.joined(made.enrolled, folder)), atol=1e-4)
