@@ -52,6 +52,10 @@ def test_one_emotion_a_speaker():
     assert class_draws.speaker_sets(has.astype(bool), 2, True) == (3**4, True)
 
 
+def test_speakers_with_every_class_are_drawn_while_one_of_them_is_left_to_test():
+    assert [class_draws.by_class(np.ones((n, 3), bool), 2) for n in (1, 2, 3)] == [True, True, False]
+
+
 def test_four_speakers_have_six_pairs():
     assert class_draws.speaker_sets(np.ones((4, 3), bool), 2, False) == (6, True)
     assert class_draws.speaker_sets(np.ones((4, 3), bool), 2, True) == (6, True)

@@ -18,6 +18,14 @@ def test_only_the_experiments_emotions_are_labelled_but_all_are_kept_for_scaling
     np.testing.assert_array_equal(np.array(data.speakers)[data.speaker], data.table.speaker)
 
 
+def test_speakers_are_those_of_the_experiments_emotions():
+    table = make_table(n_speakers=3)
+    emotion = np.where(table.speaker == "toy_00", "neutral", table.emotion)
+    data = dataset.from_table(dataclasses.replace(table, emotion=emotion), EMOTIONS, "toy.npz")
+    assert data.speakers == ("toy_01", "toy_02")
+    np.testing.assert_array_equal(np.array(data.speakers)[data.speaker], data.table.speaker)
+
+
 def test_the_shipped_tables_are_the_papers_four_emotions():
     ravdess = dataset.from_table(dataset.read("ravdess", "", "", "is09", ()), EMOTIONS, "table")
     assert (len(ravdess), len(ravdess.speakers)) == (768, 24)

@@ -162,6 +162,18 @@ def test_with_a_source_a_typical_recording_of_each_emotion_comes_first(folder, s
     assert all(int(Path(row.clip.file).stem) in tones[row.predicted] for row in chosen if "copy" not in row.clip.file)
 
 
+def test_the_sources_regression_has_its_c_and_knows_no_label_of_the_recordings(folder, source, monkeypatch):
+    asked = []
+
+    def joint(sources, enrolled, target, n_classes, recipe):
+        asked.append((len(enrolled.x), set(target.label), recipe.method, recipe.settings.c, recipe.adaptation))
+        return np.log(np.full((len(target.x), n_classes), 1 / n_classes))
+
+    monkeypatch.setattr(choose, "joint_log_probabilities", joint)
+    run(choose.read(folder, False), emotions=("low", "high"), c=0.37)
+    assert asked == [(0, {choose.OTHER}, "logistic_regression", 0.37, "none")]
+
+
 def test_an_emotion_that_the_source_lacks_is_refused(folder, source):
     with pytest.raises(InputError, match="--emotions: 'joy' is not in the source, which has high, low"):
         run(choose.read(folder, False), emotions=("low", "joy"))

@@ -86,6 +86,34 @@ def test_a_long_recording_has_a_label_for_each_segment_with_its_times(enrolled, 
     assert [row.end for row in rows] == pytest.approx([4, 9, 14], abs=0.2)
 
 
+def test_an_unreadable_clip_moves_no_label_to_another_file(enrolled, folder):
+    (folder / "0_bad.wav").write_bytes(b"not a sound")
+    rows = [row.prediction for row in enrolled.label(recordings.given([folder]))]
+    assert [row.file for row in rows] == sorted(path.name for path in folder.iterdir())[1:]
+    assert [row.label for row in rows] == [row.file.split("_")[0] for row in rows]
+
+
+@pytest.mark.parametrize("mode", ["clip", "folder"])
+def test_labels_have_the_mode_the_speakers_and_the_stated_error(enrolled, folder, monkeypatch, mode):
+    of_model, of_threshold = [], []
+    threshold = labelling.confidence.unsure
+
+    def log_probabilities(self, x, mode, speaker):
+        of_model.append((len(x), mode, speaker.tolist()))
+        return np.log(np.full((len(x), 3), 1 / 3))
+
+    monkeypatch.setattr(type(enrolled.model), "log_probabilities", log_probabilities)
+    monkeypatch.setattr(labelling.confidence, "unsure", lambda *given: of_threshold.append(given) or threshold(*given))
+    files = sorted(path.name for path in folder.iterdir())
+    clips = [Clip(file, file, "", f"speaker {i % 2}", "") for i, file in enumerate(files)]
+    given = recordings.Recordings(folder, iter(clips), [])
+    assert len(list(enrolled.label(given, mode, 0.35))) == len(files)
+    assert of_model == [(len(files), mode, [f"speaker {i % 2}" for i in range(len(files))])]
+    ((_, of_mode, held_out, stated),) = of_threshold
+    assert (of_mode, stated) == (mode, 0.35)
+    np.testing.assert_array_equal(held_out, enrolled.model.held_out)
+
+
 def test_strict_stops_at_an_unreadable_clip(enrolled, folder, tmp_path):
     (folder / "bad.wav").write_bytes(b"not a sound")
     enrolled.save(tmp_path / "m")
