@@ -117,3 +117,31 @@ def test_a_model_that_another_python_saved_gives_its_labels_and_probabilities(fo
     assert [row["label"] for row in here] == [row["label"] for row in there]
     probabilities = [[[float(row[f"p_{e}"]) for e in EMOTIONS] for row in rows] for rows in (here, there)]
     np.testing.assert_allclose(*probabilities, atol=2e-4)
+
+
+def test_a_network_is_enrolled_and_predicts_in_both_modes(folders):
+    model = folders / "network"
+    done = run("enrol", folders / "labelled", f"--output={model}", "--method=siamese", "--loss=ratio", "--seed=1")
+    assert done.returncode == 0, done.stderr
+    recorded = json.loads((model / "config.json").read_text())
+    assert (recorded["network"]["loss"], recorded["network"]["seed"], recorded["adaptation"]) == ("ratio", 1, "none")
+    for mode in ("clip", "folder"):
+        listing = folders / f"network_{mode}.csv"
+        done = run("predict", folders / "more", f"--model={model}", f"--output={listing}", f"--mode={mode}")
+        assert done.returncode == 0, done.stderr
+        assert len(list(csv.DictReader(listing.open()))) == 24
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--method=siamese", "--source=none"], "the method siamese is trained on a source first; give a source"),
+        (["--method=siamese", "--adaptation=balanced"], "the method siamese has no adaptation 'balanced'"),
+        (["--loss=ratio"], "loss 'ratio' is of the method siamese"),
+    ],
+)
+def test_flags_of_networks_that_make_no_sense_exit_with_two(folders, tmp_path, flags, message):
+    done = run("enrol", folders / "labelled", f"--output={tmp_path / 'm'}", *flags)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "m").exists()
