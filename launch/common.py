@@ -14,7 +14,7 @@ from ml_collections import ConfigDict, config_flags
 from siamese_jax.errors import InputError, LostError, first_line
 from siamese_jax.protocols.config import new_place
 from siamese_jax.recognizer.confidence import STATED_ERROR
-from siamese_jax.recognizer.predictions import MODES
+from siamese_jax.recognizer.predictions import ASKED
 from siamese_jax.runtime import config_files, distributed, environment, interrupt
 from siamese_jax.runtime.devices import available_cores, require_platforms, use_all_cores
 from siamese_jax.runtime.terminal import printable
@@ -71,7 +71,11 @@ def define_extraction() -> tuple[flags.FlagHolder, flags.FlagHolder]:
 def define_recognizer() -> tuple[flags.FlagHolder, flags.FlagHolder, flags.FlagHolder]:
     """Defines and returns --model, --mode and --stated_error, for a launcher that labels recordings."""
     model = define_path("model", None, "A model folder, as siamese-jax enrol writes it; by default the shipped one.")
-    mode = flags.DEFINE_enum("mode", "clip", MODES, "Whose statistics scale a recording: the model's, or the folder's.")
+    mode = flags.DEFINE_enum(
+        "mode", "auto", ASKED,
+        "Whose statistics scale a recording: the model's (clip) or the folder's; auto takes the folder's where the "
+        "model has no enrolled recordings and two recordings or more are given.",
+    )  # fmt: skip
     return model, mode, flags.DEFINE_float(
         "stated_error", STATED_ERROR, "Share of wrong labels that is accepted among those that are not unsure.",
         lower_bound=0.0, upper_bound=1.0,

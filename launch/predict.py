@@ -9,8 +9,9 @@ only (CC BY-NC-SA 4.0), since it is computed from RAVDESS (Livingstone & Russo 2
 2005) and Whisper (Radford et al. 2022). siamese-jax enrol makes a model of a few recordings of your own.
 
 A CSV has the column file and, where they are known, speaker, start and end (seconds). --mode=clip labels each recording
-on its own, by the statistics of the enrolled recordings. --mode=folder uses the statistics of all recordings given, so
-that a label may change with its neighbours.
+on its own, by the statistics of the model. --mode=folder uses the statistics of all recordings given, so that a label
+may change with its neighbours. --mode=auto takes clip where the model has enrolled recordings, or where one recording
+is given, else folder; every row has the mode, and why.
 
 A recording of more than 8 s is cut at its pauses into segments of 1 to 8 s; --segments gives the segments instead.
 
@@ -56,14 +57,15 @@ def main(paths: list[str]) -> None:
     recognizer = FewShotEmotion.load(MODEL.value, WORKERS.value, STRICT.value)
     labelled = _some(recognizer.label(given, MODE.value, STATED_ERROR.value), given)
     counts = Counter[tuple[str, bool]]()
+    modes = Counter[tuple[str, str]]()
     kept: list[Labelled] = []
-    predictions = _kept(labelled, counts, kept)
+    predictions = _kept(labelled, counts, modes, kept)
     if OUTPUT.value:
         prediction_files.write(OUTPUT.value, predictions, recognizer.model.classes)
     for _ in predictions:
         pass
     common.show(terminal.table([row.prediction for row in kept[: terminal.MOST]], total=counts.total()))
-    common.show(_summary(counts, len(given.left_out)))
+    common.show(_summary(counts, modes, len(given.left_out)))
     if PAGE.value:
         _write_page(recognizer, given, kept, counts)
     for line in notices(recognizer.model):
@@ -80,11 +82,15 @@ def _some(labelled: Iterator[Labelled], given: Recordings) -> Iterator[Labelled]
 
 
 def _kept(
-    labelled: Iterator[Labelled], counts: Counter[tuple[str, bool]], kept: list[Labelled]
+    labelled: Iterator[Labelled],
+    counts: Counter[tuple[str, bool]],
+    modes: Counter[tuple[str, str]],
+    kept: list[Labelled],
 ) -> Iterator[Prediction]:
     """Yields the predictions, counts them, and keeps those that are shown: the first few, and all that a page lists."""
     for row in labelled:
         counts[row.prediction.label, row.prediction.unsure] += 1
+        modes[row.prediction.mode, row.prediction.mode_reason] += 1
         if PAGE.value or len(kept) < terminal.MOST:
             kept.append(row)
         if len(kept) >= 2 * page.MOST_CLIPS:
@@ -92,14 +98,15 @@ def _kept(
         yield row.prediction
 
 
-def _summary(counts: Counter[tuple[str, bool]], n_left_out: int) -> str:
+def _summary(counts: Counter[tuple[str, bool]], modes: Counter[tuple[str, str]], n_left_out: int) -> str:
     of_labels = Counter[str]()
     for (label, _), count in counts.items():
         of_labels[label] += count
     labels = ", ".join(f"{name} {count}" for name, count in sorted(of_labels.items()))
     unsure = sum(count for (_, unsure), count in counts.items() if unsure)
     left_out = f"; {n_left_out} recordings could not be used" if n_left_out else ""
-    return f"{counts.total()} labels, mode {MODE.value}: {labels}; {unsure} of them unsure{left_out}"
+    taken = "; ".join(f"mode {name} ({reason})" for name, reason in modes)
+    return f"{counts.total()} labels: {labels}; {unsure} of them unsure{left_out}\n{taken}"
 
 
 def _write_page(

@@ -18,7 +18,15 @@ def predicted(files, classes=CLASSES, seed=0, reason=BELOW, seconds=3.0):
         label = classes[int(p.argmax())]
         made.append(
             Prediction(
-                file, 0.0, seconds, label, dict(zip(classes, p.tolist())), unsure, reason if unsure else "", "folder"
+                file,
+                0.0,
+                seconds,
+                label,
+                dict(zip(classes, p.tolist())),
+                unsure,
+                reason if unsure else "",
+                "folder",
+                "asked for",
             )
         )
     return made

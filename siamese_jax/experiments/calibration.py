@@ -49,6 +49,7 @@ class CalibrationRow:
     c: float
     adaptation: str
     strength: float
+    within: str
     scaling: str
     n_speakers: int
     n_labelled: int
@@ -95,6 +96,7 @@ class AcceptedRow:
     c: float
     adaptation: str
     strength: float
+    within: str
     scaling: str
     n_speakers: int
     n_labelled: int
@@ -112,12 +114,16 @@ class AcceptedRow:
 
 
 class Recipe(NamedTuple):
-    """A method and C, an adaptation ("none", "balanced", "self_trained") to the unlabelled clips, and its strength."""
+    """A method and C, an adaptation ("none", "balanced", "self_trained") to the unlabelled clips, and its strength.
+
+    `within` is the group, "corpus" or "speaker", whose class proportions are balanced.
+    """
 
     method: str
     c: float
     adaptation: str
     strength: float
+    within: str = "corpus"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +216,7 @@ def _cell(
     logging.info("%s: %s, scaled by %s, %d speakers", plan.target.name, "/".join(map(str, recipe)), scope, k)
     without, left_out = _without_folds(plan, k)
     k_left = without.draws.clips.shape[1]
-    settings = transfer_settings.of_config(plan.experiment.transfer, "corpus", recipe.strength, recipe.c)
+    settings = transfer_settings.of_config(plan.experiment.transfer, recipe.within, recipe.strength, recipe.c)
     both = TransferDraws(plan, scope, settings), TransferDraws(without, scope, settings)
     key = recipe.method, recipe.c
     if key not in inductive:

@@ -22,6 +22,19 @@ def moments(x_NxF: np.ndarray, least_F: np.ndarray) -> Scaling:
     return Scaling(x.mean(axis=0).astype(np.float32), np.maximum(x.std(axis=0), least_F).astype(np.float32))
 
 
+def shrunken(x_NxF: np.ndarray, wider: Scaling, wider_clips: float, least_F: np.ndarray) -> Scaling:
+    """Returns mean and standard deviation [F] of clips together with `wider` ones that count for `wider_clips`.
+
+    Means and variances are averages weighted by the number of clips, so a few clips hardly move those of `wider`, and
+    many clips have their own. With `wider_clips` 0 it is `moments`.
+    """
+    own, n_clips = moments(x_NxF, np.zeros(1)), len(x_NxF)
+    share = wider_clips / (wider_clips + n_clips)
+    mean = share * wider.shift.astype(np.float64) + (1 - share) * own.shift
+    variance = share * np.square(wider.scale.astype(np.float64)) + (1 - share) * np.square(own.scale.astype(np.float64))
+    return Scaling(mean.astype(np.float32), np.maximum(np.sqrt(variance), least_F).astype(np.float32))
+
+
 def floor(x_NxF: np.ndarray, share: float) -> np.ndarray:
     """Returns the least standard deviation [F]: a share of the corpus's own, 1 for a constant column."""
     std_F = x_NxF.astype(np.float64).std(axis=0)

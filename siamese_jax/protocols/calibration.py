@@ -33,13 +33,17 @@ class Prior(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """What a temperature belongs to: a method and C, an adaptation and its strength (0 for none), scope of scaling."""
+    """What a temperature belongs to: a method and C, an adaptation and its strength (0 for none), scope of scaling.
+
+    `within` is the group, "corpus" or "speaker", whose class proportions an adaptation balances.
+    """
 
     method: str
     c: float
     adaptation: str
     strength: float
     scaling: str
+    within: str = "corpus"
 
 
 TEMPERATURES: dict[Fitted, dict[int, float]] = {

@@ -23,7 +23,7 @@ from siamese_jax.recognizer import recordings, segment_lists, sources
 from siamese_jax.recognizer.methods import SETTINGS
 from siamese_jax.recognizer.prediction_files import FORMULA, spreadsheet_cell
 from siamese_jax.recognizer.sources import Source
-from siamese_jax.recognizer.transfer import OTHER, Clips, Recipe, joint_log_probabilities, scaled_by
+from siamese_jax.recognizer.transfer import OTHER, OWN_STATISTICS, Clips, Recipe, joint_log_probabilities, scaled_by
 from siamese_jax.runtime.files import user_path, write_text
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ def _source_log_probabilities(
     """Returns log-probabilities [N, C] of the target's clips by the logistic regression of the sources alone."""
     none = Clips(target.x[:0], target.label[:0], None if target.speaker is None else target.speaker[:0])
     settings = dataclasses.replace(SETTINGS, c=options.c)
-    recipe = Recipe("logistic_regression", settings, "none", options.scale_floor)
+    recipe = Recipe("logistic_regression", settings, "none", options.scale_floor, prior_clips=OWN_STATISTICS)
     of_sources = [source.for_classes(classes) for source in known]
     return joint_log_probabilities(of_sources, none, target, len(classes), recipe)
 

@@ -1,5 +1,6 @@
 """`TransferClassifier`: the transfer methods on arrays, as a scikit-learn estimator."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -14,6 +15,9 @@ from siamese_jax.recognizer import confidence, networks, recipes, transfer
 from siamese_jax.recognizer.transfer import OTHER, Clips, Recipe
 
 LARGEST = float(np.finfo(np.float32).max)
+
+PRIOR_CLIPS = transfer.PRIOR_CLIPS._replace(sources=0.0)
+"""Of arrays: a source's features may have another origin and unit than the target's, so they count for no clip."""
 
 
 class TransferClassifier(ClassifierMixin, BaseEstimator):
@@ -117,9 +121,10 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         return confidence.tempered(log_p, confidence.joint_temperature(*problem, calibration.UNKNOWN))
 
     def _recipe(self) -> Recipe:
-        return recipes.recipe(
+        recipe = recipes.recipe(
             self.method, self.adaptation, self.c, self.scale_floor, self.loss, self.seed, self.layers or ()
         )
+        return dataclasses.replace(recipe, prior_clips=PRIOR_CLIPS)
 
     def _source_clips(self, X_source: Any, y_source: Any, groups_source: Any) -> list[Clips]:
         if X_source is None or y_source is None:

@@ -59,8 +59,10 @@ def joint_temperature(
         return log_p[: len(unlabelled.x)]
 
     scaling = "speaker" if transfer.is_by_speaker(sources, transfer.joined(enrolled, folder)) else "corpus"
-    strength = 0.0 if recipe.adaptation == "none" else recipe.settings.balance.strength
-    fitted = Fitted(recipe.method, recipe.settings.c, recipe.adaptation, strength, scaling)
+    balance = recipe.settings.balance
+    strength, within = (balance.strength, balance.within) if recipe.adaptation != "none" else (0.0, "corpus")
+    within = "corpus" if folder.speaker is None else within
+    fitted = Fitted(recipe.method, recipe.settings.c, recipe.adaptation, strength, scaling, within)
     prior = prior or calibration.prior(fitted, len(enrolled.x))
     return _temperature(score, _learned(sources, recipe), enrolled, prior)[0]
 

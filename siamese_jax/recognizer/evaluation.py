@@ -37,6 +37,7 @@ class Evaluation:
       accepted, accepted_error: the share of clips that are not unsure, and the share of wrong labels among them.
       measures: the same with intervals over speakers, the bins of the reliability diagram, and risk against coverage.
       left_out: (file, reason).
+      mode_reason: why the mode was taken.
     """
 
     classes: tuple[str, ...]
@@ -55,6 +56,7 @@ class Evaluation:
     accepted_error: float
     measures: probabilities.Evaluation
     left_out: LeftOut
+    mode_reason: str = ""
 
 
 def evaluate(model: Model, labelled: Sequence[Labelled], left_out: LeftOut) -> Evaluation:
@@ -70,7 +72,8 @@ def evaluate(model: Model, labelled: Sequence[Labelled], left_out: LeftOut) -> E
     label = np.array([classes.index(row.clip.emotion) for row in rows])
     p = np.array([[row.prediction.probabilities[name] for name in classes] for row in rows])
     unsure = np.array([row.prediction.unsure for row in rows])
-    return scored(classes, rows[0].prediction.mode, p, label, _speakers(model, rows), unsure, left_out)
+    result = scored(classes, rows[0].prediction.mode, p, label, _speakers(model, rows), unsure, left_out)
+    return dataclasses.replace(result, mode_reason=rows[0].prediction.mode_reason)
 
 
 def scored(
@@ -136,7 +139,8 @@ def as_text(result: Evaluation) -> str:
     ]
     heading = " " * (width + 4) + " ".join(f"{name:>{max(width, 5)}}" for name in result.classes)
     return "\n".join([
-        f"{result.n_clips} clips, {people}, mode {result.mode}; {len(result.left_out)} left out",
+        f"{result.n_clips} clips, {people}, {len(result.left_out)} left out",
+        f"mode {result.mode} ({result.mode_reason})",
         f"unweighted average recall (UAR) {100 * result.uar:.1f} % ({interval})",
         f"weighted accuracy (WA) {100 * result.wa:.1f} %",
         f"log loss {result.log_loss:.3f}, Brier score {result.brier:.3f}",

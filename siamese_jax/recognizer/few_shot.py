@@ -14,7 +14,7 @@ from siamese_jax.datasets import extraction, shipped, speech_encoder
 from siamese_jax.datasets.dataset import layer_columns
 from siamese_jax.datasets.extractors import Extractor
 from siamese_jax.errors import InputError
-from siamese_jax.recognizer import labelling, model_folder, networks, recipes, recordings, sources
+from siamese_jax.recognizer import labelling, model_folder, modes, networks, recipes, recordings, sources
 from siamese_jax.recognizer.confidence import STATED_ERROR
 from siamese_jax.recognizer.labelling import Labelled
 from siamese_jax.recognizer.model import Model, enrol
@@ -93,9 +93,14 @@ class FewShotEmotion:
         """The labels [C], in the order of the probabilities."""
         return np.asarray(self.model.classes)
 
-    def predict_proba(self, files: Sequence[File], mode: str = "clip") -> np.ndarray:
-        """Returns probabilities [N, C]; rows of recordings that cannot be read are NaN, and the log names them."""
-        manifest = recordings.of_files(files, [""] * len(files), [""] * len(files))
+    def predict_proba(
+        self, files: Sequence[File], mode: str = "auto", speakers: Sequence[str] | None = None
+    ) -> np.ndarray:
+        """Returns probabilities [N, C]; rows of recordings that cannot be read are NaN, and the log names them.
+
+        `mode` is one of `predictions.ASKED`; mode "folder" uses the speakers where all are known.
+        """
+        manifest = recordings.of_files(files, [""] * len(files), speakers or [""] * len(files))
         kinds = Counter[str]()
         rows, _ = extraction.compute_rows(manifest, self._features(), self._options, kinds)
         extraction.log_left_out(kinds, len(files))
@@ -103,23 +108,27 @@ class FewShotEmotion:
         if rows:
             indices = sorted(rows)
             x = np.stack([rows[i].features for i in indices])
-            probabilities[indices] = np.exp(self.model.log_probabilities(x, mode))
+            of_clips = [manifest.clips[i].speaker for i in indices]
+            speaker = np.array(of_clips, object) if all(of_clips) else None
+            taken = modes.decided(mode, self.model, len(x), speaker)
+            log.info("mode %s (%s)", *taken)
+            probabilities[indices] = np.exp(self.model.log_probabilities(x, taken.name, speaker))
         return probabilities
 
-    def predict(self, files: Sequence[File], mode: str = "clip") -> np.ndarray:
+    def predict(self, files: Sequence[File], mode: str = "auto", speakers: Sequence[str] | None = None) -> np.ndarray:
         """Returns the most probable label of each recording, "" for one that cannot be read."""
-        probabilities = self.predict_proba(files, mode)
+        probabilities = self.predict_proba(files, mode, speakers)
         readable = ~np.isnan(probabilities).any(axis=1)
         labels = self.classes_[np.argmax(np.nan_to_num(probabilities), axis=1)]
         return np.where(readable, labels, "")
 
-    def label(self, given: Recordings, mode: str = "clip", stated_error: float = STATED_ERROR) -> Iterator[Labelled]:
+    def label(self, given: Recordings, mode: str = "auto", stated_error: float = STATED_ERROR) -> Iterator[Labelled]:
         """Yields the predictions of recordings, in order; `given.left_out` grows by those that cannot be read."""
         return labelling.label(
             self.model, self._features(), self._options, given.root, given.clips, mode, given.left_out, stated_error
         )
 
-    def evaluate(self, manifest: Manifest, mode: str = "clip", stated_error: float = STATED_ERROR) -> "Evaluation":
+    def evaluate(self, manifest: Manifest, mode: str = "auto", stated_error: float = STATED_ERROR) -> "Evaluation":
         """Returns the scores on labelled recordings, without those that the model was enrolled on.
 
         Raises InputError where none is left.

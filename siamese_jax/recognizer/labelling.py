@@ -14,8 +14,9 @@ from siamese_jax.datasets import extraction
 from siamese_jax.datasets.extraction_cache import FeatureRow
 from siamese_jax.datasets.extractors import Extractor
 from siamese_jax.protocols import familiarity
-from siamese_jax.recognizer import confidence, quality
+from siamese_jax.recognizer import confidence, modes, quality
 from siamese_jax.recognizer.model import Model
+from siamese_jax.recognizer.modes import Mode
 from siamese_jax.recognizer.predictions import Prediction
 
 log = logging.getLogger(__name__)
@@ -40,13 +41,15 @@ def label(
 ) -> Iterator[Labelled]:  # fmt: skip
     """Yields the predictions of the readable clips, in order; (file, reason) of the others is added to `left_out`.
 
-    `stated_error` is the share of wrong labels that is accepted among those that are not unsure.
+    `mode` is one of `predictions.ASKED`. `stated_error` is the share of wrong labels that is accepted among those that
+    are not unsure.
     """
     rest, kinds, n_clips = iter(clips), Counter[str](), 0
     several = False
-    while part := list(itertools.islice(rest, PART[mode])):
-        if len(part) == PART[mode] and mode == "folder" and not several:
-            log.warning("%d clips or more: they are labelled in parts, each by its own statistics", PART[mode])
+    of_many = modes.decided(mode, model, PART["folder"], None).name
+    while part := list(itertools.islice(rest, PART[of_many])):
+        if len(part) == PART[of_many] and of_many == "folder" and not several:
+            log.warning("%d clips or more: they are labelled in parts, each by its own statistics", PART[of_many])
             several = True
         n_clips += len(part)
         manifest = Manifest(root, tuple(part))
@@ -58,15 +61,17 @@ def label(
 
 
 def _label_part(
-    model: Model, manifest: Manifest, rows: dict[int, FeatureRow], mode: str, stated_error: float
+    model: Model, manifest: Manifest, rows: dict[int, FeatureRow], asked: str, stated_error: float
 ) -> Iterator[Labelled]:  # fmt: skip
     indices = sorted(rows)
     x, facts = quality.split(np.stack([rows[i].features for i in indices]))
     speakers = [manifest.clips[i].speaker for i in indices]
-    probabilities = np.exp(model.log_probabilities(x, mode, np.array(speakers, object) if all(speakers) else None))
-    _, least = confidence.unsure(probabilities.max(axis=1), mode, model.held_out, stated_error)
+    speaker = np.array(speakers, object) if all(speakers) else None
+    mode = modes.decided(asked, model, len(x), speaker)
+    probabilities = np.exp(model.log_probabilities(x, mode.name, speaker))
+    _, least = confidence.unsure(probabilities.max(axis=1), mode.name, model.held_out, stated_error)
     known = familiarity.reference(model.enrolled.x, [source.clips.x for source in model.sources])
-    far = familiarity.far(x, known, scaled_together=mode == "folder")
+    far = familiarity.far(x, known, scaled_together=mode.name == "folder")
     for i, p_C, is_far, fact in zip(indices, probabilities, far, zip(*facts)):
         clip, reason = manifest.clips[i], quality.problem(*map(float, fact))
         if not reason and is_far:
@@ -77,10 +82,11 @@ def _label_part(
 
 
 def _prediction(
-    clip: Clip, classes: tuple[str, ...], p_C: np.ndarray, seconds: float, reason: str, mode: str
+    clip: Clip, classes: tuple[str, ...], p_C: np.ndarray, seconds: float, reason: str, mode: Mode
 ) -> Prediction:
     start = clip.start or 0.0
     return Prediction(
         file=clip.file, start=start, end=start + seconds, label=classes[int(np.argmax(p_C))],
-        probabilities=dict(zip(classes, p_C.tolist())), unsure=bool(reason), reason=reason, mode=mode,
+        probabilities=dict(zip(classes, p_C.tolist())), unsure=bool(reason), reason=reason, mode=mode.name,
+        mode_reason=mode.reason,
     )  # fmt: skip

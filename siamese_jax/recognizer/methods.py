@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import log_softmax
@@ -12,7 +13,7 @@ from siamese_jax.models.linear_scorer import LinearScorer
 from siamese_jax.models.siamese import Params
 from siamese_jax.protocols.config import ADAPTATIONS as ADAPTATIONS
 from siamese_jax.protocols.config import METHODS as METHODS
-from siamese_jax.protocols.transfer import adaptations
+from siamese_jax.protocols.transfer import adaptations, balance
 from siamese_jax.protocols.transfer import methods as linear
 from siamese_jax.protocols.transfer.adaptations import Balance
 from siamese_jax.protocols.transfer.methods import Sources, check_classes
@@ -29,7 +30,7 @@ from siamese_jax.recognizer.networks import NetworkScorer
 SETTINGS = TransferSettings(
     c=0.01,
     discriminant=DiscriminantSettings(source_clips=10, covariance_clips=100, shrinkage=0.3, temperature=1.0),
-    balance=BalanceSettings(within="corpus", strength=0.5),
+    balance=BalanceSettings(within="speaker", strength=0.3),
     self_training=SelfTrainingSettings(
         rounds=2, source_clips=10, unlabelled_clips=20, covariance_clips=100, target_covariance_clips=100,
         shrinkage=0.3, temperature=1.0,
@@ -41,6 +42,9 @@ Scorer = LinearScorer | NetworkScorer
 
 TOLERANCE = 1e-5  # of the gradient's largest element
 MAX_ITERATIONS = 5000
+
+GROUPS = 64
+"""Groups whose class proportions are balanced at once; more need more memory."""
 
 
 class Labelled(NamedTuple):
@@ -140,21 +144,49 @@ def log_probabilities(scorer: Scorer, x_QxF: np.ndarray) -> np.ndarray:
 
 def adapted(
     adaptation: str, log_p_NxC: np.ndarray, sources: Sequence[Labelled], x_NxF: np.ndarray, label_M: np.ndarray,
-    groups_NxG: np.ndarray, settings: TransferSettings,
+    group_Q: np.ndarray, settings: TransferSettings,
 ) -> np.ndarray:  # fmt: skip
     """Returns log-probabilities [N, C] adapted to the unlabelled clips; the first M clips are the labelled ones.
 
-    Class proportions are uniform within each group.
+    Class proportions are uniform within each group of the Q unlabelled clips, 0 to G-1.
     """
     if adaptation == "none":
         return log_p_NxC
-    n_classes, rows = log_p_NxC.shape[1], np.arange(len(label_M))
-    log_p = jnp.asarray(log_p_NxC, jnp.float32)
-    balance = Balance(groups_NxG, np.full(n_classes, 1 / n_classes), settings.balance.strength)
+    n_classes, n_labelled = log_p_NxC.shape[1], len(label_M)
+    even_C = np.full(n_classes, 1 / n_classes, np.float32)
     if adaptation == "balanced":
-        return np.asarray(adaptations.balanced_trial(log_p, rows, balance), np.float64)
+        unlabelled_QxC = _balanced(log_p_NxC[n_labelled:], group_Q, even_C, settings.balance.strength)
+        return np.concatenate([log_p_NxC[:n_labelled], unlabelled_QxC])
+    group_N = np.concatenate([np.full(n_labelled, -1), group_Q])
+    given = Balance(_members(group_N, group_Q.max() + 1), even_C, settings.balance.strength)
+    log_p, rows = jnp.asarray(log_p_NxC, jnp.float32), np.arange(n_labelled)
     corpora, own = _sources(sources, x_NxF.shape[1], ()), settings.self_training
     target = adaptations.target_whitening(corpora, x_NxF, n_classes, own)
     labels = jnp.asarray(label_M)
-    adapted_NxC = adaptations.self_trained_trial(log_p, rows, labels, balance, target, adaptations.scalars(own))
+    adapted_NxC = adaptations.self_trained_trial(log_p, rows, labels, given, target, adaptations.scalars(own))
     return np.asarray(adapted_NxC, np.float64)
+
+
+def _balanced(log_p_QxC: np.ndarray, group_Q: np.ndarray, even_C: np.ndarray, strength: float) -> np.ndarray:
+    """Returns balanced log-probabilities [Q, C]; a few groups at once, of sizes that few programs serve."""
+    balanced_QxC = np.array(log_p_QxC, np.float64)
+    for first in range(0, group_Q.max(initial=-1) + 1, GROUPS):
+        rows = np.flatnonzero((group_Q >= first) & (group_Q < first + GROUPS))
+        n_rows = _padded(len(rows))
+        log_p, group = np.zeros((n_rows, log_p_QxC.shape[1]), np.float32), np.full(n_rows, -1)
+        log_p[: len(rows)], group[: len(rows)] = log_p_QxC[rows], group_Q[rows] - first
+        members = _members(group, _padded(group.max() + 1))
+        balanced_QxC[rows] = _BALANCED(log_p, members, even_C, np.float32(strength))[: len(rows)]
+    return balanced_QxC
+
+
+def _members(group_N: np.ndarray, n_groups: int) -> np.ndarray:
+    """Returns [N, G] float32, 1 where a clip is in a group; a clip of group -1 is in none."""
+    return (group_N[:, None] == np.arange(n_groups)).astype(np.float32)
+
+
+def _padded(n: int) -> int:
+    return 1 << max(int(n) - 1, 0).bit_length()
+
+
+_BALANCED = jax.jit(balance.balanced)

@@ -30,7 +30,7 @@ from siamese_jax.recognizer.card import card
 from siamese_jax.recognizer.methods import ADAPTATIONS, METHODS
 from siamese_jax.recognizer.model import Model
 from siamese_jax.recognizer.sources import Source
-from siamese_jax.recognizer.transfer import Classifier, Clips, Recipe
+from siamese_jax.recognizer.transfer import OWN_STATISTICS, Classifier, Clips, PriorClips, Recipe
 from siamese_jax.runtime.files import json_text, sync, user_path, writable
 from siamese_jax.runtime.plain_files import opened
 from siamese_jax.runtime.provenance import VERSION
@@ -124,6 +124,7 @@ def _config(model: Model) -> dict[str, Any]:
         },
         "network": None if model.recipe.network is None else dataclasses.asdict(model.recipe.network),
         "scale_floor": model.recipe.scale_floor,
+        "prior_clips": model.recipe.prior_clips._asdict(),
         "features": dict(model.features),
         "feature_names_sha256": _names_digest(model.feature_names),
         "sources": [
@@ -183,6 +184,7 @@ def _model(config: Mapping[str, Any], tensors: dict[str, np.ndarray], names: tup
     recipe = Recipe(
         method, _settings(config["settings"]), adaptation, config["scale_floor"], layer_columns(names),
         network_settings.of_record(method, config.get("network")),
+        PriorClips(**config["prior_clips"]) if "prior_clips" in config else OWN_STATISTICS,
     )  # fmt: skip
     classifier = Classifier(
         Scaling(tensors["scaling.shift"], tensors["scaling.scale"]),

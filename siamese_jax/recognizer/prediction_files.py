@@ -11,7 +11,7 @@ from siamese_jax.errors import InputError
 from siamese_jax.recognizer.predictions import Prediction
 from siamese_jax.runtime.files import atomic_path, user_path
 
-COLUMNS = ("file", "start", "end", "label", "unsure", "reason", "mode")
+COLUMNS = ("file", "start", "end", "label", "unsure", "reason", "mode", "mode_reason")
 
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
 """How cells begin that spreadsheets compute; the wide letters count in East Asian settings."""

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 MODES = ("clip", "folder")
 """Whose statistics scale a clip: those of the enrolled clips, or those of the folder that is predicted."""
 
+ASKED = ("auto", *MODES)
+"""The modes that a user asks for; see `modes.decided`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
@@ -18,6 +21,7 @@ class Prediction:
       probabilities: of every class by name, in the model's order; they sum to 1.
       unsure: whether the label should not be trusted, and `reason`, why; "" for a sure label.
       mode: of `MODES`. In mode "folder" a label may change with the other clips of the folder.
+      mode_reason: why it was taken, and what the folder's clips serve for.
     """
 
     file: str
@@ -28,3 +32,4 @@ class Prediction:
     unsure: bool
     reason: str
     mode: str
+    mode_reason: str

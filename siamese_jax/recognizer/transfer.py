@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from siamese_jax.features.scaling import Scaling, floor, moments
+from siamese_jax.features.scaling import Scaling, floor, moments, shrunken
 from siamese_jax.models.linear_scorer import LinearScorer
 from siamese_jax.models.siamese import Params
 from siamese_jax.protocols.transfer.settings import TransferSettings
@@ -26,6 +26,20 @@ class Clips(NamedTuple):
     speaker: np.ndarray | None
 
 
+class PriorClips(NamedTuple):
+    """The clips that wider statistics count for: the sources' in those of a folder, a folder's in those of a speaker.
+
+    At 0 a folder, or a speaker, has the statistics of its own clips alone, however few they are.
+    """
+
+    sources: float
+    folder: float
+
+
+PRIOR_CLIPS = PriorClips(sources=4.0, folder=4.0)
+OWN_STATISTICS = PriorClips(sources=0.0, folder=0.0)
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """How a classifier is made.
@@ -36,6 +50,7 @@ class Recipe:
       scale_floor: least standard deviation of a feature, as a share of the corpora's own.
       layers: the columns of each layer of a speech encoder; () for other features.
       network: the settings of a method that is a network; None for the others.
+      prior_clips: for the statistics of a folder.
     """
 
     method: str
@@ -44,6 +59,7 @@ class Recipe:
     scale_floor: float
     layers: tuple[np.ndarray, ...] = ()
     network: NetworkSettings | None = None
+    prior_clips: PriorClips = PRIOR_CLIPS
 
 
 class Classifier(NamedTuple):
@@ -83,10 +99,10 @@ def of_sources(
 
     Of a network its start. Where corpora are scaled by speaker it is trained here, once for all fits on these clips.
     """
-    scorer = classifier.scorer
+    scorer, by_speaker = classifier.scorer, is_by_speaker(sources, target)
     if isinstance(scorer, LinearScorer):
-        return scorer
-    if not is_by_speaker(sources, target):
+        return None if by_speaker else scorer
+    if not by_speaker:
         return scorer.start
     least = _floor(sources, target, recipe.scale_floor)
     scaled = [_labelled(scaled_by(clips, least, True), clips.label) for clips in sources]
@@ -104,23 +120,49 @@ def joint_log_probabilities(
 ) -> np.ndarray:  # fmt: skip
     """Returns log-probabilities [Q, C] of the clips of a folder, whose statistics scale them and the enrolled clips.
 
-    Where all speakers are known, every corpus is scaled by speaker. `of_sources` is the scorer of `fit` without
-    enrolled clips, which need not be fitted again where corpora are scaled as a whole; of a network, its start.
+    Where all speakers are known, every corpus is scaled by speaker. Few clips have the statistics of wider ones too,
+    see `PriorClips`. `of_sources` is the function's of that name, which need not be learned again.
     """
-    corpora = [*sources, joined(enrolled, folder)]
-    by_speaker = is_by_speaker(sources, corpora[-1])
-    least = _floor(sources, corpora[-1], recipe.scale_floor)
-    *scaled, target = [scaled_by(clips, least, by_speaker) for clips in corpora]
+    target = joined(enrolled, folder)
+    by_speaker = is_by_speaker(sources, target)
+    least = _floor(sources, target, recipe.scale_floor)
+    x = _folder_scaled(sources, target, least, recipe.prior_clips)
     n_enrolled = len(enrolled.x)
-    labelled = [_labelled(x, clips.label) for x, clips in zip(scaled, sources)]
-    own = Labelled(target[:n_enrolled], enrolled.label)
-    scorer: Scorer | None = of_sources if isinstance(of_sources, LinearScorer) else None
+    own = Labelled(x[:n_enrolled], enrolled.label)
+    scorer: Scorer | None = of_sources if isinstance(of_sources, LinearScorer) and not n_enrolled else None
     start = None if isinstance(of_sources, LinearScorer) else of_sources
-    if scorer is None or n_enrolled or by_speaker:
+    labelled = []
+    if scorer is None or recipe.adaptation == "self_trained":
+        labelled = [_labelled(scaled_by(clips, least, by_speaker), clips.label) for clips in sources]
+    if scorer is None:
         scorer = fitted(recipe.method, labelled, own, recipe.layers, n_classes, recipe.settings, recipe.network, start)
-    log_p = log_probabilities(scorer, target)
-    groups = np.ones((len(target), 1), np.float32)
-    return adapted(recipe.adaptation, log_p, labelled, target, own.label, groups, recipe.settings)[n_enrolled:]
+    log_p = log_probabilities(scorer, x)
+    groups = balance_groups(folder, recipe.settings.balance.within)
+    return adapted(recipe.adaptation, log_p, labelled, x, own.label, groups, recipe.settings)[n_enrolled:]
+
+
+def balance_groups(folder: Clips, within: str) -> np.ndarray:
+    """Returns the group [Q] of each clip of the folder, 0 to G-1, in which class proportions are balanced.
+
+    `within` "speaker" makes a group of each speaker where the speakers are known; otherwise all clips are one group.
+    """
+    if within == "corpus" or folder.speaker is None:
+        return np.zeros(len(folder.x), int)
+    return np.unique(folder.speaker.astype(str), return_inverse=True)[1]
+
+
+def _folder_scaled(sources: Sequence[Clips], target: Clips, least_F: np.ndarray, prior_clips: PriorClips) -> np.ndarray:
+    """Returns the features [N, F] of enrolled and folder's clips, standardised together or by speaker."""
+    of_folder = moments(target.x, least_F)
+    if sources:
+        of_folder = shrunken(target.x, _mean_scaling(sources, least_F), prior_clips.sources, least_F)
+    if not is_by_speaker(sources, target):
+        return np.asarray(of_folder(target.x))
+    scaled = np.empty_like(target.x)
+    for speaker in np.unique(target.speaker):
+        rows = target.speaker == speaker
+        scaled[rows] = shrunken(target.x[rows], of_folder, prior_clips.folder, least_F)(target.x[rows])
+    return scaled
 
 
 def is_by_speaker(sources: Sequence[Clips], target: Clips) -> bool:

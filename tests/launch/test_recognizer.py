@@ -54,7 +54,9 @@ def test_predict_writes_a_row_for_each_readable_recording_and_names_the_other(fo
     right = [row["file"].split("/")[0] == row["label"] for row in rows]
     assert np.mean(right) > 0.4
     assert "fear/bad.wav" in done.stderr
-    assert f"24 labels, mode {mode}: " in done.stdout
+    assert "24 labels: " in done.stdout
+    assert f"mode {mode} (asked for: statistics of " in done.stdout
+    assert {row["mode_reason"] for row in rows} == {done.stdout.split(f"mode {mode} (")[1].split(")")[0]}
     assert "1 recordings could not be used" in done.stdout
 
 
@@ -82,7 +84,7 @@ def test_evaluate_prints_and_writes_the_scores(folders):
     scores = folders / "scores.json"
     done = run("evaluate", folders / "more", f"--model={folders / 'model'}", f"--output={scores}")
     assert done.returncode == 0, done.stderr
-    assert "24 clips, speakers unknown, mode clip; 1 left out" in done.stdout
+    assert "24 clips, speakers unknown; 1 left out\nmode clip (24 recordings, " in done.stdout
     found = json.loads(scores.read_text())
     assert found["n_clips"] == 24
     assert found["interval"] is None

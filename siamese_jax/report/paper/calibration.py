@@ -88,7 +88,9 @@ def _accepted_table(rows: Sequence[AcceptedRow]) -> Iterator[str]:
 def method_name(row: CalibrationRow | AcceptedRow) -> str:
     """Returns the method of a row in words."""
     words = f"{row.method.replace('_', ' ')}, C = {row.c:g}"
-    return words if row.adaptation == "none" else f"{words}, {row.adaptation.replace('_', '-')} ({row.strength:g})"
+    if row.adaptation == "none":
+        return words
+    return f"{words}, {row.adaptation.replace('_', '-')} ({row.strength:g}, within each {row.within})"
 
 
 def reliability(rows: Sequence[CalibrationRow]) -> Figure:

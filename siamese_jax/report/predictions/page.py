@@ -142,7 +142,7 @@ def _top(content: Content, prepared: sounds.Sounds, cut: Sequence[str]) -> list[
         if few or counts[name, False] + unsure[name]
     ]
     rows.append(("all", f"{counts.total():,}", f"{sum(unsure.values()):,}"))
-    modes = " and ".join(dict.fromkeys(p.mode for p in content.predictions))
+    modes = " and ".join(dict.fromkeys(f"{p.mode} ({p.mode_reason})" for p in content.predictions))
     caption = f"Clips by label. Mode: {modes or 'none'}."
     return [*notes, Table(caption, ("label", "clips", "of them unsure"), rows), *_left_out(content)]
 
