@@ -19,13 +19,14 @@ import numpy as np
 
 from siamese_jax.corpora.manifest import PAPER_EMOTIONS
 from siamese_jax.datasets import shipped, speech_encoder
-from siamese_jax.datasets.dataset import layer_columns
-from siamese_jax.recognizer import sources, transfer
-from siamese_jax.recognizer.methods import SETTINGS
-from siamese_jax.recognizer.transfer import OTHER, Clips, PriorClips, Recipe
+from siamese_jax.features.scaling import Scaling, floor
+from siamese_jax.recognizer import methods, sources, transfer
+from siamese_jax.recognizer.methods import SETTINGS, Labelled
+from siamese_jax.recognizer.transfer import OTHER, PRIOR_CLIPS, Clips, PriorClips, Recipe
 from siamese_jax.runtime.files import write_json
 
 CLASSES = tuple(sorted(PAPER_EMOTIONS))
+NONE = np.zeros(0, int)
 ENROLLED = {0: (0, 0), 8: (2, 1), 32: (4, 2)}
 """Enrolled clips: their speakers, and clips of a speaker and label."""
 SIZES = (5, 20, 80, 0)
@@ -36,28 +37,23 @@ RATIOS = (1, 3, 10, 0)
 """Clips of a common label for one of a rare label; 0 for a single label."""
 
 
-class Way(NamedTuple):
-    """A mode, the clips that wider statistics count for, whether classes are balanced, and speakers known."""
+class Scope(NamedTuple):
+    """Whose statistics scale a folder's clips: the clips that wider ones count for, and whether speakers are known."""
 
-    mode: str
-    sources: float = 0.0
-    folder: float = 0.0
-    adaptation: str = "none"
-    speakers: bool = False
+    prior_clips: PriorClips
+    speakers: bool
 
 
-WAYS = {
-    "clip": Way("clip"),
-    "folder, own statistics": Way("folder"),
-    "folder, own statistics, balanced": Way("folder", adaptation="balanced"),
-    "folder": Way("folder", 4, 4),
-    "folder, balanced": Way("folder", 4, 4, "balanced"),
-    "folder, 16 prior clips, balanced": Way("folder", 16, 4, "balanced"),
-    "folder, speakers": Way("folder", 4, 4, "none", True),
-    "folder, speakers, balanced": Way("folder", 4, 4, "balanced", True),
+SCOPES = {
+    "own statistics": Scope(PriorClips(0, 0), False),
+    "folder": Scope(PRIOR_CLIPS, False),
+    "16 prior clips": Scope(PriorClips(16, 4), False),
+    "folder, speakers": Scope(PRIOR_CLIPS, True),
 }
-ENROLLED_WAYS = ("clip", "folder", "folder, balanced", "folder, speakers", "folder, speakers, balanced")
-"""The ways with enrolled clips, each of which is a fit."""
+"""The scopes of mode folder; each is measured with and without balanced classes."""
+
+ENROLLED_SCOPES = ("folder", "folder, speakers")
+"""The scopes with enrolled clips: each folder is a fit."""
 
 
 def main() -> None:
@@ -65,43 +61,50 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=50)
     parser.add_argument("--enrolled", default="0,8,32", help="numbers of enrolled clips, of 0, 8 and 32, with commas")
     parser.add_argument("--sizes", default="5,20,80,0", help="numbers of clips of a folder; 0 for all")
+    parser.add_argument(
+        "--ratios", default="1,3,10,0", help="clips of a common label for one of a rare; 0 for one label"
+    )
     parser.add_argument("--record", required=True, help="the JSON file to write")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    sizes = [int(size) for size in arguments.sizes.split(",")]
+    sizes, ratios = ([int(n) for n in text.split(",")] for text in (arguments.sizes, arguments.ratios))
     rows: list[dict[str, Any]] = []
     for n_enrolled, target in itertools.product(map(int, arguments.enrolled.split(",")), shipped.SHIPPED):
-        rows += study(target, n_enrolled, arguments.draws, sizes)
-        write_json(Path(arguments.record), {"draws": arguments.draws, "rows": rows})
+        rows += study(target, n_enrolled, arguments.draws, sizes, ratios)
+        write_json(Path(arguments.record), {"rows": rows})
 
 
-def study(target: str, n_enrolled: int, n_draws: int, sizes: list[int]) -> list[dict[str, Any]]:
+def study(target: str, n_enrolled: int, n_draws: int, sizes: list[int], ratios: list[int]) -> list[dict[str, Any]]:
     """Returns a row for each way, size and ratio."""
-    source, clips, layers = _corpora(target)
+    source, clips = _corpora(target)
+    recipe = Recipe("logistic_regression", SETTINGS, "balanced", 1e-3)
     confusions: dict[tuple[str, int, int], np.ndarray] = defaultdict(lambda: np.zeros((len(CLASSES),) * 2, int))
-    kept: dict[Any, Any] = {}
+    known: dict[bool, Known] = {}
     for draw in range(n_draws):
         rng = np.random.default_rng([n_enrolled, draw])
-        enrolled, others = _enrolled(clips, n_enrolled, rng)
-        for size, ratio in itertools.product(sizes, RATIOS):
+        rows, others = _enrolled(clips, n_enrolled, rng)
+        enrolled = _at(clips, rows)
+        if n_enrolled or not known:
+            known = {by: known_of(source, enrolled, clips, recipe, by) for by in (False, True)}
+        for size, ratio in itertools.product(sizes, ratios):
             rows = folder(clips, others, size, ratio, rng)
-            for name, log_p in _labelled(source, _at(clips, enrolled), _at(clips, rows), layers, kept):
+            for name, log_p in _labelled(known, enrolled, _at(clips, rows), recipe):
                 np.add.at(confusions[name, size, ratio], (clips.label[rows], log_p.argmax(axis=1)), 1)
-        kept = {} if n_enrolled else kept
         logging.info("%s, %d enrolled, draw %d", target, n_enrolled, draw)
-    facts = {"source": source.name, "target": target, "n_enrolled": n_enrolled}
+    facts = {"target": target, "n_enrolled": n_enrolled, "n_draws": n_draws}
     return [
         {**facts, "way": way, "n_clips": size, "ratio": ratio, **_scores(confusion)}
         for (way, size, ratio), confusion in confusions.items()
     ]
 
 
-def _corpora(target: str) -> tuple[sources.Source, Clips, tuple[np.ndarray, ...]]:
+def _corpora(target: str) -> tuple[Clips, Clips]:
+    """Returns the other corpus, with emotions that serve the statistics alone, and the target's clips."""
     extractor = speech_encoder.extractor("tiny.en", speech_encoder.SHIPPED)
     known = {s.name: s for s in sources.read(shipped.SHIPPED, extractor.feature_names, extractor.made)}
     clips = known[target].for_classes(CLASSES)
     source = next(s for name, s in known.items() if name != target)
-    return source, _at(clips, np.flatnonzero(clips.label != OTHER)), layer_columns(extractor.feature_names)
+    return source.for_classes(CLASSES), _at(clips, np.flatnonzero(clips.label != OTHER))
 
 
 def _at(clips: Clips, rows: np.ndarray) -> Clips:
@@ -142,36 +145,50 @@ def folder(clips: Clips, speakers: np.ndarray, size: int, ratio: int, rng: np.ra
     return np.concatenate([rows[clips.label[rows] == c][: wanted[c]] for c in range(n_classes)])
 
 
+class Known(NamedTuple):
+    """What the folders of a draw share: the source, by speaker or not, as fits take it, its statistics, a floor."""
+
+    corpus: Clips
+    scaled: Labelled
+    wider: Scaling
+    least: np.ndarray
+    single: transfer.Classifier
+
+
+def known_of(source: Clips, enrolled: Clips, target: Clips, recipe: Recipe, by_speaker: bool) -> Known:
+    """Returns what is learned from the source, and from the enrolled clips one at a time."""
+    least = np.asarray(floor(np.concatenate([source.x, target.x]), recipe.scale_floor))
+    inside = source.label != OTHER
+    x = transfer.scaled_by(source, least, by_speaker)
+    corpus = source._replace(x=x)
+    wider = transfer.fit([source], enrolled._replace(x=enrolled.x[:0], label=enrolled.label[:0]), len(CLASSES), recipe)
+    single = transfer.fit([corpus], enrolled, len(CLASSES), recipe)
+    return Known(source, Labelled(x[inside], source.label[inside]), wider.scaling, least, single)
+
+
 def _labelled(
-    source: sources.Source, enrolled: Clips, unlabelled: Clips, layers: tuple[np.ndarray, ...], kept: dict[Any, Any]
+    known: dict[bool, Known], enrolled: Clips, unlabelled: Clips, recipe: Recipe
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields the log-probabilities [Q, C] of each way; `kept` holds what folders of the same draw share."""
-    for name, way in WAYS.items():
-        if len(enrolled.x) and name not in ENROLLED_WAYS:
+    """Yields the log-probabilities [Q, C] of each way."""
+    yield "clip", transfer.single_log_probabilities(known[False].single, unlabelled.x)
+    n_enrolled = len(enrolled.x)
+    for name, scope in SCOPES.items():
+        if n_enrolled and name not in ENROLLED_SCOPES:
             continue
-        recipe = Recipe(
-            "logistic_regression", SETTINGS, way.adaptation, 1e-3, layers, PriorClips(way.sources, way.folder)
-        )
-        hidden = unlabelled._replace(label=np.full(len(unlabelled.x), OTHER))
-        corpora, own, clips = [
-            of if way.speakers else of._replace(speaker=None) for of in (source.for_classes(CLASSES), enrolled, hidden)
-        ]
-        if way.mode == "clip" or not len(enrolled.x):
-            place = ("single", way.speakers)
-            if place not in kept:
-                kept[place] = _single(corpora, own, way, recipe)
-        if way.mode == "clip":
-            yield name, transfer.single_log_probabilities(kept[place], clips.x)
-        else:
-            scorer = None if len(enrolled.x) else kept[place].scorer
-            yield name, transfer.joint_log_probabilities([corpora], own, clips, len(CLASSES), recipe, scorer)
-
-
-def _single(corpus: Clips, own: Clips, way: Way, recipe: Recipe) -> transfer.Classifier:
-    """Returns the classifier of single clips; with known speakers the source is scaled by speaker."""
-    if way.speakers:
-        corpus = corpus._replace(x=transfer.scaled_by(corpus, np.full(corpus.x.shape[1], 1e-6), True))
-    return transfer.fit([corpus], own, len(CLASSES), recipe)
+        of = known[scope.speakers]
+        folder = unlabelled if scope.speakers else unlabelled._replace(speaker=None)
+        own = enrolled if scope.speakers else enrolled._replace(speaker=None)
+        x = transfer.folder_scaled(
+            transfer.joined(own, folder), of.wider, of.least, scope.speakers, scope.prior_clips
+        )  # fmt: skip
+        scorer = of.single.scorer
+        if n_enrolled:
+            target = Labelled(x[:n_enrolled], enrolled.label)
+            scorer = methods.fitted(recipe.method, [of.scaled], target, (), len(CLASSES), recipe.settings)
+        log_p = methods.log_probabilities(scorer, x[n_enrolled:])
+        yield name, log_p
+        groups = transfer.balance_groups(folder, recipe.settings.balance.within)
+        yield f"{name}, balanced", methods.adapted("balanced", log_p, [], x, NONE, groups, recipe.settings)
 
 
 def _scores(confusion: np.ndarray) -> dict[str, float]:

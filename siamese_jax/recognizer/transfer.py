@@ -99,10 +99,10 @@ def of_sources(
 
     Of a network its start. Where corpora are scaled by speaker it is trained here, once for all fits on these clips.
     """
-    scorer, by_speaker = classifier.scorer, is_by_speaker(sources, target)
+    scorer = classifier.scorer
     if isinstance(scorer, LinearScorer):
-        return None if by_speaker else scorer
-    if not by_speaker:
+        return scorer
+    if not is_by_speaker(sources, target):
         return scorer.start
     least = _floor(sources, target, recipe.scale_floor)
     scaled = [_labelled(scaled_by(clips, least, True), clips.label) for clips in sources]
@@ -121,20 +121,20 @@ def joint_log_probabilities(
     """Returns log-probabilities [Q, C] of the clips of a folder, whose statistics scale them and the enrolled clips.
 
     Where all speakers are known, every corpus is scaled by speaker. Few clips have the statistics of wider ones too,
-    see `PriorClips`. `of_sources` is the function's of that name, which need not be learned again.
+    see `PriorClips`. `of_sources` is the scorer of `fit` without enrolled clips, which need not be fitted again where
+    corpora are scaled as a whole; of a network, its start.
     """
     target = joined(enrolled, folder)
     by_speaker = is_by_speaker(sources, target)
     least = _floor(sources, target, recipe.scale_floor)
-    x = _folder_scaled(sources, target, least, recipe.prior_clips)
+    wider = _mean_scaling(sources, least) if sources else None
+    x = folder_scaled(target, wider, least, by_speaker, recipe.prior_clips)
     n_enrolled = len(enrolled.x)
     own = Labelled(x[:n_enrolled], enrolled.label)
-    scorer: Scorer | None = of_sources if isinstance(of_sources, LinearScorer) and not n_enrolled else None
+    labelled = [_labelled(scaled_by(clips, least, by_speaker), clips.label) for clips in sources]
+    scorer: Scorer | None = of_sources if isinstance(of_sources, LinearScorer) else None
     start = None if isinstance(of_sources, LinearScorer) else of_sources
-    labelled = []
-    if scorer is None or recipe.adaptation == "self_trained":
-        labelled = [_labelled(scaled_by(clips, least, by_speaker), clips.label) for clips in sources]
-    if scorer is None:
+    if scorer is None or n_enrolled or by_speaker:
         scorer = fitted(recipe.method, labelled, own, recipe.layers, n_classes, recipe.settings, recipe.network, start)
     log_p = log_probabilities(scorer, x)
     groups = balance_groups(folder, recipe.settings.balance.within)
@@ -151,12 +151,17 @@ def balance_groups(folder: Clips, within: str) -> np.ndarray:
     return np.unique(folder.speaker.astype(str), return_inverse=True)[1]
 
 
-def _folder_scaled(sources: Sequence[Clips], target: Clips, least_F: np.ndarray, prior_clips: PriorClips) -> np.ndarray:
-    """Returns the features [N, F] of enrolled and folder's clips, standardised together or by speaker."""
+def folder_scaled(
+    target: Clips, wider: Scaling | None, least_F: np.ndarray, by_speaker: bool, prior_clips: PriorClips
+) -> np.ndarray:
+    """Returns the features [N, F] of enrolled and folder's clips, standardised together or by speaker.
+
+    `wider` are the statistics of the sources, None without sources.
+    """
     of_folder = moments(target.x, least_F)
-    if sources:
-        of_folder = shrunken(target.x, _mean_scaling(sources, least_F), prior_clips.sources, least_F)
-    if not is_by_speaker(sources, target):
+    if wider is not None:
+        of_folder = shrunken(target.x, wider, prior_clips.sources, least_F)
+    if not by_speaker or target.speaker is None:
         return np.asarray(of_folder(target.x))
     scaled = np.empty_like(target.x)
     for speaker in np.unique(target.speaker):

@@ -8,9 +8,9 @@ from siamese_jax.models.linear_scorer import LinearScorer
 from siamese_jax.recognizer import confidence, methods, model, transfer
 from siamese_jax.recognizer.methods import SETTINGS, Labelled
 from siamese_jax.recognizer.sources import Source
-from siamese_jax.recognizer.transfer import OTHER, Classifier, Clips, Recipe
+from siamese_jax.recognizer.transfer import OTHER, OWN_STATISTICS, Classifier, Clips, Recipe
 
-RECIPE = Recipe("logistic_regression", SETTINGS, "balanced", 1e-3)
+RECIPE = Recipe("logistic_regression", SETTINGS, "balanced", 1e-3, prior_clips=OWN_STATISTICS)
 
 
 SCORER, OF_SOURCES = (LinearScorer(np.full((1, 3, 4), value), np.zeros((1, 3))) for value in (1.0, 2.0))
@@ -99,7 +99,7 @@ def test_a_folder_is_scaled_with_the_enrolled_clips_and_its_labels_are_not_used(
     assert adaptation == "balanced"
     np.testing.assert_allclose(x, scale(together), atol=1e-4)
     np.testing.assert_array_equal(label, enrolled.label)
-    assert groups.tolist() == [[1.0]] * 21
+    assert groups.tolist() == ([0, 1] * 6 if known else [0] * 12)
 
 
 def test_a_scorer_of_the_sources_alone_is_used_where_nothing_is_enrolled_or_by_speaker(noted):
@@ -174,10 +174,10 @@ def test_a_temperature_has_the_prior_of_its_method_adaptation_and_scaling(monkey
     sources, enrolled = [clips(0, 20)], clips(2, 3)
     confidence.single_temperature(sources, enrolled, 3, recipe)
     confidence.joint_temperature(sources, enrolled, clips(3, 12, ("b", "c") if known else None), 3, recipe)
-    strength = 0.5 if adaptation == "balanced" else 0.0
+    strength, of = 0.3 if adaptation == "balanced" else 0.0, "speaker" if known else "corpus"
     assert asked == [
-        (("logistic_regression", 0.01, "none", 0.0, "support"), 3),
-        (("logistic_regression", 0.01, adaptation, strength, "speaker" if known else "corpus"), 3),
+        (("logistic_regression", 0.01, "none", 0.0, "support", "corpus"), 3),
+        (("logistic_regression", 0.01, adaptation, strength, of, of), 3),
     ]
 
 
@@ -267,13 +267,13 @@ def test_the_logistic_regression_has_half_of_its_weight_on_the_target_and_equal_
 
 def test_an_adaptation_is_balanced_evenly_at_its_strength_without_the_labelled_clips(monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        methods.adaptations, "balanced_trial", lambda log_p, rows, balance: seen.append((rows, balance)) or log_p
-    )
-    log_p, groups = np.log(np.full((5, 4), 0.25)), np.ones((5, 1))
-    methods.adapted("balanced", log_p, [], np.zeros((5, 2)), np.array([0, 1]), groups, SETTINGS)
-    ((rows, balance),) = seen
-    assert rows.tolist() == [0, 1]
-    np.testing.assert_array_equal(balance.proportions, np.full(4, 0.25))
-    assert balance.strength == 0.5
-    assert methods.adapted("none", log_p, [], np.zeros((5, 2)), np.array([0, 1]), groups, SETTINGS) is log_p
+    monkeypatch.setattr(methods, "_BALANCED", lambda *given: seen.append(given) or given[0])
+    log_p, group = np.log(np.full((5, 4), 0.25)), np.array([0, 1, 1])
+    found = methods.adapted("balanced", log_p, [], np.zeros((5, 2)), np.array([0, 1]), group, SETTINGS)
+    np.testing.assert_allclose(found, log_p, rtol=1e-6)
+    ((given, members, proportions, strength),) = seen
+    assert given.shape == (4, 4)
+    assert members.tolist() == [[1, 0], [0, 1], [0, 1], [0, 0]]
+    np.testing.assert_array_equal(proportions, np.full(4, 0.25))
+    assert strength == np.float32(0.3)
+    assert methods.adapted("none", log_p, [], np.zeros((5, 2)), np.array([0, 1]), group, SETTINGS) is log_p
