@@ -25,10 +25,7 @@ OUTPUT = common.define_path("output", "results/calibration", "Folder for the res
 CORPORA = flags.DEFINE_list("corpora", ["emodb", "ravdess"], "Two shipped tables or paths, each the other's target.")
 METHODS = flags.DEFINE_list(
     "methods",
-    [
-        "logistic_regression/0.01/none/0", "logistic_regression/0.01/balanced/0.3",
-        "logistic_regression/0.01/balanced/0.3/speaker",
-    ],
+    ["logistic_regression/0.01/none/0", "logistic_regression/0.01/balanced/0.5", "logistic_regression/0.01/balanced/1"],
     "Transfer methods: METHOD/C/ADAPTATION/STRENGTH, the strength of the balance 0 for no adaptation; with /speaker "
     "the class proportions are balanced within each speaker.",
 )  # fmt: skip
@@ -40,15 +37,14 @@ SCALINGS = flags.DEFINE_list("scalings", ["corpus", "speaker", "support"], "Scop
 
 def recipe_of(text: str) -> Recipe:
     """Returns the method that a text names. Raises InputError for a text that names none."""
-    method, c, adaptation, strength, *rest = (*text.split("/"), *4 * [""])[: max(4, text.count("/") + 1)]
-    known = method in transfer.METHODS and adaptation in ADAPTATIONS and rest in ([], ["speaker"])
+    method, c, adaptation, strength, *within = (*text.split("/"), *4 * [""])[: max(4, text.count("/") + 1)]
+    known = method in transfer.METHODS and adaptation in ADAPTATIONS and within in ([], ["speaker"])
     if not known or not 0 < _number(c) < math.inf or not 0 <= _number(strength) <= 1:
         raise InputError(
-            f"--methods: {text!r:.80}; expected METHOD/C/ADAPTATION/STRENGTH, such as {METHODS.default[1]}, "
-            f"or that and /speaker, with a method of {', '.join(transfer.METHODS)} and an adaptation of "
-            f"{', '.join(ADAPTATIONS)}"
+            f"--methods: {text!r:.80}; expected METHOD/C/ADAPTATION/STRENGTH, such as {METHODS.default[1]}, with a "
+            f"method of {', '.join(transfer.METHODS)} and an adaptation of {', '.join(ADAPTATIONS)}"
         )
-    return Recipe(method, float(c), adaptation, float(strength), *rest)
+    return Recipe(method, float(c), adaptation, float(strength), *within)
 
 
 def _number(text: str) -> float:

@@ -31,6 +31,8 @@ from siamese_jax.recognizer.transfer import OTHER, Clips, Recipe
 
 FOLDS = 10
 CLASSES = tuple(sorted(PAPER_EMOTIONS))
+SPEAKERS = "folder, known speakers"
+MEASURED = (*MODES, SPEAKERS)
 
 
 def main() -> None:
@@ -61,7 +63,7 @@ def _other_corpora(read: Sequence[Source], extractor: Extractor) -> Iterator[dic
         if rest:
             rows = np.arange(len(tested.clips.label))
             model = _fitted(rest, extractor, with_held_out=False)
-            for mode in MODES:
+            for mode in MEASURED:
                 p, label, speakers = _tested(model, tested, rows, mode)
                 yield _row(rest, _title(tested), mode, p, label, speakers)
 
@@ -72,11 +74,11 @@ def _other_speakers(read: Sequence[Source], extractor: Extractor) -> Iterator[di
     for fold in range(FOLDS):
         held = {source.name: np.unique(source.clips.speaker)[fold::FOLDS] for source in read}
         model = _fitted([_without(source, held[source.name]) for source in read], extractor, with_held_out=False)
-        for source, mode in itertools.product(read, MODES):
+        for source, mode in itertools.product(read, MEASURED):
             rows = np.flatnonzero(np.isin(source.clips.speaker, held[source.name]))
             if len(rows):
                 parts.setdefault((source.name, mode), []).append(_tested(model, source, rows, mode))
-    for source, mode in itertools.product(read, MODES):
+    for source, mode in itertools.product(read, MEASURED):
         p, label, speakers = (np.concatenate(arrays) for arrays in zip(*parts[source.name, mode]))
         yield _row(read, f"{_title(source)}, other speakers ({FOLDS} folds)", mode, p, label, speakers)
 
@@ -86,6 +88,7 @@ def _tested(model: Model, source: Source, rows: np.ndarray, mode: str) -> tuple[
 
     Without a temperature, since the priors of temperatures come from both corpora as targets.
     """
+    assert source.clips.speaker is not None
     label = source.for_classes(CLASSES).label
     rows = rows[label[rows] >= 0]
     x = source.clips.x[rows]
@@ -93,11 +96,11 @@ def _tested(model: Model, source: Source, rows: np.ndarray, mode: str) -> tuple[
         log_p = transfer.single_log_probabilities(model.classifier, x)
     else:
         clips = [other.for_classes(CLASSES) for other in model.sources]
-        folder = Clips(x, np.full(len(x), OTHER), None)
+        known = source.clips.speaker[rows] if mode == SPEAKERS else None
+        folder = Clips(x, np.full(len(x), OTHER), known)
         log_p = transfer.joint_log_probabilities(
             clips, model.enrolled, folder, len(CLASSES), model.recipe, model.classifier.scorer
         )
-    assert source.clips.speaker is not None
     return np.exp(log_p), label[rows], source.clips.speaker[rows]
 
 

@@ -50,10 +50,10 @@ def test_json_lines_hold_every_name_as_it_is(tmp_path):
 @settings(max_examples=40, deadline=None)
 def test_no_cell_of_text_begins_as_a_formula_whatever_a_file_is_called(name, word):
     file = io.StringIO(newline="")
-    made = [Prediction(name, 0.0, 1.0, word, {word: 1.0}, True, name, "clip")]
+    made = [Prediction(name, 0.0, 1.0, word, {word: 1.0}, True, name, "clip", name)]
     list(prediction_files.writer(Path("labels.csv"))(file, made, [word]))
     (row,) = csv.DictReader(io.StringIO(file.getvalue(), newline=""))
-    for column in ("file", "label", "reason"):
+    for column in ("file", "label", "reason", "mode_reason"):
         assert not row[column].lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r"))
         assert row[column].isprintable()
 
