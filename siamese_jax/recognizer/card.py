@@ -140,8 +140,8 @@ def _scores(evidence: Sequence[Mapping[str, Any]]) -> str:
     return (
         "The same recipe, trained without the tested corpus or speakers. UAR is the unweighted average recall; chance "
         "is 1 / number of labels. Mode clip labels each recording on its own; mode folder scales all tested recordings "
-        "together, and balances the labels within each speaker where the speakers are known. Where nothing is enrolled, "
-        "`predict` takes mode folder from two recordings on. No setting was chosen by these numbers.\n\n"
+        "together, and balances the labels, within each speaker where the speakers are known. Where nothing is "
+        "enrolled, `predict` takes mode folder from two recordings on. No setting was chosen by these numbers.\n\n"
         + _table(header, rows)
     )
 
