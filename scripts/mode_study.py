@@ -87,11 +87,12 @@ def study(target: str, n_enrolled: int, n_draws: int, sizes: list[int], ratios: 
         if n_enrolled or not known:
             known = {by: known_of(source, enrolled, clips, recipe, by) for by in (False, True)}
         for size, ratio in itertools.product(sizes, ratios):
-            rows = folder(clips, others, size, ratio, rng)
+            own = np.random.default_rng([n_enrolled, draw, size, ratio])
+            rows = folder(clips, others, size, ratio, own)
             for name, log_p in _labelled(known, enrolled, _at(clips, rows), recipe):
                 np.add.at(confusions[name, size, ratio], (clips.label[rows], log_p.argmax(axis=1)), 1)
         logging.info("%s, %d enrolled, draw %d", target, n_enrolled, draw)
-    facts = {"target": target, "n_enrolled": n_enrolled, "n_draws": n_draws}
+    facts = {"tested": target, "n_enrolled": n_enrolled, "n_draws": n_draws}
     return [
         {**facts, "way": way, "n_clips": size, "ratio": ratio, **_scores(confusion)}
         for (way, size, ratio), confusion in confusions.items()

@@ -7,7 +7,7 @@ No test clip's label is used. The source's own held-out speakers are not used ei
 and the temperature would be too low.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,13 +75,29 @@ UNKNOWN = Prior(0.0, UNKNOWN_SD)
 
 
 def prior(fitted: Fitted, n_labelled: int) -> Prior:
-    """Returns the prior of a classifier with this many labelled clips, interpolated in the log of their number."""
-    known = TEMPERATURES.get(fitted)
-    if known is None:
+    """Returns the prior of a classifier with this many labelled clips.
+
+    It is interpolated in the log of their number, and between the measured strengths of an adaptation. Balance within
+    speakers was not measured: it has the mean of balance within the corpus, and the deviation of unknown methods.
+    """
+    measured = {
+        of.strength: temperatures
+        for of, temperatures in TEMPERATURES.items()
+        if (of.method, of.c, of.scaling) == (fitted.method, fitted.c, fitted.scaling)
+        and of.adaptation in ("none", fitted.adaptation)
+    }
+    strengths = sorted(measured)
+    if not strengths or not strengths[0] <= fitted.strength <= strengths[-1]:
         return UNKNOWN
-    counts = sorted(known)
-    mean = np.interp(np.log(max(n_labelled, 1)), np.log(counts), np.log([known[n] for n in counts]))
-    return Prior(float(mean), PRIOR_SD)
+    means = [_at_number(measured[strength], n_labelled) for strength in strengths]
+    mean = float(np.interp(fitted.strength, strengths, means))
+    return Prior(mean, PRIOR_SD if fitted.within == "corpus" else UNKNOWN_SD)
+
+
+def _at_number(temperatures: Mapping[int, float], n_labelled: int) -> float:
+    """Returns the log temperature for a number of labelled clips; beyond the measured numbers the nearest counts."""
+    counts = sorted(temperatures)
+    return float(np.interp(np.log(max(n_labelled, 1)), np.log(counts), np.log([temperatures[n] for n in counts])))
 
 
 class Fold(NamedTuple):

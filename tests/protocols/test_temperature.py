@@ -103,3 +103,15 @@ def test_the_prior_is_interpolated_between_numbers_of_clips_and_wide_where_nothi
     unknown = calibration.prior(known._replace(c=7.0), 16)
     assert unknown.log_mean == 0
     assert unknown.sd > calibration.PRIOR_SD
+
+
+def test_the_prior_is_interpolated_between_strengths_and_wide_within_speakers():
+    of = {strength: Fitted("logistic_regression", 0.01, "balanced", strength, "speaker") for strength in (0.3, 0.5)}
+    none = Fitted("logistic_regression", 0.01, "none", 0.0, "speaker")
+    ends = [calibration.prior(fitted, 8).log_mean for fitted in (none, of[0.5])]
+    between = calibration.prior(of[0.3], 8)
+    assert between.log_mean == pytest.approx(0.4 * ends[0] + 0.6 * ends[1])
+    assert between.sd == calibration.PRIOR_SD
+    within = calibration.prior(of[0.3]._replace(within="speaker"), 8)
+    assert within == calibration.Prior(between.log_mean, calibration.UNKNOWN_SD)
+    assert calibration.prior(of[0.3]._replace(adaptation="self_trained"), 8) == calibration.UNKNOWN

@@ -90,7 +90,8 @@ def method_name(row: CalibrationRow | AcceptedRow) -> str:
     words = f"{row.method.replace('_', ' ')}, C = {row.c:g}"
     if row.adaptation == "none":
         return words
-    return f"{words}, {row.adaptation.replace('_', '-')} ({row.strength:g}, within each {row.within})"
+    within = "" if row.within == "corpus" else f", within each {row.within}"
+    return f"{words}, {row.adaptation.replace('_', '-')} ({row.strength:g}{within})"
 
 
 def reliability(rows: Sequence[CalibrationRow]) -> Figure:
@@ -107,7 +108,7 @@ def reliability(rows: Sequence[CalibrationRow]) -> Figure:
                 linewidth=0.9, label=_label(row),
             )  # fmt: skip
         axis.set(xlabel="confidence", ylabel="share right", xlim=(0.25, 1), ylim=(0.2, 1))
-        axis.legend(loc="upper left", fontsize=5, frameon=False)
+        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=5, frameon=False)
     return figure
 
 
@@ -121,7 +122,7 @@ def risk_coverage(rows: Sequence[CalibrationRow]) -> Figure:
                 linewidth=0.9, label=_label(row),
             )  # fmt: skip
         axis.set(xlabel="share accepted (%)", ylabel="error of the accepted (%)", xlim=(0, 100), ylim=(0, 40))
-        axis.legend(loc="upper left", fontsize=5, frameon=False)
+        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=5, frameon=False)
     return figure
 
 
@@ -133,7 +134,7 @@ def _panels(rows: Sequence[CalibrationRow]) -> tuple[Figure, list[tuple[Any, lis
     """Returns a figure of target columns and scaling rows, with the rows of each panel that is not empty."""
     targets = list(dict.fromkeys(row.target for row in rows))
     scalings = list(dict.fromkeys(row.scaling for row in rows))
-    figure = Figure(figsize=(3.5 * len(targets), 3.2 * len(scalings)), layout="constrained")
+    figure = Figure(figsize=(5.2 * len(targets), 3.2 * len(scalings)), layout="constrained")
     axes = figure.subplots(len(scalings), len(targets), squeeze=False)
     panels = []
     for i, scaling in enumerate(scalings):
