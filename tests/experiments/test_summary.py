@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from tiny_plan import PLAN, TARGET
 
 from siamese_jax.experiments import summary
@@ -65,3 +66,29 @@ def test_a_cell_chosen_on_other_draws_is_not_chosen_by_its_own():
     (found,) = summary.chosen_on_other_draws(cells)
     # The first cell is better than the second without the third draw alone: 65 to 51.
     assert found == {"n_draws": 3, "best": 51.0, "best_chosen_on_other_draws": pytest.approx((51 + 51 + 10) / 3)}
+
+
+def test_in_domain_scores_count_tested_clips_alone(no_intervals):
+    tested = TARGET.speaker != 2
+    predictions = np.where(tested, TARGET.label, (TARGET.label + 1) % 4)[None]
+    arrays = xr.Dataset(
+        {"predictions": (("seed", "clip"), predictions), "tested": ("clip", tested), "diverged": ("seed", [False])},
+        attrs={"seconds": 1.0},
+    )
+    rows = list(summary.siamese_rows(PLAN, "abs_difference", "corpus", None, arrays, None))
+    assert [(row.method, row.split, row.uar_mean) for row in rows] == [
+        ("idt", split, 100.0) for split in summary.SPLITS
+    ]
+
+
+def test_the_classifiers_data_keep_their_names_and_their_own_best_cells(no_intervals):
+    """On target clips all classes are right, on source and target clips none."""
+    right = np.stack([TARGET.label, (TARGET.label + 1) % 4])[:, None, None]
+    predictions = np.broadcast_to(right, (2, 1, 3, len(TARGET))).astype(np.int8)
+    scored = summary.score_few_shot(PLAN, predictions)
+    rows = list(summary.few_shot_rows(PLAN, "corpus", "svm", scored, 1.0))
+    assert {(row.data, row.uar_mean) for row in rows} == {("target", 100.0), ("source+target", 0.0)}
+    dims = ("method", "data", "n_speakers", "draw", "clip")
+    arrays = xr.Dataset({"few_shot": (dims, np.stack([predictions] * 2))})
+    found = summary.baseline_optimism(PLAN, "corpus", arrays)
+    assert {(row["data"], row["best"]) for row in found} == {("target", 100.0), ("source+target", 0.0)}

@@ -200,6 +200,29 @@ def test_each_setting_has_the_probabilities_of_its_method_and_adaptation(monkeyp
     assert [int(c.max()) for c in classes] == [0, 1, 2, 0]
 
 
+def test_each_setting_of_the_network_has_its_own_loss(monkeypatch):
+    experiment = PLAN.experiment.replace(methods=("siamese", "logistic_regression"), adaptations=("none",))
+    plan = dataclasses.replace(PLAN, experiment=experiment)
+    losses = experiment.protocol.losses
+    of_losses = np.broadcast_to(np.arange(len(losses), dtype=np.int8)[:, None, None], (len(losses), 3, len(TARGET)))
+    monkeypatch.setattr(transfer, "_network", lambda *given: of_losses)
+    monkeypatch.setattr(transfer, "_classes", lambda *given: np.full((3, len(TARGET)), 9, np.int8))
+
+    class Run:
+        class bars:
+            start = staticmethod(lambda *given: lambda n: None)
+
+        def arrays(self, plan, name, make):
+            return make()
+
+    found = transfer._predictions(Run(), plan, "corpus", 2, "1_0", {}).predictions
+    settings = transfer.settings_of(experiment, "corpus")
+    expected = [losses.index(setting.loss) if setting.method == "siamese" else 9 for setting in settings]
+    assert set(expected) == {9, *range(len(losses))}
+    for of_setting, number in zip(found, expected, strict=True):
+        assert (of_setting == number).all()
+
+
 def test_the_networks_of_a_run_are_its_losses_after_the_last_step(monkeypatch):
     losses = PLAN.experiment.protocol.losses
     shape = (len(losses), 3, 3, 3, len(TARGET))
