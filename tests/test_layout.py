@@ -72,3 +72,9 @@ def test_no_import_runs_up():
 )
 def test_the_check_sees_an_import_that_runs_up(source, module, n_wrong):
     assert len(upward(source, module)) == n_wrong
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """pytest imports them by it."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
