@@ -163,7 +163,7 @@ def known_of(source: Clips, enrolled: Clips, target: Clips, recipe: Recipe, by_s
     x = transfer.scaled_by(source, least, by_speaker)
     corpus = source._replace(x=x)
     wider = transfer.fit([source], enrolled._replace(x=enrolled.x[:0], label=enrolled.label[:0]), len(CLASSES), recipe)
-    single = transfer.fit([corpus], enrolled, len(CLASSES), recipe)
+    single = transfer.fit([corpus if by_speaker else source], enrolled, len(CLASSES), recipe)
     return Known(source, Labelled(x[inside], source.label[inside]), wider.scaling, least, single)
 
 

@@ -35,6 +35,7 @@ PLACES = {
     "calibration": ("calibration", calibration.calibration),
     "accepted": ("calibration", calibration.accepted),
     "networks": ("transfer_ravdess_whisper", recognizer.methods),
+    "modes": ("modes", recognizer.modes),
     **{
         f"{name}_{method}_{minus}": (name, functools.partial(reproductions.differences, name, method, minus))
         for name in ("paired_enterface05", "paired")

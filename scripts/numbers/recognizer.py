@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from scripts.numbers.claim import Claim, experiment
+from scripts.numbers.claim import Claim, experiment, span
 from scripts.numbers.records import Table
+from scripts.numbers.reproductions import rows_of
 from scripts.numbers.transfers import pick
 from siamese_jax.datasets import shipped
+from siamese_jax.recognizer.methods import SETTINGS as METHOD_SETTINGS
 from siamese_jax.recognizer.network_settings import SETTINGS, MetricSettings, SiameseSettings
 from siamese_jax.recognizer.segments import SegmentSettings
+from siamese_jax.recognizer.transfer import PRIOR_CLIPS
 
 
 def evidence(trained_on: str, tested_on: str, mode: str) -> dict[str, Any]:
@@ -36,6 +39,59 @@ def claims() -> Iterator[Claim]:
     yield Claim(f"A model of RAVDESS reaches {clip} ({limits}) and {folder} ({of_folder}) on EMO-DB.")
     yield Claim(f"Recordings of more than {SegmentSettings().longest:g} s are cut at pauses")
     yield from of_networks()
+    yield from of_modes()
+
+
+WAYS = {
+    "clip": "clip",
+    "folder, balanced": "folder",
+    "folder, speakers, balanced": "folder, known speakers",
+    "own statistics": "the folder's own statistics, not balanced",
+}
+"""The ways of `scripts/mode_study.py` that the page shows, and their titles."""
+
+PROPORTIONS = {1: "all alike", 3: "two thinned to a third", 10: "two thinned to a tenth", 0: "a single label"}
+
+
+def by_folder() -> dict[tuple[int, int], dict[str, dict[str, float]]]:
+    """UAR in per cent by tested corpus, by way, by (recordings, ratio); 0 recordings are all."""
+    found: dict[tuple[int, int], dict[str, dict[str, float]]] = {}
+    for row in rows_of("modes"):
+        of_folder = found.setdefault((row["n_clips"], row["ratio"]), {})
+        of_folder.setdefault(row["way"], {})[row["tested"]] = 100 * row["uar"]
+    return found
+
+
+def modes() -> Table:
+    """UAR of each mode on folders of RAVDESS / EMO-DB, by number of recordings and proportions of labels."""
+    lines = []
+    for (n_clips, ratio), ways in by_folder().items():
+        cells = (f"{ways[way]['ravdess']:.1f} / {ways[way]['emodb']:.1f}" for way in WAYS)
+        lines.append((n_clips or "all", PROPORTIONS[ratio], *cells))
+    return Table(("recordings", "labels", *WAYS.values()), tuple(lines))
+
+
+def of_modes() -> Iterator[Claim]:
+    rows, folders = rows_of("modes"), by_folder()
+    (n_draws,) = {row["n_draws"] for row in rows}
+    yield Claim(f"{n_draws} draws of each folder")
+    gains = {
+        tested: {key: of["folder, balanced"][tested] - of["clip"][tested] for key, of in folders.items()}
+        for tested in ("ravdess", "emodb")
+    }
+    several = [gain for (_, ratio), gain in gains["ravdess"].items() if ratio]
+    yield Claim(f"On RAVDESS mode folder gains {span(several)} points over mode clip in folders of several labels.")
+    even = [gain for (_, ratio), gain in gains["emodb"].items() if ratio == 1]
+    rare = [-gain for (n, ratio), gain in gains["emodb"].items() if ratio == 10 and n != 5]
+    yield Claim(f"On EMO-DB it gains {span(even)} where the labels are alike")
+    yield Claim(f"it loses {span(rare)} where two of them are rare in folders of 20 recordings or more.", min(rare) > 0)
+    single = {tested: [-gain for (_, ratio), gain in of.items() if not ratio] for tested, of in gains.items()}
+    yield Claim(
+        f"In a folder of a single label it loses {span(single['ravdess'])} points on RAVDESS and "
+        f"{span(single['emodb'])} on EMO-DB."
+    )
+    yield Claim(f"as if these were {PRIOR_CLIPS.sources:g} of them")
+    yield Claim(f"(strength {METHOD_SETTINGS.balance.strength:g})")
 
 
 NETWORKS = (

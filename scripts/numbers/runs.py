@@ -159,4 +159,5 @@ RUNS = {
     ),
     "crossed": Run('crossed.run(resolve(config), "results/crossed")', components),
     "calibration": Run("siamese-jax calibration --output=results/calibration", calibration),
+    "modes": Run("python -m scripts.mode_study --enrolled=0 --record=modes.json", rows),
 }
