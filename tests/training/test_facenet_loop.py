@@ -8,7 +8,7 @@ from tiny_config import CONFIG, config
 
 from siamese_jax.errors import InputError
 from siamese_jax.models import facenet
-from siamese_jax.training.facenet.loop import train
+from siamese_jax.training.facenet.loop import learning_rate, train
 from siamese_jax.training.facenet.step import embed_all
 
 
@@ -33,6 +33,16 @@ def variables():
 def trained(people, variables):
     done = []
     return train(CONFIG, variables, *people, jax.random.key(1), None, done.append), sum(done)
+
+
+def test_the_learning_rate_rises_to_the_end_of_the_warm_up_and_falls_by_a_cosine():
+    """Before the tests that train: it takes no time."""
+    given = config(learning_rate=0.8, warmup=2.0, epochs=8, schedule="cosine")
+    rates = [learning_rate(given, epoch) for epoch in (0.0, 1.0, 2.0, 4.0, 8.0, 9.0)]
+    fall = [(1 + np.cos(np.pi * epoch / 8)) / 2 for epoch in (1, 2)]
+    np.testing.assert_allclose(rates, [0, 0.4 * fall[0], 0.8 * fall[1], 0.4, 0, 0], atol=1e-12)
+    constant = config(learning_rate=0.8, warmup=0.0, epochs=8, schedule="constant")
+    assert [learning_rate(constant, epoch) for epoch in (0.0, 8.0)] == [0.8, 0.8]
 
 
 def test_emotions_of_unheard_speakers_are_told_apart(trained):
