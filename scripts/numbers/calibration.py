@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from scripts.numbers.claim import Claim, size_of
 from scripts.numbers.records import Table
 from scripts.numbers.reproductions import rows_of
@@ -98,6 +100,13 @@ def of_calibration(rows: Rows) -> Iterator[Claim]:
     yield Claim(
         f"In {len(worse)} of {len(rows)} rows the log loss is worse after the temperature, by {max(worse):.3f} at most."
     )
+    wrong = [row for row in rows if abs(np.log(row["prior"] / row["best"])) > abs(np.log(row["best"]))]
+    yield Claim(
+        f"In {len(wrong)} of these the prior, which comes from the other target, is farther from this target's best "
+        "temperature than 1 is; in no other row is it.",
+        all(row["log_loss"] > row["log_loss_before"] for row in wrong),
+    )
+    yield Claim(f"RAVDESS gives a prior of {worst['prior']:.2f}, and the best temperature is {worst['best']:.2f}.")
 
 
 def of_accepted() -> Iterator[Claim]:
