@@ -60,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=50)
     parser.add_argument("--enrolled", default="0,8,32", help="numbers of enrolled clips, of 0, 8 and 32, with commas")
+    parser.add_argument("--tested", default="emodb,ravdess", help="the corpora that are labelled, with commas")
     parser.add_argument("--sizes", default="5,20,80,0", help="numbers of clips of a folder; 0 for all")
     parser.add_argument(
         "--ratios", default="1,3,10,0", help="clips of a common label for one of a rare; 0 for one label"
@@ -69,7 +70,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     sizes, ratios = ([int(n) for n in text.split(",")] for text in (arguments.sizes, arguments.ratios))
     rows: list[dict[str, Any]] = []
-    for n_enrolled, target in itertools.product(map(int, arguments.enrolled.split(",")), shipped.SHIPPED):
+    for n_enrolled, target in itertools.product(map(int, arguments.enrolled.split(",")), arguments.tested.split(",")):
         rows += study(target, n_enrolled, arguments.draws, sizes, ratios)
         write_json(Path(arguments.record), {"rows": rows})
 

@@ -36,6 +36,7 @@ PLACES = {
     "accepted": ("calibration", calibration.accepted),
     "networks": ("transfer_ravdess_whisper", recognizer.methods),
     "modes": ("modes", recognizer.modes),
+    "modes_enrolled": ("modes_enrolled", recognizer.modes_enrolled),
     **{
         f"{name}_{method}_{minus}": (name, functools.partial(reproductions.differences, name, method, minus))
         for name in ("paired_enterface05", "paired")

@@ -55,10 +55,10 @@ WAYS = {
 PROPORTIONS = {1: "all alike", 3: "two thinned to a third", 10: "two thinned to a tenth", 0: "a single label"}
 
 
-def by_folder() -> dict[tuple[int, int], dict[str, dict[str, float]]]:
+def by_folder(name: str = "modes") -> dict[tuple[int, int], dict[str, dict[str, float]]]:
     """UAR in per cent by tested corpus, by way, by (recordings, ratio); 0 recordings are all."""
     found: dict[tuple[int, int], dict[str, dict[str, float]]] = {}
-    for row in rows_of("modes"):
+    for row in rows_of(name):
         of_folder = found.setdefault((row["n_clips"], row["ratio"]), {})
         of_folder.setdefault(row["way"], {})[row["tested"]] = 100 * row["uar"]
     return found
@@ -73,7 +73,19 @@ def modes() -> Table:
     return Table(("recordings", "labels", *WAYS.values()), tuple(lines))
 
 
+def modes_enrolled() -> Table:
+    """UAR of each mode with eight enrolled clips, by number of recordings and proportions of labels."""
+    shown = [way for way in WAYS if way != "own statistics"]
+    lines = [
+        (n_clips or "all", PROPORTIONS[ratio], *(f"{ways[way]['ravdess']:.1f}" for way in shown))
+        for (n_clips, ratio), ways in by_folder("modes_enrolled").items()
+    ]
+    return Table(("recordings", "labels", *(WAYS[way] for way in shown)), tuple(lines))
+
+
 def of_modes() -> Iterator[Claim]:
+    (own,) = {(row["n_enrolled"], row["n_draws"]) for row in rows_of("modes_enrolled")}
+    yield Claim(f"With {own[0]} enrolled clips ({own[1]} draws, RAVDESS alone, UAR in per cent)")
     rows, folders = rows_of("modes"), by_folder()
     (n_draws,) = {row["n_draws"] for row in rows}
     yield Claim(f"{n_draws} draws of each folder")

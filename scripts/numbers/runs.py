@@ -160,4 +160,9 @@ RUNS = {
     "crossed": Run('crossed.run(resolve(config), "results/crossed")', components),
     "calibration": Run("siamese-jax calibration --output=results/calibration", calibration),
     "modes": Run("python -m scripts.mode_study --enrolled=0 --record=modes.json", rows),
+    "modes_enrolled": Run(
+        "python -m scripts.mode_study --enrolled=8 --tested=ravdess --draws=10 --sizes=20,0 --ratios=1,10,0 "
+        "--record=modes_enrolled.json",
+        rows,
+    ),
 }

@@ -84,7 +84,7 @@ def test_evaluate_prints_and_writes_the_scores(folders):
     scores = folders / "scores.json"
     done = run("evaluate", folders / "more", f"--model={folders / 'model'}", f"--output={scores}")
     assert done.returncode == 0, done.stderr
-    assert "24 clips, speakers unknown; 1 left out\nmode clip (24 recordings, " in done.stdout
+    assert "24 clips, speakers unknown, 1 left out\nmode clip (24 recordings, " in done.stdout
     found = json.loads(scores.read_text())
     assert found["n_clips"] == 24
     assert found["interval"] is None
