@@ -99,14 +99,13 @@ def test_a_record_is_read_as_it_was_written(tmp_path, monkeypatch):
 def test_every_record_comes_from_a_command_that_a_page_shows():
     text = " ".join((ROOT / page).read_text(encoding="utf-8") for page in claims.by_page())
     shown = " ".join(text.replace("\\\n", " ").split())
-    for path in RECORDS.glob("*.json"):
-        if not path.name.startswith("tune_"):
-            record = records.parse(path.read_text(encoding="utf-8"))
-            assert " ".join(record.command.split()) in shown or path.stem == "reproduce", path.name
-            assert record.version, path.name
-            assert re.fullmatch(r"20\d\d-\d\d-\d\d", record.date), path.name
-            assert not record.note or f"{record.version} on {record.date}" in record.note or path.stem == "speed"
-            assert path.stem not in runs.RUNS or runs.RUNS[path.stem].command == record.command
+    for name in {*runs.RUNS, *numbers_blocks.PRINTED}:
+        record = records.read(name)
+        assert " ".join(record.command.split()) in shown or name == "reproduce", name
+        assert record.version, name
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", record.date), name
+        assert not record.note or f"{record.version} on {record.date}" in record.note or name == "speed", name
+        assert name not in runs.RUNS or runs.RUNS[name].command == record.command
 
 
 def test_a_reproduction_keeps_the_rows_that_pages_show(tmp_path):
