@@ -92,7 +92,7 @@ def cell_of(plan, target, seed):
     held_out = np.tile(np.arange(4), (3, 4))
     names = {
         "source": "a", "target": target, "method": "logistic_regression", "c": 0.01, "adaptation": "none",
-        "strength": 0.0, "scaling": "support", "n_speakers": 2, "n_labelled": 8, "n_draws": 3,
+        "strength": 0.0, "within": "corpus", "scaling": "support", "n_speakers": 2, "n_labelled": 8, "n_draws": 3,
     }  # fmt: skip
     mask = ~np.isin(np.arange(len(TARGET)), np.arange(8)) & np.ones((3, 1), bool)
     return calibration._Cell(plan, names, log_p(np.tile(TARGET.label, (3, 1))), log_p(held_out), held_out, mask)
@@ -172,3 +172,5 @@ def test_a_method_that_cannot_be_read_is_refused(text):
     with pytest.raises(InputError, match="expected METHOD/C/ADAPTATION/STRENGTH"):
         launcher.recipe_of(text)
     assert launcher.recipe_of("layer_ensemble/0.1/balanced/0.5") == Recipe("layer_ensemble", 0.1, "balanced", 0.5)
+    within = Recipe("layer_ensemble", 0.1, "balanced", 0.5, "speaker")
+    assert launcher.recipe_of("layer_ensemble/0.1/balanced/0.5/speaker") == within
