@@ -196,8 +196,8 @@ def cremad() -> Table:
 
 def source_names(sources: Iterable[str]) -> dict[str, str]:
     """The sources as the page names them."""
-    names = {"emodb": "EMO-DB", "enterface05": "eNTERFACE'05", "nearest": "nearest"}
-    return {source: names.get(source, "both") for source in sources}
+    names = {"emodb": "EMO-DB", "enterface05": "eNTERFACE'05", "emodb+enterface05": "both"}
+    return {source: names.get(source, source.split()[0]) for source in sources}
 
 
 def several_sources() -> Table:
