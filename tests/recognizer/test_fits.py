@@ -5,8 +5,8 @@ import pytest
 
 from siamese_jax.features.scaling import Scaling
 from siamese_jax.models.linear_scorer import LinearScorer
-from siamese_jax.recognizer import confidence, methods, model, transfer
-from siamese_jax.recognizer.methods import SETTINGS, Labelled
+from siamese_jax.recognizer import confidence, model, transfer
+from siamese_jax.recognizer.methods import SETTINGS
 from siamese_jax.recognizer.sources import Source
 from siamese_jax.recognizer.transfer import OTHER, OWN_STATISTICS, Classifier, Clips, Recipe
 
@@ -240,40 +240,3 @@ def test_a_model_of_sources_is_held_out_on_each_source_by_the_others(noted):
         of = [i for i in range(3) if i != left_out]
         for found, i in zip(of_sources, of, strict=True):
             check_labelled(found, standardised(given[i].x, given[i].x), given[i].label)
-
-
-def gradient(scorer, x, label, weight, c):
-    """Of the weighted log loss plus |W|^2 / 2c, times c."""
-    logit = x @ scorer.weights[0].T.astype(float) + scorer.intercepts[0]
-    p = np.exp(logit - logit.max(axis=1, keepdims=True))
-    error = weight[:, None] * (p / p.sum(axis=1, keepdims=True) - np.eye(p.shape[1])[label])
-    return c * error.T @ x + scorer.weights[0], c * error.sum(axis=0)
-
-
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_the_logistic_regression_has_half_of_its_weight_on_the_target_and_equal_sources(n_classes):
-    rng = np.random.default_rng(0)
-    given = [
-        Labelled(rng.normal(size=(n, 4)).astype(np.float32), rng.permutation(np.arange(n) % n_classes))
-        for n in (12, 30, 6)
-    ]
-    settings = SETTINGS.__class__(0.3, SETTINGS.discriminant, SETTINGS.balance, SETTINGS.self_training)
-    scorer = methods.fitted("logistic_regression", given[:2], given[2], (), n_classes, settings)
-    weight = np.repeat([48 / 4 / 12, 48 / 4 / 30, 48 / 2 / 6], [12, 30, 6])
-    x, label = np.concatenate([g.x for g in given]).astype(float), np.concatenate([g.label for g in given])
-    of_weights, of_intercepts = gradient(scorer, x, label, weight, 0.3)
-    assert max(np.abs(of_weights).max(), np.abs(of_intercepts).max()) < 1e-4
-
-
-def test_an_adaptation_is_balanced_evenly_at_its_strength_without_the_labelled_clips(monkeypatch):
-    seen = []
-    monkeypatch.setattr(methods, "_BALANCED", lambda *given: seen.append(given) or given[0])
-    log_p, group = np.log(np.full((5, 4), 0.25)), np.array([0, 1, 1])
-    found = methods.adapted("balanced", log_p, [], np.zeros((5, 2)), np.array([0, 1]), group, SETTINGS)
-    np.testing.assert_allclose(found, log_p, rtol=1e-6)
-    ((given, members, proportions, strength),) = seen
-    assert given.shape == (4, 4)
-    assert members.tolist() == [[1, 0], [0, 1], [0, 1], [0, 0]]
-    np.testing.assert_array_equal(proportions, np.full(4, 0.25))
-    assert strength == np.float32(0.3)
-    assert methods.adapted("none", log_p, [], np.zeros((5, 2)), np.array([0, 1]), group, SETTINGS) is log_p
