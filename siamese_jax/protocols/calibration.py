@@ -54,6 +54,8 @@ TEMPERATURES: dict[Fitted, dict[int, float]] = {
     Fitted("logistic_regression", 0.01, "none", 0.0, "corpus"): {8: 1.211, 32: 1.054, 80: 1.009},
     Fitted("logistic_regression", 0.01, "none", 0.0, "speaker"): {8: 0.972, 32: 0.838, 80: 0.799},
     Fitted("logistic_regression", 0.01, "none", 0.0, "support"): {8: 1.606, 32: 1.123, 80: 1.064},
+    Fitted("logistic_regression", 0.01, "balanced", 0.3, "corpus", "speaker"): {8: 1.051, 32: 0.935, 80: 0.911},
+    Fitted("logistic_regression", 0.01, "balanced", 0.3, "speaker", "speaker"): {8: 0.882, 32: 0.79, 80: 0.796},
     Fitted("layer_ensemble", 0.1, "none", 0.0, "corpus"): {8: 1.444, 16: 1.405, 80: 1.319},
     Fitted("layer_ensemble", 0.1, "balanced", 1.0, "corpus"): {8: 1.252, 16: 1.297, 80: 1.252},
     Fitted("layer_ensemble", 0.1, "none", 0.0, "speaker"): {8: 1.141, 16: 1.083, 80: 1.041},
@@ -63,8 +65,9 @@ TEMPERATURES: dict[Fitted, dict[int, float]] = {
 """The best temperature by number of labelled clips: the mean of its logarithm over EMO-DB and RAVDESS as targets.
 
 Made by `siamese-jax calibration` ("priors" in calibration.json), for the layer ensemble with
-`--methods=layer_ensemble/0.1/none/0,layer_ensemble/0.1/balanced/1 --speakers=2,4,20 --draws=20`. They are the
-prior for a corpus of one's own. In the reported results each of the two targets has the other's alone.
+`--methods=layer_ensemble/0.1/none/0,layer_ensemble/0.1/balanced/1 --speakers=2,4,20 --draws=20`, and for balance within
+speakers with `--methods=logistic_regression/0.01/balanced/0.3/speaker --scalings=corpus,speaker --draws=20`. They are
+the prior for a corpus of one's own. In the reported results each of the two targets has the other's alone.
 """
 
 UNKNOWN_SD = 0.3
@@ -77,21 +80,19 @@ UNKNOWN = Prior(0.0, UNKNOWN_SD)
 def prior(fitted: Fitted, n_labelled: int) -> Prior:
     """Returns the prior of a classifier with this many labelled clips.
 
-    It is interpolated in the log of their number, and between the measured strengths of an adaptation. Balance within
-    speakers was not measured: it has the mean of balance within the corpus, and the deviation of unknown methods.
+    It is interpolated in the log of their number, and between the measured strengths of an adaptation.
     """
     measured = {
         of.strength: temperatures
         for of, temperatures in TEMPERATURES.items()
         if (of.method, of.c, of.scaling) == (fitted.method, fitted.c, fitted.scaling)
-        and of.adaptation in ("none", fitted.adaptation)
+        and (of.adaptation == "none" or (of.adaptation, of.within) == (fitted.adaptation, fitted.within))
     }
     strengths = sorted(measured)
     if not strengths or not strengths[0] <= fitted.strength <= strengths[-1]:
         return UNKNOWN
     means = [_at_number(measured[strength], n_labelled) for strength in strengths]
-    mean = float(np.interp(fitted.strength, strengths, means))
-    return Prior(mean, PRIOR_SD if fitted.within == "corpus" else UNKNOWN_SD)
+    return Prior(float(np.interp(fitted.strength, strengths, means)), PRIOR_SD)
 
 
 def _at_number(temperatures: Mapping[int, float], n_labelled: int) -> float:

@@ -105,13 +105,16 @@ def test_the_prior_is_interpolated_between_numbers_of_clips_and_wide_where_nothi
     assert unknown.sd > calibration.PRIOR_SD
 
 
-def test_the_prior_is_interpolated_between_strengths_and_wide_within_speakers():
-    of = {strength: Fitted("logistic_regression", 0.01, "balanced", strength, "speaker") for strength in (0.3, 0.5)}
+def test_the_prior_is_interpolated_between_strengths_of_the_same_group():
+    def of(strength, within="corpus"):
+        return Fitted("logistic_regression", 0.01, "balanced", strength, "speaker", within)
+
     none = Fitted("logistic_regression", 0.01, "none", 0.0, "speaker")
-    ends = [calibration.prior(fitted, 8).log_mean for fitted in (none, of[0.5])]
-    between = calibration.prior(of[0.3], 8)
-    assert between.log_mean == pytest.approx(0.4 * ends[0] + 0.6 * ends[1])
-    assert between.sd == calibration.PRIOR_SD
-    within = calibration.prior(of[0.3]._replace(within="speaker"), 8)
-    assert within == calibration.Prior(between.log_mean, calibration.UNKNOWN_SD)
-    assert calibration.prior(of[0.3]._replace(adaptation="self_trained"), 8) == calibration.UNKNOWN
+    for within, measured in (("corpus", 0.5), ("speaker", 0.3)):
+        ends = [calibration.prior(fitted, 8).log_mean for fitted in (none, of(measured, within))]
+        between = calibration.prior(of(measured / 5, within), 8)
+        assert between.log_mean == pytest.approx(0.8 * ends[0] + 0.2 * ends[1])
+        assert between.sd == calibration.PRIOR_SD
+    assert calibration.prior(of(0.3, "speaker"), 8) != calibration.prior(of(0.3), 8)
+    assert calibration.prior(of(0.9, "speaker"), 8) == calibration.UNKNOWN
+    assert calibration.prior(of(0.3)._replace(adaptation="self_trained"), 8) == calibration.UNKNOWN
