@@ -18,7 +18,7 @@ from siamese_jax.errors import InputError
 from siamese_jax.stats import bootstrap, effect_sizes, estimands, hypothesis_tests, intervals, records, two_way
 
 _RECALLS = (0.3, 0.4, 0.5, 0.6)
-_CLIPS = 8  # of a speaker and class, as in RAVDESS's four emotions
+CLIPS = 8  # of a speaker and class, as in RAVDESS's four emotions
 # Simulations evaluated at once; [at once, resamples, units] float32 stays below 50 MB.
 _AT_ONCE = 32
 
@@ -117,7 +117,7 @@ class _Experiment(NamedTuple):
 def _counts(
     key: jax.Array, world: World, n_seeds: int, n_speakers: int, n_draws: int, balanced: jax.typing.ArrayLike
 ) -> _Experiment:
-    n_classes, n_clips = len(_RECALLS), _CLIPS * n_draws
+    n_classes, n_clips = len(_RECALLS), CLIPS * n_draws
     full = (n_seeds, n_speakers, 2)
     # Which axes each effect of World varies over: seeds, speakers, methods (classes always).
     axes = ((0, 1, 0), (1, 0, 0), (1, 1, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1))
@@ -130,10 +130,10 @@ def _counts(
         part.reshape(*shape, n_classes) for part, shape in zip(jnp.split(normal, ends[:-1]), shapes)
     )
     shift = _mu(world) + sum(spread * part for spread, part in zip(dataclasses.astuple(world), effects_))
-    drawn_SxC = jax.random.randint(jax.random.fold_in(key, 1), (n_speakers, n_classes), 1, _CLIPS + 1)
-    size_SxC = jnp.where(balanced, _CLIPS, drawn_SxC)
+    drawn_SxC = jax.random.randint(jax.random.fold_in(key, 1), (n_speakers, n_classes), 1, CLIPS + 1)
+    size_SxC = jnp.where(balanced, CLIPS, drawn_SxC)
     # Every draw tests the same clips.
-    there = (jnp.arange(n_clips) % _CLIPS)[:, None, None, None, None] < size_SxC[None, None, :, None, :]
+    there = (jnp.arange(n_clips) % CLIPS)[:, None, None, None, None] < size_SxC[None, None, :, None, :]
     hits = ((clips < shift[None]) & there).sum(axis=0).astype(jnp.float32)
     # Which wrong class is chosen has no bearing on the UAR.
     rows = jnp.stack([hits, there.sum(axis=0) - hits], axis=-1)

@@ -7,6 +7,7 @@ from scripts.numbers import calibration, recognizer, records, reproductions
 from scripts.numbers.tables import (
     TRANSFERS,
     by_scaling,
+    coverage,
     gains,
     markdown,
     reproduced,
@@ -34,6 +35,9 @@ PLACES = {
     "crossed": ("crossed", reproductions.crossed),
     "calibration": ("calibration", calibration.calibration),
     "accepted": ("calibration", calibration.accepted),
+    "coverage_draws": ("coverage", functools.partial(coverage, "draws")),
+    "coverage_speakers": ("coverage", functools.partial(coverage, "speakers")),
+    "coverage_both": ("coverage", functools.partial(coverage, "speakers+seeds")),
     "networks": ("transfer_ravdess_whisper", recognizer.methods),
     "modes": ("modes", recognizer.modes),
     "modes_enrolled": ("modes_enrolled", recognizer.modes_enrolled),

@@ -3,6 +3,7 @@
 import configparser
 from collections.abc import Iterator
 
+from scripts.mutate import SILENT
 from scripts.numbers import recognizer, records, results, transfers
 from scripts.numbers.claim import Claim, experiment
 from siamese_jax.features import is09
@@ -55,6 +56,18 @@ def readme() -> Iterator[Claim]:
     yield Claim(f"has {experiment('reproduce').protocol.n_draws} draws on the")
 
 
+def contributing() -> Iterator[Claim]:
+    """The last mutation run; every fault that was not seen is named."""
+    faults = records.read("mutations").tables["faults"].dicts()
+    silent = [fault for fault in faults if fault["kind"] in SILENT]
+    seen, seen_silent = (sum(fault["outcome"] == "seen" for fault in of) for of in (faults, silent))
+    yield Claim(f"{seen} of {len(faults)} faults were seen ({100 * seen / len(faults):.1f} %)")
+    yield Claim(f"of {len(silent)} silent experiments {seen_silent} ({100 * seen_silent / len(silent):.1f} %)")
+    for fault in faults:
+        if fault["outcome"] != "seen":
+            yield Claim(fault["fault"])
+
+
 def by_page() -> dict[str, list[Claim]]:
     """The claims by page, names included."""
     named = {page: [Claim(name) for name in names] for page, names in NAMES.items()}
@@ -63,5 +76,6 @@ def by_page() -> dict[str, list[Claim]]:
         "docs/results.md": results.claims(),
         "docs/speed.md": (),
         "docs/recognizer.md": recognizer.claims(),
+        "CONTRIBUTING.md": contributing(),
     }
-    return {page: [*of_page, *made.get(page, ())] for page, of_page in named.items()}
+    return {page: [*named.get(page, ()), *of_page] for page, of_page in made.items()}

@@ -72,6 +72,18 @@ def rows(path: Path) -> dict[str, Table]:
     return {"rows": Table.of(_json(path)["rows"], NOT_KEPT)}
 
 
+def mutations(path: Path) -> dict[str, Table]:
+    """The outcome of each fault, and the test that saw it."""
+    faults = _json(path)["faults"]
+    kept = ("kind", "outcome", "test")
+    return {"faults": Table.of([{"fault": title, **{k: of[k] for k in kept}} for title, of in faults.items()])}
+
+
+def coverage(path: Path) -> dict[str, Table]:
+    """How often intervals cover and tests reject, in per cent, by the numbers of units."""
+    return {"rates": Table.of(_json(path)["rows"])}
+
+
 def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with the fields of all rows; None for those that a row lacks."""
     fields = dict.fromkeys(name for row in rows for name in row)
@@ -156,6 +168,12 @@ RUNS = {
         "--config.data.source=emodb,$SIAMESE_JAX_DATA/tables/authors_is09_enterface05.csv "
         "--config.data.target=$SIAMESE_JAX_DATA/tables/authors_is09_ravdess.csv",
         ranking,
+    ),
+    "mutations": Run("python scripts/mutate.py --results=results/mutations.json", mutations),
+    "coverage": Run(
+        "python -m benchmarks.resampling --coverage --units=4,8,10,15,24,50 --crossed=12x12,24x10,10x24 "
+        "--record=results/coverage.json",
+        coverage,
     ),
     "crossed": Run('crossed.run(resolve(config), "results/crossed")', components),
     "calibration": Run("siamese-jax calibration --output=results/calibration", calibration),

@@ -131,3 +131,16 @@ def side_by_side(scaling: str) -> str:
     one_scaling = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, scalings=(scaling,)))
     page = table1.side_by_side(dict.fromkeys(by_set, one_scaling), by_set)
     return page[page.index("\n| method") + 1 :]
+
+
+def coverage(over: str) -> Table:
+    """How often intervals cover and tests reject: clips balanced / unbalanced, units across."""
+    rows = [row for row in records.read("coverage").tables["rates"].dicts() if row["over"] == over]
+    columns = list(dict.fromkeys((row["n_units"], row["n_seeds"]) for row in rows))
+    cells = {(row["name"], row["n_units"], row["n_seeds"]): row for row in rows}
+    lines = []
+    for name in dict.fromkeys(row["name"] for row in rows):
+        of_name = [cells.get((name, *column)) for column in columns]
+        lines.append((name, *(f"{c['balanced']:.1f} / {c['unbalanced']:.1f}" if c else "" for c in of_name)))
+    titles = (str(n) if seeds is None else f"{n}, {seeds} seeds" for n, seeds in columns)
+    return Table((over, *titles), tuple(lines))

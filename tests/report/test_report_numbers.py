@@ -20,7 +20,7 @@ from siamese_jax.report.loading import workdir as stored_workdir
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Paragraph, Table
 from siamese_jax.report.sections import confusion, curves, distances, embeddings, overview, paired, speakers
-from siamese_jax.stats import estimands, intervals, paired_tests
+from siamese_jax.stats import estimands, intervals, paired_tests, records
 
 
 @pytest.fixture(scope="module")
@@ -332,3 +332,17 @@ def test_provenance_names_every_setting(run, report):
     kept = json.loads((run.path / "provenance.json").read_text())
     assert any(kept["revision"] in row[1] for row in made.rows)
     assert any(kept["packages"]["jax"] in row[1] for row in made.rows)
+
+
+@pytest.mark.parametrize(
+    ("n_units", "with_interval", "with_test"), [(9, False, False), (10, True, False), (12, True, True)]
+)
+def test_an_interval_and_its_test_are_offered_each_from_its_own_number_of_units(n_units, with_interval, with_test):
+    numbers = [np.float32(value) for value in (0.02, 0.01, 0.03, 0.005, 9.0)]
+    interval = records.Interval(
+        *numbers, np.int32(n_units), np.int32(0), np.False_, 0.95, "two-way jackknife t", "speakers+seeds"
+    )
+    ((shown, test),) = paired._claim_column([interval])
+    assert (shown == "+2.0 [+1.0, +3.0]") == with_interval
+    assert ("not offered" in shown + test) != with_test
+    assert ("→" in test) == with_test

@@ -14,6 +14,7 @@ import pytest
 import scipy.stats
 
 from benchmarks import coverage as simulations
+from scripts.numbers import records
 from siamese_jax.errors import InputError
 from siamese_jax.stats import coverage, hypothesis_tests, intervals
 
@@ -53,12 +54,13 @@ def _check(over: str, n_units: int, rows: Sequence[simulations.Measured], noise:
     assert seen, "nothing that was offered was measured"
 
 
-SHORT = {"n_simulations": 2000, "n_resamples": 200}
+SHORT = {"n_simulations": 2000}
 
 
 @functools.cache
 def rows_at_ten(over: str) -> list[simulations.Measured]:
-    return simulations.measure(jax.random.key(10), n_units=10, over=over, **SHORT)
+    n_resamples = 200 if over == "speakers" else 0
+    return simulations.measure(jax.random.key(10), n_units=10, over=over, n_resamples=n_resamples, **SHORT)
 
 
 @pytest.mark.parametrize("over", ["draws", "speakers", "speakers+seeds"])
@@ -67,13 +69,31 @@ def test_error_rates_hold_at_ten_units(over: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("balanced", [True, False])
 @pytest.mark.parametrize("n_units", [8, 15, 24, 50])
 @pytest.mark.parametrize("over", ["draws", "speakers", "speakers+seeds"])
-def test_error_rates_hold(over: str, n_units: int) -> None:
+def test_error_rates_hold(over: str, n_units: int, balanced: bool) -> None:
     rows = simulations.measure(
-        jax.random.key(n_units), n_units=n_units, n_simulations=10_000, n_resamples=1000, over=over
-    )
+        jax.random.key(n_units), n_units=n_units, n_simulations=10_000, n_resamples=1000 if over == "speakers" else 0,
+        over=over, balanced=balanced,
+    )  # fmt: skip
     _check(over, n_units, rows, noise=2.0)
+
+
+def test_every_offer_holds_in_the_record_of_10_000_simulations_balanced_and_not() -> None:
+    record = records.read("coverage")
+    cells: dict[tuple[str, int, int], list[simulations.Measured]] = {}
+    for row in record.tables["rates"].dicts():
+        n_units = min(row["n_units"], row["n_seeds"] or row["n_units"])
+        for clips in ("balanced", "unbalanced"):
+            share = row[clips] / 100
+            error = np.sqrt(share * (1 - share) / 10_000)
+            cell = cells.setdefault((row["over"], row["n_units"], n_units), [])
+            cell.append(simulations.Measured(row["name"], n_units, share, float(error)))
+    assert {over for over, *_ in cells} == {"draws", "speakers", "speakers+seeds"}
+    for (over, _, n_units), rows in cells.items():
+        if coverage.offered_methods(n_units, over):
+            _check(over, n_units, rows, noise=0.0)
 
 
 def test_what_fails_at_ten_units_is_not_offered_and_does_fail() -> None:
@@ -94,7 +114,7 @@ def test_simulations_hit_the_truth_that_they_claim() -> None:
         counts = simulations._counts(key, simulations.World(), 3, 4, 1, True).counts
         return counts[..., 0, :, :].sum(axis=(0, 1)).diagonal() / (3 * 4 * 8)
 
-    recalls = jax.vmap(one)(jax.random.split(jax.random.key(0), 3000))
+    recalls = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), 3000))
     error = recalls.std(axis=0) / np.sqrt(3000)
     assert (abs(recalls.mean(axis=0) - np.array([0.3, 0.4, 0.5, 0.6])) < 4 * error).all()
 
@@ -105,8 +125,9 @@ def test_offers_grow_with_the_units() -> None:
         assert offers[0] == set()
         assert all(fewer <= more for fewer, more in itertools.pairwise(offers))
     assert "sign-flip exact" not in coverage.offered_methods(14, "speakers")
-    assert "two-way jackknife t test" not in coverage.offered_methods(9, "speakers+seeds")
-    assert "two-way jackknife t test" in coverage.offered_methods(10, "speakers+seeds")
+    assert coverage.offered_methods(9, "speakers+seeds") == ()
+    assert coverage.offered_methods(10, "speakers+seeds") == ("two-way jackknife t",)
+    assert "two-way jackknife t test" in coverage.offered_methods(12, "speakers+seeds")
     assert not {"percentile", "BCa"} & set(coverage.offered_methods(1000, "speakers"))
     assert "jackknife t" not in coverage.offered_methods(30, "speakers+seeds")
 

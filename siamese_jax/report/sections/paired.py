@@ -167,8 +167,9 @@ def _claim_column(intervals: list[Interval]) -> list[tuple[str, str]]:
     if reason := text.not_offered(intervals[0].kind, int(intervals[0].n_units), intervals[0].over):
         return [(reason, "")] * len(intervals)
     results, adjusted = paired_tests.t_tests(intervals)
+    no_test = text.not_offered(results[0].kind, int(results[0].n_units), results[0].over)
     return [
-        (text.estimate(interval, factor=100, signed=True), text.test(result, adjusted[i], ()))
+        (text.estimate(interval, factor=100, signed=True), no_test or text.test(result, adjusted[i], ()))
         for i, (interval, result) in enumerate(zip(intervals, results))
     ]
 
