@@ -33,8 +33,11 @@ PLACES = {
     "several_sources": ("several_sources", reproductions.several_sources),
     "minus_both": ("several_sources", reproductions.minus_both),
     "crossed": ("crossed", reproductions.crossed),
-    "calibration": ("calibration", calibration.calibration),
-    "accepted": ("calibration", calibration.accepted),
+    **{name: (name, functools.partial(calibration.calibration, name)) for name in calibration.RECORDS},
+    **{
+        f"accepted{name.removeprefix('calibration')}": (name, functools.partial(calibration.accepted, name))
+        for name in calibration.RECORDS
+    },
     "coverage_draws": ("coverage", functools.partial(coverage, "draws")),
     "coverage_speakers": ("coverage", functools.partial(coverage, "speakers")),
     "coverage_both": ("coverage", functools.partial(coverage, "speakers+seeds")),

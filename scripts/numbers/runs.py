@@ -177,6 +177,12 @@ RUNS = {
     ),
     "crossed": Run('crossed.run(resolve(config), "results/crossed")', components),
     "calibration": Run("siamese-jax calibration --output=results/calibration", calibration),
+    "calibration_recogniser": Run(
+        "siamese-jax calibration --methods=logistic_regression/0.01/balanced/0.3,"
+        "logistic_regression/0.01/balanced/0.3/speaker --scalings=corpus,speaker "
+        "--output=results/calibration_recogniser",
+        calibration,
+    ),
     "modes": Run("python -m scripts.mode_study --enrolled=0 --record=modes.json", rows),
     "modes_enrolled": Run(
         "python -m scripts.mode_study --enrolled=8 --tested=ravdess --draws=10 --sizes=20,0 --ratios=1,10,0 "
