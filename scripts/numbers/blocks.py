@@ -23,41 +23,38 @@ PRINTED = ("encoder_variants", "metric_network", "support", "degraded", "choice"
 DIFFERENCES = (("ratio", "none"), ("ratio", "cross_entropy_twice"), ("cross_entropy_twice", "none"))
 
 PLACES = {
-    "layers_ravdess": ("layers_ravdess", lambda: reproductions.layers("layers_ravdess")),
-    "layers_emodb": ("layers_emodb", lambda: reproductions.layers("layers_emodb")),
-    "encoder_clips": ("speech_encoder", reproductions.encoder_clips),
-    "rerun": ("rerun", reproductions.rerun),
-    "out_and_in": ("paired_enterface05", reproductions.out_and_in),
-    "heads": ("heads", reproductions.heads),
-    "cremad": ("cremad", reproductions.cremad),
-    "several_sources": ("several_sources", reproductions.several_sources),
-    "minus_both": ("several_sources", reproductions.minus_both),
-    "crossed": ("crossed", reproductions.crossed),
-    **{name: (name, functools.partial(calibration.calibration, name)) for name in calibration.RECORDS},
+    "layers_ravdess": lambda: reproductions.layers("layers_ravdess"),
+    "layers_emodb": lambda: reproductions.layers("layers_emodb"),
+    "encoder_clips": reproductions.encoder_clips,
+    "rerun": reproductions.rerun,
+    "out_and_in": reproductions.out_and_in,
+    "heads": reproductions.heads,
+    "cremad": reproductions.cremad,
+    "several_sources": reproductions.several_sources,
+    "minus_both": reproductions.minus_both,
+    "crossed": reproductions.crossed,
+    **{name: functools.partial(calibration.calibration, name) for name in calibration.RECORDS},
     **{
-        f"accepted{name.removeprefix('calibration')}": (name, functools.partial(calibration.accepted, name))
+        f"accepted{name.removeprefix('calibration')}": functools.partial(calibration.accepted, name)
         for name in calibration.RECORDS
     },
-    "coverage_draws": ("coverage", functools.partial(coverage, "draws")),
-    "coverage_speakers": ("coverage", functools.partial(coverage, "speakers")),
-    "coverage_both": ("coverage", functools.partial(coverage, "speakers+seeds")),
-    "networks": ("transfer_ravdess_whisper", recognizer.methods),
-    "modes": ("modes", recognizer.modes),
-    "modes_enrolled": ("modes_enrolled", recognizer.modes_enrolled),
+    "coverage_draws": functools.partial(coverage, "draws"),
+    "coverage_speakers": functools.partial(coverage, "speakers"),
+    "coverage_both": functools.partial(coverage, "speakers+seeds"),
+    "networks": recognizer.methods,
+    "modes": recognizer.modes,
+    "modes_enrolled": recognizer.modes_enrolled,
     **{
-        f"{name}_{method}_{minus}": (name, functools.partial(reproductions.differences, name, method, minus))
+        f"{name}_{method}_{minus}": functools.partial(reproductions.differences, name, method, minus)
         for name in ("paired_enterface05", "paired")
         for method, minus in DIFFERENCES
     },
 }
-"""Record and table of places, by name."""
+"""What makes the table of a place, by name."""
 
 
 def blocks() -> dict[str, Callable[[], str]]:
-    """A function for each table, by the name of its place.
-
-    A record may hold the table of a place as it was printed, when the run is older than the record.
-    """
+    """A function for each table, by the name of its place."""
     made: dict[str, Callable[[], str]] = {"summary": summary, "table1": reproduced}
     for name in TRANSFERS:
         made[name] = lambda name=name: by_scaling(transfer_rows(name))
@@ -69,11 +66,8 @@ def blocks() -> dict[str, Callable[[], str]]:
         for key in records.read(name).tables:
             place = name if key == "table" else f"{name}_{key}"
             made[place] = lambda name=name, key=key: printed(name, key)
-    for place, (name, make) in PLACES.items():
-        if place in records.read(name).tables:
-            made[place] = lambda name=name, place=place: printed(name, place)
-        else:
-            made[place] = lambda make=make: markdown(make())
+    for place, make in PLACES.items():
+        made[place] = lambda make=make: markdown(make())
     return made
 
 
