@@ -36,7 +36,11 @@ def decided(asked: str, model: Model, n_clips: int, speaker: np.ndarray | None) 
     name = asked
     if asked == "auto":
         name = "folder" if not n_enrolled and n_clips >= FEWEST else "clip"
-    why = "asked for" if asked != "auto" else f"{n_clips} recordings, {n_enrolled} enrolled"
+    why = (
+        "asked for"
+        if asked != "auto"
+        else f"{n_clips} {'recording' if n_clips == 1 else 'recordings'}, {n_enrolled} enrolled"
+    )
     return Mode(name, f"{why}: {_folder_words(model, speaker) if name == 'folder' else _clip_words(n_enrolled)}")
 
 

@@ -41,7 +41,7 @@ def model(enrolled=NONE, source=SOURCE, within="speaker"):
 @pytest.mark.parametrize(
     ("asked", "n_enrolled", "n_clips", "name", "why"),
     [
-        ("auto", 0, 1, "clip", "1 recordings, 0 enrolled: statistics of the sources"),
+        ("auto", 0, 1, "clip", "1 recording, 0 enrolled: statistics of the sources"),
         ("auto", 0, 2, "folder", "2 recordings, 0 enrolled: statistics of these recordings, "),
         ("auto", 6, 500, "clip", "500 recordings, 6 enrolled: statistics of the enrolled recordings"),
         ("clip", 0, 500, "clip", "asked for: statistics of the sources"),
