@@ -34,7 +34,8 @@ versions=$("$bin/python" -m pip list --format=freeze | grep -E '^(jax|flax|optax
 echo "newest Python: $("$bin/python" --version) ($python), $versions"
 "$bin/python" -I scripts/import_all.py
 "$bin/siamese-jax" reproduce --config=smoke --workdir="$(mktemp -d)/smoke" 2>/dev/null | tail -n 1
-"$bin/python" -m pytest -q -n 2 tests/test_api.py tests/test_layout.py tests/launch/test_console.py tests/launch/test_common.py \
+# With XLA's optimisations, which most tests of the main environment go without.
+SIAMESE_JAX_OPTIMISED=1 "$bin/python" -m pytest -q -n 2 tests/test_api.py tests/test_layout.py tests/launch/test_console.py tests/launch/test_common.py \
   tests/stats tests/losses tests/features tests/corpora tests/protocols/test_config.py tests/models tests/recognizer
 if [ -x .venv/bin/python ]; then
   SIAMESE_JAX_OTHER_PYTHON=$PWD/.venv/bin/python "$bin/python" -m pytest -q -m long tests/launch/test_recognizer.py \

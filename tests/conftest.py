@@ -32,8 +32,8 @@ GROUPS = {
 }
 """Files that share fixtures or compiled programs: `pytest -n` runs a group in one process, the longest groups first."""
 
-QUICKLY_COMPILED = ("facenet", "report", "reproduce", "rerun", "grid", "logistic")
-"""Groups whose tests ask for what is run, kept and reported; other tests see to optimised programs."""
+OPTIMISED = ("trials", "processes", "kills", "losses/*", "models/test_whisper.py", "training/test_siamese*")
+"""Groups and files whose programs are compiled as users' are; SIAMESE_JAX_OPTIMISED=1 compiles all so."""
 
 CACHE = Path(os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache/xla")))
 """Compiled programs: processes and tests that use the same one compile it once."""
@@ -62,7 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Turns XLA's optimisations off or on; programs that were compiled the other way are forgotten."""
-    quickly = group_of(item.nodeid) in QUICKLY_COMPILED
+    group = group_of(item.nodeid)
+    quickly = "SIAMESE_JAX_OPTIMISED" not in os.environ and not any(fnmatch.fnmatch(group, g) for g in OPTIMISED)
     if quickly != jax.config.read("jax_disable_most_optimizations"):
         jax.config.update("jax_disable_most_optimizations", quickly)
         jax.clear_caches()

@@ -93,6 +93,7 @@ def test_a_fold_whose_training_lacks_speakers_of_a_class_is_refused_by_fold(tmp_
     )
 
 
+@pytest.mark.long
 def test_clips_shorter_than_the_bound_and_silence_are_left_out_and_named_or_stop_a_strict_run(tmp_path, caplog):
     path = write_corpus(tmp_path, FIRST, range(6))
     short, silent = tmp_path / FIRST / "0_anger_0.wav", tmp_path / FIRST / "1_anger_0.wav"

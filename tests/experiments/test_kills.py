@@ -120,6 +120,7 @@ def launch(*arguments, **how):
     return subprocess.Popen([sys.executable, "-m", *arguments], cwd=kill_targets.ROOT, text=True, **how)
 
 
+@pytest.mark.long
 def test_the_launcher_stops_cleanly_on_sigterm_and_refuses_a_second_run(tmp_path):
     command = ("launch.reproduce", "--config=configs/smoke.py", f"--workdir={tmp_path / 'run'}")
     first = launch(*command, stderr=subprocess.PIPE)

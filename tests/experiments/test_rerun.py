@@ -123,6 +123,7 @@ def test_what_does_not_hold_its_error_rate_is_not_offered(ran):
     assert "over draws" in text
 
 
+@pytest.mark.long
 def test_one_draw_is_honestly_not_computable(settings, tmp_path):
     one = settings.replace(n_draws=1, n_seeds=1)
     rerun.run(one, tmp_path / "one", 1, 1)

@@ -31,6 +31,7 @@ def reproduced(settings, folder):
     return folder / "arrays" / "abs_difference" / "corpus"
 
 
+@pytest.mark.long
 def test_trainings_are_those_of_a_plain_run_whatever_the_block(settings, tmp_path):
     plain = reproduced(settings, tmp_path / "plain")
     for protocol in retrain.PROTOCOLS:

@@ -144,6 +144,7 @@ def test_changing_one_trial_leaves_the_others_alone():
 
 
 @pytest.mark.parametrize("which", range(len(LOSSES)))
+@pytest.mark.long
 def test_alone_mapped_and_padded_agree_in_float64(which):
     with jax.enable_x64(True):
         target, few_shot = corpus(np.float64), few_shot_trials(3)
@@ -162,6 +163,7 @@ def test_alone_mapped_and_padded_agree_in_float64(which):
                 jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-8), one.log, alone.log)
 
 
+@pytest.mark.long
 def test_each_loss_of_a_shared_program_equals_a_program_of_its_own():
     for which, loss in enumerate(LOSSES):
         alone = fine_tuning((loss,), 2)(start(2), few_shot_trials(2), corpus(), PROBE, np.int32(0))

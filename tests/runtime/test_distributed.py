@@ -44,6 +44,7 @@ def test_any_number_of_processes_and_devices_gives_the_same_trials(tmp_path):
     assert_same_trials(tmp_path, "trials", [(1, 1), (1, 2), (1, 3), (2, 2)])
 
 
+@pytest.mark.long
 def test_processes_find_one_another_by_open_mpi(tmp_path):
     assert_same_trials(tmp_path, "trials", [(1, 2), (2, 2)], open_mpi_rank)
 

@@ -63,7 +63,7 @@ def rows_at_ten(over: str) -> list[simulations.Measured]:
     return simulations.measure(jax.random.key(10), n_units=10, over=over, n_resamples=n_resamples, **SHORT)
 
 
-@pytest.mark.parametrize("over", ["draws", "speakers", "speakers+seeds"])
+@pytest.mark.parametrize("over", ["draws", pytest.param("speakers", marks=pytest.mark.long), "speakers+seeds"])
 def test_error_rates_hold_at_ten_units(over: str) -> None:
     _check(over, 10, rows_at_ten(over), noise=2.0)
 
