@@ -5,8 +5,8 @@
 
 Each fault is applied in a copy of the repository. The tests that import its file run, from the nearest to the farthest,
 until one fails or the seconds are over. In the end the tests that failed run without a fault. Results are kept in a
-JSON file; a fault whose text, file or nearest tests have not changed is not run again. The status is 1 if fewer than
-`--least` per cent are seen.
+JSON file; a fault whose text, file or nearest tests have not changed is not run again, and another one starts with the
+test that saw it last. The status is 1 if fewer than `--least` per cent are seen.
 """
 
 import argparse
@@ -196,7 +196,8 @@ def run_tests(copy: Path, tests: Sequence[str], options: Sequence[str], seconds:
         text = output.read_text(encoding="utf-8", errors="replace") if output.exists() else ""
     if process.exitcode in (1, 2):
         return "seen", re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", text, re.MULTILINE)
-    if process.exitcode in (0, 5):
+    gone = process.exitcode == 4 and "::" in tests[0]
+    if process.exitcode in (0, 5) or gone:
         return "missed", []
     if process.exitcode < 0:  # a test's process crashed
         return "seen", [f"signal {-process.exitcode}"]
@@ -294,7 +295,9 @@ def main() -> int:
             if time.monotonic() > stop:
                 return
             copy = copies.get()
-            result = run_fault(copy, fault, runs, given.seconds)
+            last = kept.get(fault.title, {}).get("test", "")
+            again = [("", [last])] if "::" in last else []
+            result = run_fault(copy, fault, [*again, *runs], given.seconds)
             copies.put(copy)
             with lock:
                 kept[fault.title] = {"kind": fault.kind, **result, "digest": digest(fault, runs)}

@@ -74,6 +74,6 @@ def test_a_run_tells_seen_missed_and_out_of_time(tmp_path):
     )
     results = [
         mutate.run_tests(tmp_path, [f"test_it.py::test_{name}"], (), seconds)
-        for name, seconds in (("bad", 50), ("good", 50), ("slow", 5))
+        for name, seconds in (("bad", 50), ("good", 50), ("slow", 5), ("gone", 50))
     ]
-    assert results == [("seen", ["test_it.py::test_bad"]), ("missed", []), ("time", [])]
+    assert results == [("seen", ["test_it.py::test_bad"]), ("missed", []), ("time", []), ("missed", [])]
