@@ -116,8 +116,9 @@ def imports(path: Path) -> set[str]:
 
 
 def distances(root: Path) -> dict[str, dict[str, int]]:
-    """Returns for each module of the package the test files that reach it, with the number of imports between."""
-    sources = {module_of(p.relative_to(root)): p for p in (root / "siamese_jax").rglob("*.py")}
+    """Returns for each module of the package and launcher the test files that reach it, with the imports between."""
+    files = [path for folder in ("siamese_jax", "launch") for path in (root / folder).rglob("*.py")]
+    sources = {module_of(path.relative_to(root)): path for path in files}
     helpers = {module_of(p.relative_to(root / "tests")): p for p in (root / "tests").glob("*.py")}
     uses = {name: imports(path) & (set(sources) | set(helpers)) for name, path in {**helpers, **sources}.items()}
     reached: dict[str, dict[str, int]] = {name: {} for name in sources}
