@@ -55,6 +55,10 @@ def test_rows_of_diverged_trainings_say_so():
     assert {(row.method, row.remarks) for row in rows} == {
         ("oodt", "shared; 1 of 2 trainings diverged (lower config.training.learning_rate)"), ("idt", "shared")
     }  # fmt: skip
+    # The scope is named that a protocol was trained under, and the number of its own seeds.
+    plan = dataclasses.replace(PLAN, experiment=EXPERIMENT.replace(n_seeds=3, n_in_domain_seeds=5))
+    named = summary.siamese_rows(plan, "abs_difference", "support", ood, idt, None)
+    assert {(row.method, row.scaling, row.n_seeds) for row in named} == {("oodt", "source", 3), ("idt", "train", 5)}
     line = records.marked([row.remarks for row in rows])
     assert line.startswith("Mind: 4 of 4 rows have a remark: shared; 1 of 2 trainings diverged")
     assert records.marked(["", ""]) == ""
@@ -78,6 +82,9 @@ def test_a_training_that_diverges_is_marked_from_that_step_on():
     assert all(row.remarks.startswith("shared") and row.n_speaker_sets == 6 for row in rows)
     gains = list(summary.differences(PLAN, "abs_difference", "corpus", grid, {}))
     assert [("diverged" in gain.remarks) for gain in gains] == [False, True, True]
+    swapped = dataclasses.replace(grid, diverged=grid.diverged[:, ::-1])  # of the loss that is subtracted
+    gains = list(summary.differences(PLAN, "abs_difference", "corpus", swapped, {}))
+    assert [("diverged" in gain.remarks) for gain in gains] == [False, True, True]
     assert "2; shared" in differences.markdown(gains)
     assert "2 speakers; shared" in table1.markdown(EXPERIMENT, rows, [])
 
@@ -94,6 +101,7 @@ def test_intervals_of_rows_at_four_speakers_are_possible_values():
     rows = list(summary.few_shot_rows(PLAN, "corpus", "svm", {"paper": Scored(uar, uar)}, 1.0))
     assert all(row.ci_high == 100.0 and row.ci_low > 0 for row in rows)
     assert rows[0].interval == "95 % t over draws, clipped to the possible values"
+    assert rows[0].uar_sd == pytest.approx(np.std(uar[0, 0], ddof=1))
     gains = np.array([99.0, -100.0, 70.0, 99.0]) * np.ones((1, 1, 1, 1))
     fields = summary.over_runs(Scored(gains, gains), 0.95, "draws", summary.POINTS)(0, 0, 0)
     assert fields["ci_high"] == 100.0

@@ -1,10 +1,12 @@
 """Reruns: blocks that append, agree with a plain run, and keep the two kinds of uncertainty apart."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import xarray as xr
+from tiny_plan import PLAN, TARGET
 
 from configs import rerun as rerun_config
 from siamese_jax.errors import InputError
@@ -12,6 +14,7 @@ from siamese_jax.experiments import reproduce, rerun, run_context, summary
 from siamese_jax.protocols import baselines, config
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.report.paper import results
+from siamese_jax.stats.scoring import Scored
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +147,47 @@ def test_bad_requests(settings, tmp_path):
         rerun.run(settings, tmp_path / "x", 0, 0)
     with pytest.raises(InputError, match="not 'train'"):
         rerun.run(settings.replace(scalings=("train",)), tmp_path / "x", 5, 0)
+
+
+def test_draws_of_a_block_are_counted_by_their_own_seeds():
+    later = dataclasses.replace(PLAN, first_draw=1)
+    assert later.seed_of_draw.tolist() == [1, 0, 1]
+    rng, n_classes = np.random.default_rng(0), 4
+    predictions, mask = rng.integers(0, n_classes, (3, len(TARGET))), rng.random((3, len(TARGET))) < 0.7
+    scored, counts = rerun._counted(later, predictions, mask)
+    for seed, draws in enumerate(([1], [0, 2])):
+        expected = np.zeros(counts.shape[1:])
+        for draw in draws:
+            rows = np.flatnonzero(mask[draw])
+            np.add.at(expected, (TARGET.speaker[rows], TARGET.label[rows], predictions[draw, rows]), 1)
+        np.testing.assert_array_equal(counts[seed], expected)
+    right = predictions == TARGET.label
+    uar = [np.mean([right[i, mask[i] & (TARGET.label == c)].mean() for c in range(4)]) for i in range(3)]
+    np.testing.assert_allclose(scored.uar, 100 * np.array(uar), rtol=1e-5)
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_the_ratio_at_the_start_is_read_before_the_first_step_alone(first, monkeypatch):
+    monkeypatch.setattr(rerun, "_counted", lambda *_: (None, None))
+    dims, shape = ("loss", "frozen", "step", "draw"), (2, 1, 2, 3)
+    same = np.arange(1.0, 13).reshape(shape)
+    arrays = xr.Dataset(
+        {"cross_entropy": (dims, same), "d_same": (dims, same), "d_different": (dims, np.full(shape, 2.0)),
+         "predictions": ((*dims, "clip"), np.zeros((*shape, len(TARGET)), np.int8))},
+        coords={"step": [first, 4]}, attrs={"seconds": 1.0},
+    )  # fmt: skip
+    found = rerun._read_block(PLAN, 2, arrays).start_ratio
+    np.testing.assert_array_equal(found, [0.5, 1.0, 1.5] if first == 0 else [np.nan] * 3)
+
+
+def test_counts_of_a_classifier_are_those_on_source_and_target_clips(monkeypatch):
+    """A score and a count is the first predicted class of its draws."""
+    monkeypatch.setattr(
+        rerun, "_counted", lambda _, classes, __: (Scored(classes[..., 0], classes[..., 0]), classes[..., 0])
+    )
+    classes = np.arange(2 * 2 * 1 * 3)[:, None].reshape(2, 2, 1, 3, 1) * np.ones(len(TARGET), int)
+    arrays = xr.Dataset({"few_shot": (("method", "data", "n_speakers", "draw", "clip"), classes)})
+    scored, counts = rerun._read_baselines(PLAN, arrays)
+    for split in summary.SPLITS:
+        np.testing.assert_array_equal(scored[split].uar, classes[..., 0])
+        np.testing.assert_array_equal(counts[split], classes[:, 1, :, :, 0])

@@ -123,6 +123,11 @@ def test_the_clips_of_each_corpus_are_at_hand(folder):
         assert len(np.unique(clips.speaker)) == len(single.source.speakers)
 
 
+def test_sources_that_are_read_alone_have_their_weights(folder):
+    source = run_context.read_source(experiment(folder, source_weights=(1.0, 3.0)))
+    assert (source.corpora, source.weights) == (("a", "b"), (0.25, 0.75))
+
+
 @pytest.mark.parametrize(
     ("source", "changes", "message"),
     [
@@ -192,9 +197,58 @@ def test_each_source_alone_all_together_and_the_nearest(folder):
     )  # fmt: skip
     np.testing.assert_allclose(row.uar_mean, scored.uar.mean(), rtol=1e-5)
     assert row.remarks.startswith("draws by source: ")
+    # A difference is that of the rows: the source's minus all sources'.
+    uar = {
+        (row.source, row.method, row.split): row.uar_mean
+        for row in rows if (row.data, row.selection) == ("source+target", "cell")
+    }  # fmt: skip
+    for record in json.loads((folder / "ranked" / "source_ranking.json").read_text()):
+        own, everything = (uar[record[name], record["method"], record["split"]] for name in ("source", "minus"))
+        assert record["uar_difference"] == pytest.approx(own - everything, abs=1e-4)
     before = (folder / "ranked" / "summary.json").read_bytes()
     source_ranking.run(settings, folder / "ranked")  # resumes: nothing is computed again
     assert (folder / "ranked" / "summary.json").read_bytes() == before
+
+
+def ranked(folder):
+    """Two numbers of speakers, draws and classifiers, and sources "a" and "b"."""
+    plan = plan_of(folder, TABLES)
+    settings = plan.experiment.replace(n_speakers=(2, 3), baselines=("logistic_regression", "svm"))
+    return dataclasses.replace(plan, experiment=settings)
+
+
+def test_the_nearest_source_of_each_draw_is_compared_on_source_and_target_clips(folder, monkeypatch):
+    nearest, seen = np.array([[0, 1], [1, 1]]), []  # by number of speakers and draw
+    ratio = np.where(np.arange(2) == nearest[:, :, None], 0.5, 0.8)
+    axes = (2, 2, 2, 2)  # classifier, data, number of speakers, draw
+    classes = {part: (n + np.arange(16).reshape(axes))[..., None] for part, n in (("all", 0), ("0", 100), ("1", 200))}
+
+    class Run:
+        def baselines(self, plan, scope, parts, part):
+            own = classes[part.removeprefix("/").removeprefix("source_")]
+            return xr.Dataset({"few_shot": (("method", "data", "n_speakers", "draw", "clip"), own)})
+
+        def arrays(self, plan, name, make):
+            return xr.Dataset({"ratio": (("n_speakers", "draw", "source"), ratio)})
+
+    def differences(plan, scope, method, other, both):
+        seen.append((method, other, both[..., 0]))
+        return ({"source": other, "n_speakers": k} for k in (2, 3))
+
+    monkeypatch.setattr(source_ranking, "_differences", differences)
+    for name in ("baseline_rows", "few_shot_rows", "score_few_shot"):
+        monkeypatch.setattr(summary, name, lambda *_: [])
+    _, records = source_ranking._scope(Run(), ranked(folder), "corpus")
+    whole = np.arange(16).reshape(axes)
+    for i, method in enumerate(("logistic_regression", "svm")):
+        of_method = {other: both for name, other, both in seen if name == method}
+        expected = {"a": 100, "b": 200, "nearest of a+b": 100 * (1 + nearest)}
+        for other, offset in expected.items():
+            np.testing.assert_array_equal(of_method[other], np.stack([whole[i, 1] + offset, whole[i, 1]], axis=1))
+    chosen = {record["n_speakers"]: record["share_nearest"] for record in records}
+    assert chosen == {2: {"a": 0.5, "b": 0.5}, 3: {"a": 0.0, "b": 1.0}}
+    assert records[0]["mean_ratio"] == pytest.approx({"a": 0.65, "b": 0.65})
+    assert records[1]["mean_ratio"] == pytest.approx({"a": 0.8, "b": 0.5})
 
 
 def test_one_source_is_nothing_to_rank(folder):

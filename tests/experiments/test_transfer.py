@@ -321,6 +321,36 @@ def test_settings_are_judged_on_other_speakers_clips(monkeypatch):
     assert found == pytest.approx(100 * np.mean(uar), rel=1e-5)
 
 
+def test_settings_are_judged_by_the_mean_over_scopes_and_ratios_each_with_its_own_predictions(monkeypatch):
+    """The share of right classes tells the scope of a probability; a thinned target has other labels here."""
+    by_scope = {"corpus": predicted([0.2])[0], "speaker": predicted([0.9])[0]}
+
+    class Draws:
+        def __init__(self, plan, scope, *given):
+            self.scope = scope
+
+        def inductive(self, method, n_speakers):
+            return np.eye(4)[by_scope[self.scope]]
+
+    thinned = dataclasses.replace(PLAN, target=dataclasses.replace(TARGET, label=(TARGET.label + 1) % 4))
+    monkeypatch.setattr(tune, "TransferDraws", Draws)
+    monkeypatch.setattr(tune, "_thinned_plans", lambda _, ratio: [PLAN if ratio == 1 else thinned])
+    experiment = PLAN.experiment.replace(scalings=("corpus", "support", "speaker"))
+    step = tune.Step("transfer_c", (0.1,), tune.BOTH[:1], "none")
+    evaluate = tune._Evaluation(["transfer"])
+    of_ratios = []
+    for plan in (PLAN, thinned):
+        for classes in by_scope.values():
+            for of_draw, rows in zip(classes == plan.target.label, PLAN.draws.support(2)):
+                tested = ~np.isin(TARGET.speaker, TARGET.speaker[rows])
+                of_ratios.append(np.mean([of_draw[tested & (plan.target.label == c)].mean() for c in range(4)]))
+    expected = 100 * np.array(of_ratios).reshape(2, 6).mean(axis=1)
+    assert evaluate(experiment, step) == pytest.approx(expected[0], rel=1e-5)
+    assert evaluate(experiment, dataclasses.replace(step, ratios=(1.0, 10.0))) == pytest.approx(
+        expected.mean(), rel=1e-5
+    )
+
+
 @long
 def test_settings_are_chosen_by_the_best_mean_and_labels_of_the_target_change_nothing(tmp_path, monkeypatch):
     """With several sources the target is not read at all; each step's choice is the best of the values tried."""

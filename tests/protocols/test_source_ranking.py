@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from tables_for_tests import EMOTIONS, make_table
+from tiny_plan import PLAN
 
 from configs import smoke
 from siamese_jax.datasets import dataset
@@ -37,6 +38,33 @@ def test_clips_that_are_doubled_change_nothing():
     again = np.flatnonzero(label == 1)
     twice = pair_distances(np.concatenate([x, x[again]]), np.concatenate([label, label[again]]), y, other, 4)
     np.testing.assert_allclose(once, twice, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scope", ["speaker", "support"])
+def test_a_draw_ranks_the_sources_by_its_own_clips_in_its_scaling(scope, monkeypatch):
+    """The ratio of a draw is replaced by the sums of its clips and of each source's."""
+    tables = {name: make_table(name, 5, seed=seed) for seed, name in enumerate("abc", 1)}
+    a, b, target = (dataset.from_table(table, EMOTIONS, name) for name, table in tables.items())
+    source = mixture([a, b], ["a", "b"], ())
+    plan = dataclasses.replace(PLAN, source=source, target=target)
+
+    def trial(n_classes, rows, shift, scale, target, sources):
+        x = (target.x[rows] - shift[None]) / scale[None]
+        return np.stack([np.abs(x).sum() + 1000 * np.abs(of.x).sum() for of in sources])
+
+    def program(trial, axes, chunk):
+        return lambda rows, *rest, on_chunk: [
+            trial(*(x[i] if axis == 0 else x for x, axis in zip((rows, *rest), axes))) for i in range(len(rows))
+        ]
+
+    monkeypatch.setattr(source_ranking, "ratio_trial", trial)
+    monkeypatch.setattr(source_ranking, "TrialProgram", program)
+    found = source_ranking.ratios(plan, scope, 2)
+    clips, scaling = plan.target_clips(scope), plan.support_scaling(plan.target_clips(scope), scope, 2)
+    for draw, rows in enumerate(plan.draws.support(2)):
+        own = np.abs((clips.x[rows] - scaling.shift[draw]) / scaling.scale[draw]).sum()
+        expected = [own + 1000 * np.abs(of.x).sum() for of in plan.source_corpora(scope)]
+        np.testing.assert_allclose(found[draw], expected, rtol=1e-6)
 
 
 @pytest.mark.long
