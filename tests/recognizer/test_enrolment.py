@@ -46,6 +46,14 @@ def test_a_folder_without_labelled_audio_is_refused(tmp_path, folder):
         recordings.labelled(tmp_path / folder)
 
 
+def test_a_label_is_the_outermost_folder_of_a_recording(tmp_path):
+    for name in ("joy/anna/1.wav", "joy/2.wav", "fear/anna/day 2/3.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = {clip.file: clip.emotion for clip in recordings.labelled(tmp_path)}
+    assert found == {"joy/anna/1.wav": "joy", "joy/2.wav": "joy", "fear/anna/day 2/3.wav": "fear"}
+
+
 def test_a_folder_without_any_audio_is_refused_at_prediction(tmp_path):
     (tmp_path / "notes.txt").write_text("no sound")
     with pytest.raises(InputError, match=r"no sound file here or in the folders below"):

@@ -1,14 +1,18 @@
 """What a recogniser's fits are given: scaling, labels, rows and weights, with fits that only take note."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy.special import softmax
 
-from siamese_jax.features.scaling import Scaling
+from siamese_jax.features.scaling import Scaling, moments, shrunken
 from siamese_jax.models.linear_scorer import LinearScorer
 from siamese_jax.recognizer import confidence, model, transfer
 from siamese_jax.recognizer.methods import SETTINGS
+from siamese_jax.recognizer.networks import NetworkScorer
 from siamese_jax.recognizer.sources import Source
-from siamese_jax.recognizer.transfer import OTHER, OWN_STATISTICS, Classifier, Clips, Recipe
+from siamese_jax.recognizer.transfer import OTHER, OWN_STATISTICS, Classifier, Clips, PriorClips, Recipe
 
 RECIPE = Recipe("logistic_regression", SETTINGS, "balanced", 1e-3, prior_clips=OWN_STATISTICS)
 
@@ -82,13 +86,41 @@ def test_without_enrolled_clips_every_source_makes_the_same_share_of_the_statist
     np.testing.assert_allclose(scaling.scale, equal.std(axis=0), rtol=1e-5)
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_a_folder_is_scaled_with_the_enrolled_clips_and_its_labels_are_not_used(noted, known):
+def test_the_least_deviation_is_a_share_of_the_mean_over_the_corpora_that_vary(noted):
     sources, enrolled = [clips(0, 20), clips(1, 30)], clips(2, 9)
-    folder = clips(3, 12, ("b", "c") if known else None)
+    enrolled.x[:, 0], enrolled.x[:, 1], sources[0].x[:, 1] = 1, 5 + 0.01 * enrolled.x[:, 1], 2
+    for share in (0.1, 0.5):
+        scale = transfer.fit(sources, enrolled, 3, dataclasses.replace(RECIPE, scale_floor=share)).scaling.scale
+        deviations = np.stack([given.x.std(axis=0) for given in (*sources, enrolled)])
+        expected = [
+            share * deviations[:2, 0].mean(),
+            share * deviations[1:, 1].mean(),
+            *np.maximum(deviations[2], share * deviations.mean(axis=0))[2:],
+        ]
+        np.testing.assert_allclose(scale, expected, rtol=1e-4)
+
+
+def test_few_clips_of_a_folder_and_of_a_speaker_have_the_next_wider_statistics():
+    target, wider, least = clips(2, 9), Scaling(np.full(4, 5.0), np.full(4, 2.0)), np.full(4, 1e-3)
+    of_folder = shrunken(target.x, wider, 2.0, least)
+    for by, prior in ((False, None), (True, of_folder)):
+        found = transfer.folder_scaled(target, wider, least, by, PriorClips(sources=2.0, folder=6.0))
+        for name in "ab":
+            rows = target.speaker == name
+            scaling = of_folder if prior is None else shrunken(target.x[rows], prior, 6.0, least)
+            np.testing.assert_allclose(found[rows], scaling(target.x[rows]), rtol=1e-4, atol=1e-5)
+    alone = transfer.folder_scaled(target, None, least, False, PriorClips(sources=2.0, folder=6.0))
+    np.testing.assert_allclose(alone, moments(target.x, least)(target.x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("unknown", [None, "folder", "enrolled", "source"])
+def test_a_folder_is_scaled_with_the_enrolled_clips_and_its_labels_are_not_used(noted, unknown):
+    sources, enrolled = [clips(0, 20), clips(1, 30, None if unknown == "source" else ("a", "b"))], clips(2, 9)
+    enrolled = enrolled._replace(speaker=None) if unknown == "enrolled" else enrolled
+    folder = clips(3, 12, None if unknown == "folder" else ("b", "c"))
     found = transfer.joint_log_probabilities(sources, enrolled, folder, 3, RECIPE)
     together = transfer.joined(enrolled, folder)
-    scale = by_speaker if known else lambda given: standardised(given.x, given.x)
+    scale = (lambda given: standardised(given.x, given.x)) if unknown else by_speaker
     ((of_sources, target),) = noted["fits"]
     for given, source in zip(of_sources, sources, strict=True):
         check_labelled(given, scale(source), source.label)
@@ -99,7 +131,20 @@ def test_a_folder_is_scaled_with_the_enrolled_clips_and_its_labels_are_not_used(
     assert adaptation == "balanced"
     np.testing.assert_allclose(x, scale(together), atol=1e-4)
     np.testing.assert_array_equal(label, enrolled.label)
-    assert groups.tolist() == ([0, 1] * 6 if known else [0] * 12)
+    assert groups.tolist() == ([0] * 12 if unknown == "folder" else [0, 1] * 6)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_network_that_scales_by_speaker_starts_from_sources_scaled_by_speaker(monkeypatch, known):
+    seen = []
+    monkeypatch.setattr(transfer, "started", lambda sources, n_classes, settings: seen.append(sources) or "new")
+    sources, classifier = [clips(0, 20)], Classifier(None, NetworkScorer("settings", "own", {}, {}))
+    target = clips(2, 9, ("a", "b") if known else None)
+    start = transfer.of_sources(sources, target, 3, RECIPE, classifier)
+    assert start == ("new" if known else "own")
+    assert len(seen) == known
+    for (found,) in seen:
+        check_labelled(found, by_speaker(sources[0]), sources[0].label)
 
 
 def test_a_scorer_of_the_sources_alone_is_used_where_nothing_is_enrolled_or_by_speaker(noted):
@@ -149,8 +194,15 @@ def test_the_temperature_of_a_folder_is_of_fits_in_which_held_out_clips_are_unla
 
     def joint(sources, given, together, n_classes, recipe, of_sources):
         calls.append((given, together))
-        return np.log(np.full((len(together.x), 3), 1 / 3))
+        return np.tile(np.arange(len(together.x))[:, None], 3)
 
+    def temperature(score, label, folds, prior):
+        for fold in folds:
+            np.testing.assert_array_equal(score(fold), np.tile(np.arange(3)[:, None], 3))  # the first clips' scores
+            np.testing.assert_array_equal(enrolled.x[fold.held_out], calls[-1][1].x[:3])
+        return 1.0
+
+    monkeypatch.setattr(confidence.calibration, "temperature", temperature)
     monkeypatch.setattr(transfer, "joint_log_probabilities", joint)
     confidence.joint_temperature([clips(0, 20)], enrolled, folder, 3, RECIPE)
     assert len(calls) == 3
@@ -163,6 +215,20 @@ def test_the_temperature_of_a_folder_is_of_fits_in_which_held_out_clips_are_unla
         np.testing.assert_array_equal(together.x[3:], folder.x)
 
 
+def test_a_fold_without_a_class_serves_only_a_method_that_learns_it_from_the_sources(monkeypatch):
+    """A network of pairs compares with enrolled clips alone."""
+    enrolled = enrolled_of_three_speakers()._replace(label=np.array([0, 1, 1, 0, 1, 0, 0, 2, 1]))
+    monkeypatch.setattr(transfer, "fit", lambda *_: None)
+    monkeypatch.setattr(transfer, "single_log_probabilities", lambda _, x: np.zeros((len(x), 3)))
+    held_out = []
+    monkeypatch.setattr(confidence.calibration, "temperature", lambda _, label, folds, prior: held_out.append(folds))
+    for method in ("logistic_regression", "siamese"):
+        confidence.single_temperature([clips(0, 20)], enrolled, 3, dataclasses.replace(RECIPE, method=method))
+    assert [[fold.held_out.tolist() for fold in folds] for folds in held_out] == [
+        [[0, 1, 2], [3, 4, 5], [6, 8]], [[0, 1, 2], [3, 4, 5]],
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("known", "adaptation"), [(True, "balanced"), (False, "balanced"), (False, "none")])
 def test_a_temperature_has_the_prior_of_its_method_adaptation_and_scaling(monkeypatch, known, adaptation):
     asked = []
@@ -172,8 +238,8 @@ def test_a_temperature_has_the_prior_of_its_method_adaptation_and_scaling(monkey
     )
     recipe = Recipe("logistic_regression", SETTINGS, adaptation, 1e-3)
     sources, enrolled = [clips(0, 20)], clips(2, 3)
-    confidence.single_temperature(sources, enrolled, 3, recipe)
-    confidence.joint_temperature(sources, enrolled, clips(3, 12, ("b", "c") if known else None), 3, recipe)
+    confidence.single_temperature(sources, enrolled, 4, recipe)
+    confidence.joint_temperature(sources, enrolled, clips(3, 12, ("b", "c") if known else None), 4, recipe)
     strength, of = 0.3 if adaptation == "balanced" else 0.0, "speaker" if known else "corpus"
     assert asked == [
         (("logistic_regression", 0.01, "none", 0.0, "support", "corpus"), 3),
@@ -233,10 +299,17 @@ def test_a_model_of_sources_is_held_out_on_each_source_by_the_others(noted):
     # Their own order of emotions, with another one.
     emotions, number = ("joy", "anger", "boredom", "fear"), np.array([1, 3, 0, 2])
     sources = [Source(str(i), "", emotions, of._replace(label=number[of.label])) for i, of in enumerate(given)]
-    model.of_sources(sources, CLASSES, RECIPE, {}, tuple("wxyz"))
+    made = model.of_sources(sources, CLASSES, RECIPE, {}, tuple("wxyz"))
     numbers = [[len(source.x) for source in of_sources] for of_sources, _ in noted["fits"]]
     assert [len(n) for n in numbers] == [3, 2, 2, 2]
     for left_out, (of_sources, _) in enumerate(noted["fits"][1:]):
         of = [i for i in range(3) if i != left_out]
         for found, i in zip(of_sources, of, strict=True):
             check_labelled(found, standardised(given[i].x, given[i].x), given[i].label)
+    confidences = []
+    for left_out, own in enumerate(given):
+        scaling = transfer.fit([of for i, of in enumerate(given) if i != left_out], clips(2, 0), 3, RECIPE).scaling
+        asked = scaling(own.x[own.label != OTHER])[:, :3]
+        confidences += softmax(asked / made.temperature, axis=1).max(axis=1).tolist()
+    assert made.temperature != 1
+    np.testing.assert_allclose(made.held_out, confidences, rtol=1e-5)

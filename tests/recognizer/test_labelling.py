@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from tones_for_tests import EXTRACTOR, PITCHES, RATE, write_tone
 
-from siamese_jax.corpora.manifest import Clip
+from siamese_jax.corpora.manifest import Clip, Manifest
 from siamese_jax.datasets import extraction
 from siamese_jax.errors import ClipError, InputError
 from siamese_jax.recognizer import evaluation, labelling, recordings, segment_lists
@@ -93,8 +93,8 @@ def test_an_unreadable_clip_moves_no_label_to_another_file(enrolled, folder):
     assert [row.label for row in rows] == [row.file.split("_")[0] for row in rows]
 
 
-@pytest.mark.parametrize("mode", ["clip", "folder"])
-def test_labels_have_the_mode_the_speakers_and_the_stated_error(enrolled, folder, monkeypatch, mode):
+@pytest.mark.parametrize(("asked", "mode"), [("clip", "clip"), ("folder", "folder"), ("auto", "clip")])
+def test_labels_have_the_mode_the_speakers_and_the_stated_error(enrolled, folder, monkeypatch, asked, mode):
     of_model, of_threshold = [], []
     threshold = labelling.confidence.unsure
 
@@ -105,13 +105,18 @@ def test_labels_have_the_mode_the_speakers_and_the_stated_error(enrolled, folder
     monkeypatch.setattr(type(enrolled.model), "log_probabilities", log_probabilities)
     monkeypatch.setattr(labelling.confidence, "unsure", lambda *given: of_threshold.append(given) or threshold(*given))
     files = sorted(path.name for path in folder.iterdir())
-    clips = [Clip(file, file, "", f"speaker {i % 2}", "") for i, file in enumerate(files)]
+    speakers = [f"speaker {i % 2}" for i in range(len(files))]
+    clips = [Clip(file, file, "joy", who, "") for file, who in zip(files, speakers)]
     given = recordings.Recordings(folder, iter(clips), [])
-    assert len(list(enrolled.label(given, mode, 0.35))) == len(files)
-    assert of_model == [(len(files), mode, [f"speaker {i % 2}" for i in range(len(files))])]
-    ((_, of_mode, held_out, stated),) = of_threshold
-    assert (of_mode, stated) == (mode, 0.35)
-    np.testing.assert_array_equal(held_out, enrolled.model.held_out)
+    assert len(list(enrolled.label(given, asked, 0.35))) == len(files)
+    monkeypatch.setattr(evaluation, "evaluate", lambda model, labelled, left_out: len(labelled))
+    assert enrolled.evaluate(Manifest(folder, tuple(clips)), asked, 0.35) == len(files)
+    assert enrolled.predict_proba([folder / file for file in files], asked, speakers).shape == (len(files), 3)
+    assert of_model == 3 * [(len(files), mode, speakers)]
+    assert len(of_threshold) == 2
+    for _, of_mode, held_out, stated in of_threshold:
+        assert (of_mode, stated) == (mode, 0.35)
+        np.testing.assert_array_equal(held_out, enrolled.model.held_out)
 
 
 def test_strict_stops_at_an_unreadable_clip(enrolled, folder, tmp_path):
@@ -169,9 +174,21 @@ def test_a_single_clip_has_the_same_probabilities_alone_and_among_others(enrolle
 
 
 def test_rows_of_unreadable_files_are_nan_and_their_labels_empty(enrolled, folder):
-    files = [*sorted(folder.iterdir())[:1], folder / "gone.wav"]
-    assert np.isnan(enrolled.predict_proba(files)[1]).all()
-    assert enrolled.predict(files).tolist() == ["anger", ""]
+    files = [folder / "lost.wav", *sorted(folder.iterdir())[:1], folder / "gone.wav"]
+    assert np.isnan(enrolled.predict_proba(files)[[0, 2]]).all()
+    assert enrolled.predict(files).tolist() == ["", "anger", ""]
+
+
+def test_files_are_learned_with_their_labels_and_speakers(folder, monkeypatch):
+    monkeypatch.setattr(labelling.confidence, "single_temperature", lambda *_: (1.0, np.zeros(0)))
+    files = sorted(folder.iterdir())
+    labels, speakers = [path.name.split("_")[0] for path in files], [f"s{i % 2}" for i in range(len(files))]
+    for given in (speakers, None, ["", *speakers[1:]]):
+        model = recognizer().fit(files, labels, given).model
+        assert [model.classes[i] for i in model.enrolled.label] == labels
+        assert (None if model.enrolled.speaker is None else model.enrolled.speaker.tolist()) == (
+            speakers if given is speakers else None
+        )
 
 
 def test_all_clips_unreadable_at_enrolment_is_an_error(tmp_path):
