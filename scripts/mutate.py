@@ -116,15 +116,17 @@ def imports(path: Path) -> set[str]:
 
 
 def distances(root: Path) -> dict[str, dict[str, int]]:
-    """Returns for each module of the package and launcher the test files that reach it, with the imports between."""
-    files = [path for folder in ("siamese_jax", "launch") for path in (root / folder).rglob("*.py")]
+    """Returns for each module, launcher and configuration the test files that reach it, with the imports between."""
+    files = [path for folder in ("siamese_jax", "launch", "configs") for path in (root / folder).rglob("*.py")]
     sources = {module_of(path.relative_to(root)): path for path in files}
     helpers = {module_of(p.relative_to(root / "tests")): p for p in (root / "tests").glob("*.py")}
     uses = {name: imports(path) & (set(sources) | set(helpers)) for name, path in {**helpers, **sources}.items()}
+    configs = {name for name in sources if name.startswith("configs.")}
     reached: dict[str, dict[str, int]] = {name: {} for name in sources}
     for test in sorted((root / "tests").rglob("test_*.py")):
         seen: dict[str, int] = {}
         front = imports(test) & set(uses)
+        front |= configs if "configs" in front else set()  # found by name
         while front:
             depth = max(seen.values(), default=0) + 1
             seen |= dict.fromkeys(front, depth)

@@ -139,10 +139,12 @@ def test_each_rule_accepts_by_its_own_confidences():
 @pytest.mark.parametrize("adaptation", ["none", "balanced"])
 def test_held_out_clips_are_those_of_fits_without_their_fold(monkeypatch, adaptation):
     """Fits have the number of their plan's draws as probability."""
+    given = []
 
     class Draws:
         def __init__(self, plan, scope, settings):
             self.support = plan.draws.clips
+            given.append((settings.c, *settings.balance))
 
         def inductive(self, method, n_speakers):
             drawn = self.support[:, :n_speakers].reshape(len(self.support), -1)
@@ -153,7 +155,8 @@ def test_held_out_clips_are_those_of_fits_without_their_fold(monkeypatch, adapta
             return log_p
 
     monkeypatch.setattr(calibration, "TransferDraws", Draws)
-    cell = calibration._cell(PLAN, "corpus", 2, Recipe("logistic_regression", 0.01, adaptation, 0.5), {})
+    cell = calibration._cell(PLAN, "corpus", 2, Recipe("logistic_regression", 0.01, adaptation, 0.7, "speaker"), {})
+    assert given == [(0.01, "speaker", 0.7)] * 2
     assert cell.held_out.shape == (3, 8, 4)
     assert not cell.held_out.any()
     for inside, log_p, rows in zip(cell.mask, cell.log_p, PLAN.draws.support(2)):
