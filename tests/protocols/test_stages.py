@@ -1,13 +1,16 @@
 """The arguments of a stage's trials: folds hold their own clips and scaling; draws their seed, layers and scaling."""
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
 import pytest
+import xarray as xr
 from tiny_plan import FOLD_STEPS, PLAN, SOURCE, TARGET, scaled
 
 from siamese_jax.datasets.folds import leave_one_speaker_out
+from siamese_jax.datasets.mixture import mixture
 from siamese_jax.models import siamese
 from siamese_jax.protocols import stages
 from siamese_jax.protocols.trials import FineTuned
@@ -93,10 +96,12 @@ def seed_keys(purpose):
 def test_pre_training_and_its_tests_have_their_keys_clips_and_steps(calls, scope):
     calls, answers = calls
     params, log = parameters(2), BatchLog(*(np.ones((2, 5), np.float32) for _ in range(3)))
+    log.cross_entropy[1, 1:] = np.nan  # the second seed's training diverges after the first reading
     answers["source"] = lambda keys, clips, index: (params, log)
     answers["out_of_domain"] = lambda params, source, weight, target: np.zeros((2, len(TARGET)), np.int8)
     trained = stages.source_training(PLAN, "abs_difference", scope, lambda _: None)
-    stages.out_of_domain(PLAN, "abs_difference", scope, trained, lambda _: None)
+    tested = stages.out_of_domain(PLAN, "abs_difference", scope, trained, lambda _: None)
+    assert tested.diverged.values.tolist() == [False, True]
     (_, (spec, steps), (keys, source, index)), (_, (other,), (given, references, weight, target)) = calls
     assert spec == other == SPEC
     assert steps == (1, 2, 3, 4, 6)
@@ -108,6 +113,22 @@ def test_pre_training_and_its_tests_have_their_keys_clips_and_steps(calls, scope
     np.testing.assert_array_equal(index.counts, np.bincount(SOURCE.label))
     np.testing.assert_array_equal(weight, 1)
     jax.tree.map(np.testing.assert_array_equal, given, params)
+
+
+def test_each_source_has_its_share_of_every_class_in_out_of_domain_tests(calls):
+    calls, answers = calls
+    smaller = dataclasses.replace(TARGET, rows=TARGET.rows[1:], label=TARGET.label[1:], speaker=TARGET.speaker[1:])
+    smaller = dataclasses.replace(smaller, duplicate=TARGET.duplicate[1:])
+    plan = dataclasses.replace(PLAN, source=mixture([SOURCE, smaller], ["source", "target"], (1.0, 3.0)))
+    answers["out_of_domain"] = lambda params, source, weight, target: np.zeros((2, len(TARGET)), np.int8)
+    log = dict.fromkeys(BatchLog._fields, (("seed", "source_step"), np.ones((2, 1))))
+    trained = xr.Dataset({**log, **stages.params_to_arrays(parameters(2))})
+    stages.out_of_domain(plan, "abs_difference", "corpus", trained, lambda _: None)
+    ((_, _, (_, source, weight, _)),) = calls
+    corpus = plan.source.corpus[plan.source.rows]
+    for c in range(4):
+        shares = np.bincount(corpus[source.label == c], weight[source.label == c])
+        np.testing.assert_allclose(shares / shares.sum(), [0.25, 0.75], rtol=1e-5)
 
 
 def test_in_domain_training_has_its_keys_steps_and_folds_and_pools_their_predictions(calls):
