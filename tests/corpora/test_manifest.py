@@ -173,8 +173,9 @@ def test_clips_listed_twice(tmp_path: Path) -> None:
         read_manifest(write(tmp_path / "m.csv", text))
     assert "row 3, file: 'a.wav' is already in row 2" in str(caught.value)
     assert "row 4, name: 'a' is already in row 2" in str(caught.value)
-    segments = "file,emotion,speaker,start,end\na.wav,anger,anna,0,1\na.wav,fear,anna,1,2\n"
-    assert len(read_manifest(write(tmp_path / "s.csv", segments))) == 2
+    segments = "file,emotion,speaker,start,end\na.wav,anger,anna,,1\na.wav,fear,anna,1,2\na.wav,fear,anna,2,\n"
+    names = [clip.name for clip in read_manifest(write(tmp_path / "s.csv", segments))]
+    assert names == ["a#-1", "a#1-2", "a#2-"]
 
 
 def test_a_hundred_clips_listed_twice_are_one_line(tmp_path: Path) -> None:

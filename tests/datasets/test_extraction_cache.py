@@ -1,6 +1,7 @@
 """An extraction shared out over processes: one table, whatever their number, and whatever an earlier run left."""
 
 import csv
+import dataclasses
 import os
 import signal
 import subprocess
@@ -98,6 +99,17 @@ def test_only_what_nobody_is_writing_is_cleared_away(tmp_path):
         ]  # fmt: skip
         cache.remove()
     assert [file.name for file in folder.iterdir()] == [names[1]]
+
+
+def test_the_row_of_one_part_of_a_file_is_not_that_of_another(manifest, tmp_path):
+    whole = manifest.clips[0]
+    parts = [whole, dataclasses.replace(whole, name="b", start=0.1), dataclasses.replace(whole, name="c", end=0.5)]
+    row = extraction_cache.FeatureRow(np.zeros(2, np.float32), "digest", 16000, "none")
+    for part in parts:
+        with extraction_cache.ExtractionCache(tmp_path / part.name, "t.npz", "1") as cache:
+            cache.add(manifest, part, row)
+        with extraction_cache.ExtractionCache(tmp_path / part.name, "t.npz", "1") as cache:
+            assert [other.name for other in parts if cache.get(manifest, other)] == [part.name]
 
 
 def test_a_clip_that_cannot_be_used_is_left_out_of_the_whole(manifest, tmp_path, caplog):

@@ -96,6 +96,11 @@ def test_random_folds_are_stratified_and_keep_duplicates_together(n_folds, seed,
     assert all(np.array_equal(f.test, g.test) for f, g in zip(folds, again))
 
 
+def test_random_folds_differ_between_seeds():
+    tests = {random_folds(np.repeat([0, 1], 10), np.arange(20), 4, seed)[0].test.tobytes() for seed in range(4)}
+    assert len(tests) > 1
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -56,7 +56,8 @@ def test_the_source_scope_takes_the_weighted_mean_of_the_sources_scales():
 
 @pytest.mark.parametrize(("weights", "shares"), [((), (0.5, 0.5)), ((3.0, 1.0), (0.25, 0.75))])
 def test_each_corpus_has_its_share_of_the_weight(weights, shares):
-    data = mixed(weights=weights)
+    fewer = TABLES["b"].select(np.arange(5, len(TABLES["b"])))  # of the first emotions
+    data = mixed({**TABLES, "b": fewer}, weights)
     corpus = data.corpus[data.rows]
     np.testing.assert_allclose(np.bincount(corpus, data.clip_weight), np.array(shares) * len(data))
     for c in range(4):
@@ -130,6 +131,7 @@ def renamed(corpus):
             "the sources one.npz and two.npz both hold clips of corpus 'a'",
         ),
         ({"a": TABLES["a"], "c": renamed("c")}, (), "the source c holds 75 recordings of the source a"),
+        ({**TABLES, "c": renamed("c")}, (), "the source c holds 75 recordings of the source a"),
         (
             {"a": TABLES["a"], "c": make_table("c", n_features=4)}, (),
             r"the tables of a \(5 features\) and c \(4\) do not match",

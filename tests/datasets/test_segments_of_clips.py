@@ -1,5 +1,6 @@
 """Segment sources: samples of the right clips, subsets, duplicates, bad clips named, decoded once."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -78,6 +79,18 @@ def test_the_cache_serves_until_a_clip_changes(corpus, tmp_path):
     changed = load(manifest, SEGMENTS, cache, False, done)
     assert sum(done) == 5
     np.testing.assert_array_equal(changed.segments(np.array([2]))[0] * 32768, sounds[1][:4000] // 2)
+
+
+def test_the_cache_holds_no_other_rate_and_no_other_part_of_a_file(corpus, tmp_path):
+    manifest, sounds = corpus
+    cache = tmp_path / "cache"
+    assert len(load(manifest, SEGMENTS, cache, False, Count()).samples[0]) == 4800
+    for times, expected in (({"start": 0.1}, sounds[0][800:]), ({"end": 0.5}, sounds[0][:4000])):
+        clips = (dataclasses.replace(manifest.clips[0], **times), *manifest.clips[1:])
+        part = load(Manifest(manifest.root, clips), SEGMENTS, cache, False, Count())
+        np.testing.assert_array_equal(part.samples[0], expected)
+    slow = load(manifest, dataclasses.replace(SEGMENTS, rate=4000), cache, False, Count())
+    assert len(slow.samples[0]) == 2400
 
 
 def test_a_damaged_cache_is_made_again(corpus, tmp_path, caplog):

@@ -42,6 +42,14 @@ def test_noise_has_the_ratio_asked_for():
     np.testing.assert_allclose(ratio, 15, atol=0.3)
 
 
+def test_the_ratios_of_segments_lie_between_both_bounds():
+    tone = jnp.tile(jnp.asarray(np.sin(np.arange(4000) * 0.3), jnp.float32)[None], (64, 1))
+    noise = np.asarray(add_noise(jax.random.key(1), tone, 1.0, 10.0, 20.0) - tone)
+    ratio = 10 * np.log10(np.mean(np.asarray(tone) ** 2, axis=1) / np.mean(noise**2, axis=1))
+    assert 9.5 < ratio.min() < 12
+    assert 18 < ratio.max() < 20.5
+
+
 def test_noise_reaches_its_share_of_segments_and_no_silence():
     sound = jnp.ones((400, 20)).at[0].set(0)
     changed = np.abs(np.asarray(add_noise(jax.random.key(2), sound, 0.3, 10.0, 20.0) - sound)).max(axis=1) > 0
