@@ -45,13 +45,17 @@ def test_adapted_is_the_discriminant_of_the_formula():
     )
 
 
-def test_self_trained_is_the_discriminant_of_the_formula_and_its_scorer_gives_the_same():
+@pytest.mark.parametrize(("of_source", "pseudo_labelled"), [((0, 1, 2), (0, 1, 2)), ((0, 1), (0, 2)), ((0, 2), (0, 2))])
+def test_self_trained_is_the_discriminant_of_the_formula_and_its_scorer_gives_the_same(of_source, pseudo_labelled):
+    """Also where the source lacks a class, and where no unlabelled clip is taken for one."""
     (x_s, y_s), (x_t, y_t) = clips(60, 0), clips(30, 1)
-    moments = discriminant.source_moments([(x_s, y_s)], [1.0], N_CLASSES)
+    known = np.isin(y_s, of_source)
+    moments = discriminant.source_moments([(x_s[known], y_s[known])], [1.0], N_CLASSES)
     x_t = (x_t - x_t.mean(axis=0)) / x_t.std(axis=0)
     shared, unlabelled = discriminant.target_whitening(moments, x_t, 40.0, 60.0, 0.4)
     rng = np.random.default_rng(3)
-    q = rng.dirichlet(np.ones(N_CLASSES), size=30)
+    q = rng.dirichlet(np.ones(N_CLASSES), size=30) * np.isin(np.arange(N_CLASSES), pseudo_labelled)
+    q /= q.sum(axis=1, keepdims=True)
     labelled = np.arange(30) < 6
     q[labelled] = np.eye(N_CLASSES)[y_t[labelled]]
     scorer, log_p = discriminant.self_trained(
@@ -60,8 +64,10 @@ def test_self_trained_is_the_discriminant_of_the_formula_and_its_scorer_gives_th
     x = x_t.astype(np.float64)
     own, pseudo = q * labelled[:, None], q * ~labelled[:, None]
     centres = (q.T @ x) / q.sum(axis=0)[:, None]
-    means = 5 * moments.means + own.T @ x + 20 * (pseudo.T @ x) / pseudo.sum(axis=0)[:, None]
-    means /= (25 + own.sum(axis=0))[:, None]
+    prior, weight = 5 * np.isin(np.arange(N_CLASSES), of_source), 20 * np.isin(np.arange(N_CLASSES), pseudo_labelled)
+    means = prior[:, None] * moments.means + own.T @ x
+    means += weight[:, None] * (pseudo.T @ x) / np.maximum(pseudo.sum(axis=0), 1e-9)[:, None]
+    means /= (prior + weight + own.sum(axis=0))[:, None]
     second = (40 * moments.within + 60 * x.T @ x / 30) / 100
     between = sum(share * np.outer(m, m) for share, m in zip(q.sum(axis=0) / 30, centres))
     covariance = 0.6 * (second - 0.6 * between) + 0.4 * np.trace(second) / N_FEATURES * np.eye(N_FEATURES)
@@ -78,6 +84,11 @@ def test_source_moments_average_corpora_and_leave_out_those_without_a_class():
     )
     np.testing.assert_allclose(moments.means[2], x_a[y_a == 2].mean(axis=0), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(moments.present, [1, 1, 1, 0])
+    within = [
+        sum((np.sum(y == c) / len(y)) * np.cov(x[y == c].T, ddof=0) for c in np.unique(y))
+        for x, y in ((x_a, y_a), (x_b, y_b))
+    ]
+    np.testing.assert_allclose(moments.within, 0.75 * within[0] + 0.25 * within[1], rtol=1e-4, atol=1e-5)
 
 
 def test_a_class_that_the_source_lacks_has_the_mean_of_its_labelled_clips():

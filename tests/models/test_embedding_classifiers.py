@@ -84,7 +84,8 @@ def test_an_utterance_is_the_mean_of_its_segments():
         ({"emb_KxE": np.zeros((2, 3), np.float32)}, "expected \\[K, E\\]"),
         ({"label_M": np.zeros(4, int)}, "expected one each"),
         ({"label_M": np.full(30, 7)}, "classes 7..7 in training; expected 0..2"),
-        ({"emb_KxE": np.full((2, 4), np.nan, np.float32)}, "the training diverged"),
+        ({"emb_KxE": np.full((2, 4), np.nan, np.float32)}, "embeddings to classify hold NaN .* the training diverged"),
+        ({"train_MxE": np.full((30, 4), np.inf, np.float32)}, "training embeddings hold NaN or infinite values"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, message):

@@ -62,6 +62,13 @@ def test_padding_and_neighbours_change_nothing(tmp_path):
             np.testing.assert_allclose(np.asarray(a)[row, :positions], np.asarray(b)[0, :positions], atol=2e-5)
 
 
+def test_a_clip_has_a_position_for_each_two_frames_and_for_an_odd_last_one():
+    """As many as a convolution of width 3 and stride 2 gives, with a frame of padding on both sides."""
+    frames = np.arange(1, 9)
+    expected = [len(np.convolve(np.ones(n + 2), np.ones(3), "valid")[::2]) for n in frames]
+    np.testing.assert_array_equal(whisper.position_count(frames), expected)
+
+
 def test_statistics_are_the_mean_and_the_deviation_of_valid_positions():
     state = np.random.default_rng(0).normal(3, 2, (2, 7, 4)).astype(np.float32)
     mean, deviation = np.moveaxis(np.asarray(jax.jit(whisper.statistics)(state, jnp.array([7, 3]))), 1, 0)

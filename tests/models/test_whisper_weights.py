@@ -119,6 +119,15 @@ def test_fewer_layers_are_the_beginning_and_another_digest(whole):
     assert whisper_weights.digest(all_layers) != whisper_weights.digest(first)
 
 
+def test_the_digest_is_of_each_tensor(whole):
+    params = load(whole)
+    leaves, tree = jax.tree.flatten(params)
+    digests = {whisper_weights.digest(params)}
+    for i, leaf in enumerate(leaves):
+        digests.add(whisper_weights.digest(tree.unflatten([*leaves[:i], leaf + np.float32(1), *leaves[i + 1 :]])))
+    assert len(digests) == 1 + len(leaves)
+
+
 # Layers that are not there.
 
 

@@ -133,6 +133,26 @@ def test_speakers_with_few_recordings_are_not_standardised_by_themselves(tmp_pat
     assert len(run(choose.read(tmp_path / "r.csv", False))) == 4
 
 
+@pytest.mark.parametrize(("speakers", "scale_floor"), [("ab", 1e-3), ("abcdef", 1e-3), ("ab", 2.0)])
+def test_features_are_standardised_by_speakers_with_enough_recordings(folder, monkeypatch, speakers, scale_floor):
+    """A deviation of twice the corpus's own at least halves all features."""
+    files = sorted(str(path.relative_to(folder)) for path in folder.glob("take*/*.wav"))
+    who = np.resize(list(speakers), 12)
+    (folder / "r.csv").write_text("file,speaker\n" + "".join(f"{file},{name}\n" for file, name in zip(files, who)))
+    given, table = [], []
+    select = choose.choice.choose
+    without_copies = choose._without_copies
+    monkeypatch.setattr(choose, "_without_copies", lambda t: table.append(without_copies(t)) or table[-1])
+    monkeypatch.setattr(choose.choice, "choose", lambda x, *rest: given.append(x) or select(x, *rest))
+    run(choose.read(folder / "r.csv", False), scale_floor=scale_floor)
+    ((x,), (found,)) = given, table
+    of = found.speaker if len(speakers) == 2 else np.full(12, "all")
+    for name in set(of):
+        np.testing.assert_allclose(x[of == name].mean(axis=0), 0, atol=1e-4)
+        own, whole = found.features[of == name].std(axis=0), found.features.std(axis=0)
+        np.testing.assert_allclose(x[of == name].std(axis=0), own / np.maximum(own, scale_floor * whole), rtol=1e-3)
+
+
 def test_labels_that_are_known_have_no_effect(folder):
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("[0-9]*.wav"))
     lists = {"unlabelled": [""] * 12, "labelled": ["joy"] * 6 + ["grief"] * 6, "poisoned": [f"={i}" for i in range(12)]}

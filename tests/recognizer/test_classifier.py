@@ -162,3 +162,24 @@ def test_a_source_of_other_features_is_refused():
     x_source, y_source, x, y = corpora()
     with pytest.raises(InputError, match="X_source has 7 features, X has 8"):
         TransferClassifier().fit(x, y, X_source=x_source[:, 1:], y_source=y_source)
+
+
+def test_the_unit_and_the_origin_of_a_sources_features_change_nothing():
+    x_source, y_source, x, y = corpora()
+    for transductive in (False, True):
+        model = TransferClassifier(transductive=transductive, adaptation="none", calibrated=False)
+        plain, moved = (
+            model.fit(x[:6], y[:6], X_source=x_of_source, y_source=y_source).predict_proba(x[6:])
+            for x_of_source in (x_source, 30 * x_source + 100)
+        )
+        np.testing.assert_allclose(plain, moved, atol=1e-3)
+
+
+def test_nothing_is_known_of_the_temperature_of_features_before_clips_are_held_out():
+    """A class of one clip cannot be held out. The speech encoder's features would have a temperature of 1.6."""
+    x_source, y_source, x, y = corpora()
+    for transductive in (False, True):
+        model = TransferClassifier(transductive=transductive, adaptation="none")
+        model.fit(x[:3], y[:3], X_source=x_source, y_source=y_source)
+        calibrated = model.predict_proba(x[3:])
+        np.testing.assert_allclose(calibrated, model.set_params(calibrated=False).predict_proba(x[3:]), rtol=1e-5)

@@ -217,6 +217,8 @@ def test_evaluation_leaves_out_enrolled_recordings_and_unknown_words(enrolled, f
     assert np.array_equal(result.confusion, 4 * np.eye(3, dtype=int))
     written = evaluation.as_json(result)
     assert written["measures"]["risk"]["estimate"] == [0.0] * 5
+    of_measures = [result.measures.uar, result.measures.wa, result.measures.ece, result.measures.risk]
+    assert {interval.level for interval in of_measures} == {0.95}
     assert written["log_loss"] == pytest.approx(written["measures"]["log_loss"]["estimate"], abs=1e-6)
     assert "most confident clips, share wrong: 0.0 % of 25 %" in evaluation.as_text(result)
     assert "1 recordings are among those that the model was enrolled on" in caplog.text

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save
 
 from siamese_jax.datasets.extractors import Extractor
 from siamese_jax.errors import InputError
+from siamese_jax.protocols.transfer.methods import Sources
 from siamese_jax.recognizer import confidence, model_folder, network_settings, networks, recipes, transfer
 from siamese_jax.recognizer.classifier import TransferClassifier
 from siamese_jax.recognizer.few_shot import FewShotEmotion
@@ -281,3 +282,29 @@ def test_parameters_that_make_no_sense_are_refused(changes, message):
 
 def test_batches_hold_as_many_clips_of_each_class():
     assert [network_settings.rounded(32, n) for n in (4, 3, 7, 20)] == [32, 30, 28, 40]
+
+
+def test_a_networks_corpora_have_equal_weights_and_the_classes_that_all_of_them_have():
+    corpora = tuple(
+        (np.arange(5 * n, dtype=np.float32).reshape(n, 5), np.resize(classes, n).astype(np.int32))
+        for n, classes in ((12, [3, 0, 1]), (48, [0, 2, 3]))
+    )
+    clips, index, n_shared = networks._source_clips(Sources(corpora, (1.0, 1.0), 5, ()), 4)
+    asked = [np.isin(label, [0, 3]) for _, label in corpora]
+    np.testing.assert_array_equal(clips.x, np.concatenate([x[rows] for (x, _), rows in zip(corpora, asked)]))
+    assert clips.label.tolist() == [{0: 0, 3: 1}[c] for (_, label), rows in zip(corpora, asked) for c in label[rows]]
+    assert n_shared == 2
+    np.testing.assert_allclose(index.weights, [0.5, 0.5])
+    np.testing.assert_array_equal(index.counts, [[4, 16], [4, 16]])
+
+
+@pytest.mark.parametrize("method", ["logistic_regression", "siamese", "metric_network"])
+def test_a_recipe_has_what_is_given_and_its_methods_own_adaptation_where_nothing_is(method):
+    loss = "ratio" if method == "siamese" else "none"
+    made = recipes.recipe(method, "none", 0.3, 0.05, loss, 7, ([0, 1], [2]))
+    assert (made.method, made.adaptation, made.settings.c, made.scale_floor) == (method, "none", 0.3, 0.05)
+    assert [columns.tolist() for columns in made.layers] == [[0, 1], [2]]
+    of_network = None if made.network is None else (made.network.seed, getattr(made.network, "loss", "none"))
+    assert of_network == (None if method == "logistic_regression" else (7, loss))
+    default = "none" if method == "siamese" else "balanced"
+    assert recipes.recipe(method, None, 0.3, 0.05, loss, 7).adaptation == default
