@@ -21,12 +21,13 @@ def settings(**changes: Any) -> Experiment:
     given.protocol.update({"n_speakers": (2,), "n_draws": 3, "n_seeds": 2, "n_in_domain_seeds": 2, "seed": 5})
     given.protocol.update({"frozen": (0, 1, 3), "steps": (0, 2, 4), "losses": SECOND_UPDATES, "pad_speakers": 3})
     given.protocol.pooling = "mean_probability"
-    given.report.update({"fixed_n_speakers": 2, "fixed_steps": 4})
+    given.report.update({"fixed_n_speakers": 2, "fixed_steps": 4, "level": 0.9})
     given.network.encoder_widths = (7, 6, 5)
     given.training.update({"source_steps": SOURCE_STEPS, "in_domain_steps": FOLD_STEPS, "batch_size": 12})
     given.training.update({"learning_rate": 0.02, "second_learning_rate": 0.007, "clip_norm": 0.03})
     given.training.pair_weighting = "uniform"
     given.protocol.logistic_c = 0.3
+    given.data.scale_floor = 2e-3
     return config.resolve(given).replace(**changes)
 
 

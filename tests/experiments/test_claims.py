@@ -91,7 +91,7 @@ def test_speakers_are_added_to_the_same_draws():
     uar[0] = uar[1] + uar[0] / 9  # the draws' own scores are common to both numbers of speakers
     (record,) = claims._trade_off(experiment, uar)
     gain = (uar[0] - uar[1])[0, 0, 0] / 2
-    half = stats.t.ppf(0.975, 7) * gain.std(ddof=1) / np.sqrt(8)
+    half = stats.t.ppf(0.95, 7) * gain.std(ddof=1) / np.sqrt(8)
     found = record["gain_per_speaker"]
     assert (record["from"], record["to"]) == (2, 4)
     assert (found["estimate"], found["high"] - found["low"]) == pytest.approx((gain.mean(), 2 * half), rel=1e-3)
@@ -100,4 +100,5 @@ def test_speakers_are_added_to_the_same_draws():
 def test_a_draw_is_beyond_the_pole_where_its_same_pairs_are_farther_apart():
     (record,) = claims._beyond_the_pole(EXPERIMENT, np.array([[0.5, 1.5, 0.7, 0.9]]))
     assert record["share"]["estimate"] == 0.25
+    assert record["share"]["kind"].startswith("90 %")
     assert claims._beyond_the_pole(EXPERIMENT, np.full((1, 4), np.nan)) == []

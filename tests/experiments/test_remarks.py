@@ -98,9 +98,10 @@ def test_more_draws_than_sets_of_speakers_are_said_in_the_row():
 
 def test_intervals_of_rows_at_four_speakers_are_possible_values():
     uar = np.array([99.0, 100.0, 70.0, 99.0]) * np.ones((2, 1, 1))
-    rows = list(summary.few_shot_rows(PLAN, "corpus", "svm", {"paper": Scored(uar, uar)}, 1.0))
+    plan = dataclasses.replace(PLAN, experiment=EXPERIMENT.replace(level=0.9))
+    rows = list(summary.few_shot_rows(plan, "corpus", "svm", {"paper": Scored(uar, uar)}, 1.0))
     assert all(row.ci_high == 100.0 and row.ci_low > 0 for row in rows)
-    assert rows[0].interval == "95 % t over draws, clipped to the possible values"
+    assert rows[0].interval == "90 % t over draws, clipped to the possible values"
     assert rows[0].uar_sd == pytest.approx(np.std(uar[0, 0], ddof=1))
     gains = np.array([99.0, -100.0, 70.0, 99.0]) * np.ones((1, 1, 1, 1))
     fields = summary.over_runs(Scored(gains, gains), 0.95, "draws", summary.POINTS)(0, 0, 0)

@@ -1,7 +1,9 @@
 """Reruns: blocks that append, agree with a plain run, and keep the two kinds of uncertainty apart."""
 
+import contextlib
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tiny_plan import PLAN, TARGET
 from configs import rerun as rerun_config
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import reproduce, rerun, run_context, summary
+from siamese_jax.experiments.claims import Baselines
 from siamese_jax.protocols import baselines, config
 from siamese_jax.protocols.plan import Plan
 from siamese_jax.report.paper import results
@@ -24,7 +27,7 @@ def settings():
     given.report.update({"fixed_n_speakers": 2})
     given.training.update({"source_steps": 20})
     given.protocol.update({"steps": (0, 4), "pad_speakers": 4, "baselines": ("logistic_regression", "svm")})
-    given.report.update({"fixed_steps": 4})
+    given.report.update({"fixed_steps": 4, "level": 0.9})
     return config.resolve(given)
 
 
@@ -83,7 +86,7 @@ def test_labelled_scores_carry_the_names_of_their_axes(settings, ran):
 def test_claims_name_both_kinds_of_uncertainty(ran):
     claimed = json.loads((ran / "claims.json").read_text())[0]
     kinds = {(g["over_draws"]["kind"], g["over_speakers"]["kind"]) for g in claimed["gains"]}
-    assert all("over draws" in a and "over speakers" in b for a, b in kinds)
+    assert all("90 % t over draws" in a and "90 % jackknife over speakers" in b for a, b in kinds)
     assert {(g["method"], g["minus"]) for g in claimed["gains"]} == {
         ("ratio", "none"), ("cross_entropy_twice", "none"), ("ratio", "cross_entropy_twice")
     }  # fmt: skip
@@ -191,3 +194,57 @@ def test_counts_of_a_classifier_are_those_on_source_and_target_clips(monkeypatch
     for split in summary.SPLITS:
         np.testing.assert_array_equal(scored[split].uar, classes[..., 0])
         np.testing.assert_array_equal(counts[split], classes[:, 1, :, :, 0])
+
+
+def test_blocks_begin_where_the_one_before_ended_and_the_first_have_classifiers(monkeypatch):
+    starts, seen = [], {}
+
+    class Run:
+        def plan(self, first_draw):
+            starts.append(first_draw)
+            return dataclasses.replace(PLAN, first_draw=first_draw)
+
+        def fine_tuning(self, plan, head, parts):
+            seen["parts"] = parts
+
+    monkeypatch.setattr(rerun, "open_run", lambda *_: contextlib.nullcontext(Run()))
+    monkeypatch.setattr(rerun, "_baselines", lambda run, plans, scope: [plan.first_draw for plan in plans])
+    monkeypatch.setattr(rerun, "_setting", lambda run, plans, tuning, head, scope, compared: compared)
+    monkeypatch.setattr(rerun, "_write", lambda run, settings: None)
+    assert rerun.run(PLAN.experiment, "unused", 7, 4) == [[0, 3]]
+    assert starts == [0, 3, 6]
+    assert seen["parts"] == ["/block_00000", "/block_00001", "/block_00002"]
+
+
+def test_a_setting_joins_all_blocks_and_compares_those_that_have_classifiers(monkeypatch):
+    """The UAR of a block's draws is its number, and a count of it is a digit."""
+    plans = [dataclasses.replace(PLAN, first_draw=3 * block) for block in range(3)]
+
+    def read(plan, n_speakers, number):
+        uar = np.full((4, 3, 3, 3), float(number))
+        scored, counts = Scored(uar, uar), np.full((4, 3, 3, 2, 5, 4, 4), 10**number)
+        of_splits = (dict.fromkeys(summary.SPLITS, of) for of in (scored, counts))
+        draws = [next(of_splits), uar > 1, next(of_splits), np.full(3, float(number)), 1.0]
+        return rerun._Draws(*draws)
+
+    class Run:
+        bars = types.SimpleNamespace(start=lambda *_: None)
+
+        def source_training(self, plan, head, scope):
+            return xr.Dataset()
+
+        def arrays(self, plan, name, make):
+            assert name == f"abs_difference/corpus/fine_tuning_02/block_{plan.first_draw // 3:05d}"
+            return plan.first_draw // 3
+
+    monkeypatch.setattr(rerun, "_read_block", read)
+    scores = dict.fromkeys(summary.SPLITS, Scored(*np.zeros((2, 1, 2, 1, 6))))
+    compared = Baselines(("svm",), scores, {}, {}, np.zeros(1))
+    found = rerun._setting(Run(), plans, None, "abs_difference", "corpus", compared)
+    for split in summary.SPLITS:
+        assert (found.counts[split] == 111).all()
+        assert (found.baselines.tuned_counts[split] == 11).all()  # of the first six draws
+        assert found.grid.scored[split].uar[0, 0, 0, 0].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert found.start_ratio.tolist() == [[0, 0, 0, 1, 1, 1, 2, 2, 2]]
+    assert found.grid.diverged[0, 0, 0, 0].sum() == 3
+    assert found.plan.experiment.protocol.n_draws == 9

@@ -104,6 +104,7 @@ def test_a_training_counts_tested_clips_and_may_be_worse_than_a_classifier(monke
     found = retrain.examine(plan, "in_domain", "abs_difference", "corpus", trainings, compared)
     uar = [100 * np.mean([of[tested & (TARGET.label == c)].mean() for c in range(4)]) for of in right]
     assert found["uar"]["over_seeds"]["estimate"] == pytest.approx(np.mean(uar[:2]), rel=1e-5)
+    assert found["uar"]["over_seeds"]["kind"].startswith("90 % t over seeds")
     assert found["sd"] == pytest.approx(np.std(uar[:2], ddof=1), rel=1e-5)
     (against,) = found["against_baselines"]
     assert (against["minus"], against["minus_uar"]) == ("svm", pytest.approx(uar[2], rel=1e-5))

@@ -39,7 +39,7 @@ def experiment(folder, source="{0}/a.npz,{0}/b.npz", **changes):
     given = smoke.get_config()
     given.training.update({"source_steps": 4, "in_domain_steps": 2})
     given.protocol.update({"n_speakers": (2,), "steps": (0, 2), "baselines": ("logistic_regression",)})
-    given.report.update({"fixed_n_speakers": 2, "fixed_steps": 2})
+    given.report.update({"fixed_n_speakers": 2, "fixed_steps": 2, "level": 0.9})
     settings = config.resolve(given).replace(n_draws=2, n_seeds=1, n_in_domain_seeds=1, losses=("none",), frozen=(0,))
     return settings.replace(source=source.format(folder), target=f"{folder}/target.npz", **changes)
 
@@ -204,6 +204,7 @@ def test_each_source_alone_all_together_and_the_nearest(folder):
     }  # fmt: skip
     for record in json.loads((folder / "ranked" / "source_ranking.json").read_text()):
         own, everything = (uar[record[name], record["method"], record["split"]] for name in ("source", "minus"))
+        assert record["interval"].startswith("90 % t over draws")
         assert record["uar_difference"] == pytest.approx(own - everything, abs=1e-4)
     before = (folder / "ranked" / "summary.json").read_bytes()
     source_ranking.run(settings, folder / "ranked")  # resumes: nothing is computed again

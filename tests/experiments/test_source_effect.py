@@ -9,6 +9,7 @@ from tiny_plan import PLAN, TARGET
 from siamese_jax.experiments import source_effect
 from siamese_jax.experiments.run_context import label
 from siamese_jax.experiments.source_effect import SpeakerScores
+from siamese_jax.stats import intervals
 
 
 def test_a_speaker_is_tested_on_the_draws_without_any_clip_of_that_speaker():
@@ -31,22 +32,28 @@ def test_a_speaker_is_tested_on_the_draws_without_any_clip_of_that_speaker():
 
 def scores(name, uar):
     speakers = tuple(f"{name}_{s:02d}" for s in range(uar.shape[-1]))
-    return SpeakerScores(name, speakers, uar, (0,), (2, 4))
+    return SpeakerScores(name, speakers, uar, (0, 1), (2,))
 
 
-def test_contrasts_share_their_error_and_are_over_speakers_whom_every_experiment_tested():
-    uar = np.random.default_rng(1).uniform(20, 80, (3, 1, 2, 6))
-    uar[1, 0, 0, 2] = np.nan  # always drawn for one number of speakers of one experiment
-    found = source_effect.compare([scores(name, of) for name, of in zip("abc", uar)], 0.95)
+def test_contrasts_share_their_error_and_are_over_speakers_whom_every_experiment_tested(monkeypatch):
+    spread = lambda a, b, level, over: intervals.t_interval(a[0] - b[0], level, over=over)  # noqa: E731
+    monkeypatch.setattr(source_effect, "spread_difference", spread)  # which takes seconds to compile
+    uar = np.random.default_rng(1).uniform(20, 80, (3, 2, 1, 6))
+    uar[1, 0, 0, 2] = np.nan  # never tested with one number of frozen layers of one experiment
+    found = source_effect.compare([scores(name, of) for name, of in zip("abc", uar)], 0.9)
     assert found["speakers"] == 5
     kept = np.delete(uar, 2, axis=-1)
     for name, of_source in zip("abc", kept):
         assert found["source_means"][name] == pytest.approx(of_source.mean(), rel=1e-5)
-    assert found["frozen_means"]["0"] == pytest.approx(kept.mean(), rel=1e-5)
-    # Three contrasts at 95 % together.
+    for frozen in range(2):
+        assert found["frozen_means"][str(frozen)] == pytest.approx(kept[:, frozen].mean(), rel=1e-5)
+    difference = found["source_variance_minus_frozen_variance"]
+    assert difference["estimate"] == pytest.approx(kept[0].mean() - kept[:, 0].mean(), rel=1e-4)
+    assert difference["kind"].startswith("90 %")
+    # Three contrasts at 90 % together.
     by_speaker = kept.mean(axis=(1, 2))
     for contrast, (i, j) in zip(found["source_contrasts"], ((0, 1), (0, 2), (1, 2)), strict=True):
         gain = by_speaker[i] - by_speaker[j]
-        half = stats.t.ppf(1 - 0.05 / 3 / 2, 4) * gain.std(ddof=1) / np.sqrt(5)
+        half = stats.t.ppf(1 - 0.1 / 3 / 2, 4) * gain.std(ddof=1) / np.sqrt(5)
         assert contrast["estimate"] == pytest.approx(gain.mean(), rel=1e-4)
         assert (contrast["low"], contrast["high"]) == pytest.approx((gain.mean() - half, gain.mean() + half), rel=1e-3)

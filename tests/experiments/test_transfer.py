@@ -137,6 +137,7 @@ def test_a_row_is_scored_on_other_speakers_and_gains_on_the_better_inductive_reg
             setting.method, setting.c, setting.adaptation, setting.mode
         )  # fmt: skip
         np.testing.assert_allclose(row.uar_mean, 100 * uar[i].mean(), rtol=1e-5)
+        assert row.interval.startswith("90 % t over draws; 90 % jackknife t over speakers")
         assert row.baseline_c == (None if i == 1 else settings[1].c)
         if i != 1:
             np.testing.assert_allclose(row.gain, 100 * (uar[i] - uar[1]).mean(), rtol=1e-4, atol=1e-4)

@@ -35,6 +35,22 @@ def test_source_and_target_are_scaled_by_their_scope(scope):
         np.testing.assert_allclose(x, scaled(TARGET, scope, rows), atol=2e-3)
 
 
+def test_the_least_deviation_is_that_of_the_configuration():
+    """Beyond any deviation within a corpus, so that it is the scale of every column."""
+    plan = dataclasses.replace(PLAN, experiment=settings(scale_floor=1.5))
+    for clips, data, scope in (
+        (plan.source_clips("corpus"), SOURCE, "corpus"),
+        (plan.target_clips("corpus"), TARGET, "corpus"),
+        (plan.target_clips("source"), TARGET, "source"),
+    ):
+        np.testing.assert_allclose(1.5 * clips.x, scaled(data, scope), atol=2e-3)
+    target = plan.target_clips("support")
+    for rows, scale in zip(plan.draws.support(2), plan.support_scaling(target, "support", 2).scale, strict=True):
+        deviation = target.x[rows].std(axis=0)
+        assert (deviation < 1.5).any()
+        np.testing.assert_allclose(scale, np.where(deviation <= 1.5, 1, deviation), rtol=1e-5)
+
+
 def test_a_fold_takes_the_target_as_it_is():
     np.testing.assert_array_equal(PLAN.target_clips("train").x, TARGET.table.features)
 

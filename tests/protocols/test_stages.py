@@ -7,8 +7,9 @@ import jax
 import numpy as np
 import pytest
 import xarray as xr
-from tiny_plan import FOLD_STEPS, PLAN, SOURCE, TARGET, scaled
+from tiny_plan import FOLD_STEPS, PLAN, SOURCE, TARGET, scaled, settings
 
+from siamese_jax.datasets.draws import FewShotDraws
 from siamese_jax.datasets.folds import leave_one_speaker_out
 from siamese_jax.datasets.mixture import mixture
 from siamese_jax.models import siamese
@@ -17,6 +18,8 @@ from siamese_jax.protocols.trials import FineTuned
 from siamese_jax.training.siamese import SECOND_UPDATES, BatchLog
 
 SPEC = PLAN.spec("abs_difference")
+BLOCK = dataclasses.replace(PLAN, draws=FewShotDraws(*(field[::-1] for field in PLAN.draws)), first_draw=1)
+"""A later block of a rerun: it has draws and seeds of its own, and the programs of the first block's plan."""
 
 
 @pytest.mark.parametrize("scope", ["train", "corpus"])
@@ -43,15 +46,17 @@ def test_a_draw_has_its_seed_frozen_layers_clips_and_scaling(scope):
         tuning = stages.FineTuning(PLAN, "abs_difference", (), executor)  # compiles nothing
     keys = jax.random.split(jax.random.key(0), 2)
     params = jax.tree.map(np.asarray, jax.vmap(lambda key: siamese.init(SPEC.network, key, 9))(keys))
-    starts, few_shot, target, _ = tuning.arguments(PLAN, 2, scope, params)
-    support = PLAN.draws.support(2)
+    starts, few_shot, target, _ = tuning.arguments(BLOCK, 2, scope, params)
+    support = BLOCK.draws.support(2)
     for i, frozen in enumerate((0, 1, 3)):
         for draw in range(3):
             trial = 3 * i + draw
             assert few_shot.frozen[trial] == frozen
             assert few_shot.valid[trial].tolist() == [True] * 8 + [False] * 4
             np.testing.assert_array_equal(few_shot.support[trial, :8], support[draw])
-            jax.tree.map(lambda a, b, t=trial, d=draw: np.testing.assert_array_equal(a[t], b[d % 2]), starts, params)
+            jax.tree.map(
+                lambda a, b, t=trial, d=draw: np.testing.assert_array_equal(a[t], b[(d + 1) % 2]), starts, params
+            )
             x = (target.x - few_shot.scaling.shift[trial]) / few_shot.scaling.scale[trial]
             np.testing.assert_allclose(x, scaled(TARGET, scope, support[draw]), atol=2e-3)
     np.testing.assert_array_equal(target.label, TARGET.label)
@@ -133,6 +138,7 @@ def test_each_source_has_its_share_of_every_class_in_out_of_domain_tests(calls):
 
 def test_in_domain_training_has_its_keys_steps_and_folds_and_pools_their_predictions(calls):
     calls, answers = calls
+    plan = dataclasses.replace(PLAN, experiment=settings(n_seeds=3))  # in-domain trainings have two
     splits = leave_one_speaker_out(TARGET)
     n, most = len(splits), max(len(test) for _, test in splits)
     # The classes tell trials and clips apart; the second seed's third training diverges.
@@ -140,7 +146,7 @@ def test_in_domain_training_has_its_keys_steps_and_folds_and_pools_their_predict
     loss = np.ones((2 * n, 1))
     loss[n + 2] = np.nan
     answers["in_domain"] = lambda keys, folds, clips: (classes, BatchLog(loss, np.ones((2 * n, 1)), 1.0))
-    found = stages.in_domain(PLAN, "abs_difference", "support", splits, lambda _: None)
+    found = stages.in_domain(plan, "abs_difference", "support", splits, lambda _: None)
     ((_, (spec, steps), (keys, folds, clips)),) = calls
     assert (spec, steps) == (SPEC, FOLD_STEPS)
     same_keys(keys.reshape(2, n)[1], jax.vmap(lambda i: jax.random.fold_in(seed_keys(1)[1], i))(np.arange(n)))
@@ -168,7 +174,7 @@ def test_each_loss_of_fine_tuning_is_run_and_kept_under_its_name(calls):
     answers["fine_tuning"] = tuned
     with ThreadPoolExecutor(1) as executor:
         tuning = stages.FineTuning(PLAN, "abs_difference", (2,), executor)
-        found = tuning.run(PLAN, 2, "corpus", parameters(2), lambda _: None)
+        found = tuning.run(BLOCK, 2, "corpus", parameters(2), lambda _: None)
     assert [given for _, given, _ in calls] == [(SPEC, SECOND_UPDATES, (0, 2, 4))] * len(SECOND_UPDATES)
     for which, loss in enumerate(SECOND_UPDATES):
         for i, frozen in enumerate((0, 1, 3)):
@@ -176,4 +182,5 @@ def test_each_loss_of_fine_tuning_is_run_and_kept_under_its_name(calls):
             for name in ("predictions", "cross_entropy", "emotion_distances", "skipped"):
                 by_draw = of_draws[name].values.reshape(3, -1)
                 assert (by_draw == which + 10 * (3 * i + np.arange(3))[:, None]).all(), name
-    np.testing.assert_array_equal(found.support, PLAN.draws.support(2))
+    np.testing.assert_array_equal(found.support, BLOCK.draws.support(2))
+    assert found.seed_of_draw.values.tolist() == [1, 0, 1]
