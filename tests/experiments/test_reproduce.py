@@ -4,11 +4,14 @@ import csv
 import dataclasses
 import json
 import shutil
+import types
 
 import numpy as np
 import pytest
 import xarray as xr
 from sklearn.metrics import balanced_accuracy_score
+from tiny_plan import PLAN, TARGET
+from tiny_plan import settings as tiny
 
 from configs import smoke
 from siamese_jax.datasets.draws import evaluation_masks
@@ -334,3 +337,46 @@ def test_sources_of_one_folder_name_are_told_apart_and_a_folder_given_twice_is_r
             source_effect.read_all([places[0], again], *settings)
     with pytest.raises(InputError, match="several experiments are called emodb"):
         source_effect.compare([scores[0], scores[0]], 0.95)
+
+
+def test_a_setting_gives_each_stage_its_speakers_and_each_difference_its_classifier(monkeypatch):
+    """Every stage answers with what it was asked; nothing is trained."""
+    experiment = tiny(n_speakers=(2, 3), baselines=("logistic_regression", "svm"), scalings=("support",))
+    plan = dataclasses.replace(PLAN, experiment=experiment)
+    axes = (2, 2, 2, 3)  # classifier, data, number of speakers, draw
+    classes = np.arange(24).reshape(axes)[..., None] * np.ones(len(TARGET), int)
+    few_shot = xr.Dataset({"few_shot": (("method", "data", "n_speakers", "draw", "clip"), classes)})
+    asked, seen = {}, {}
+
+    class Tuning:
+        def run(self, plan, n_speakers, scope, params, on_done):
+            return n_speakers, scope, params
+
+    class Run:
+        work = types.SimpleNamespace(path=None)
+
+        def stage(self, plan, name, head, scope, total, make):
+            return asked.setdefault(name, make(None))
+
+        def source_training(self, plan, head, scope):
+            return "trained"
+
+        def baselines(self, plan, scope, parts):
+            return few_shot
+
+    monkeypatch.setattr(stages, "params_from_arrays", lambda trained: f"parameters, {trained}")
+    monkeypatch.setattr(stages, "in_domain", lambda plan, head, scope, splits, on_done: (scope, len(splits)))
+    monkeypatch.setattr(stages, "out_of_domain", lambda plan, head, scope, trained, on_done: (scope, trained))
+    monkeypatch.setattr(reproduce.tensorboard, "write", lambda *_: None)
+    monkeypatch.setattr(experiment_summary, "score_grid", lambda plan, tuned: tuned)
+    monkeypatch.setattr(experiment_summary, "siamese_rows", lambda plan, head, scope, *stages: [(scope, *stages)])
+    monkeypatch.setattr(experiment_summary, "optimism", lambda *_: [])
+    monkeypatch.setattr(experiment_summary, "differences", lambda *given: seen.update(given[4]) or [])
+    found = reproduce.Results()
+    reproduce._run_setting(Run(), plan, "abs_difference", "support", Tuning(), found)
+    tuned = {k: (k, "support", "parameters, trained") for k in (2, 3)}
+    ood, idt = ("source", "trained"), ("support", len(TARGET.speakers))
+    assert asked == {"in_domain": idt, "out_of_domain": ood} | {f"fine_tuning_{k:02d}": tuned[k] for k in tuned}
+    assert found.rows == [("support", ood, idt, tuned)]
+    for name, of_classifier in zip(experiment.protocol.baselines, classes[:, 1], strict=True):
+        np.testing.assert_array_equal(seen[name], of_classifier)

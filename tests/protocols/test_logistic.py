@@ -86,6 +86,14 @@ def test_a_speaker_is_tested_by_a_fit_without_its_labels():
     np.testing.assert_array_equal(clean().loso.values[0][own], poisoned[own])
 
 
+def test_a_fit_ends_near_its_minimum(monkeypatch):
+    plan = plan_of("jax")
+    found = logistic.source_fit(plan, "corpus").coefficients
+    monkeypatch.setattr(logistic, "TOLERANCE", 1e-7)
+    exact = logistic.source_fit(plan, "corpus").coefficients
+    assert np.linalg.norm(found - exact) < 0.005 * np.linalg.norm(exact)
+
+
 @pytest.mark.parametrize("solver", config.LOGISTIC_SOLVERS)
 def test_c_is_used(solver):
     strong, weak = (run(plan_of(solver, c=c), "corpus", ("few_shot",)).few_shot.values for c in (1e-4, 10.0))
