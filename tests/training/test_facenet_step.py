@@ -4,14 +4,18 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from synthetic_audio import tones
 from tiny_config import CONFIG, NETWORK, config
 
 from siamese_jax.errors import InputError
+from siamese_jax.losses.triplet import TripletLoss
 from siamese_jax.models import facenet
-from siamese_jax.training.facenet.step import Programs, _moved, _train_step
+from siamese_jax.training.facenet import step as steps
+from siamese_jax.training.facenet.step import Programs, State, _moved, _optimizer, _train_step
 
 CLASS = np.repeat(np.arange(4), 8)
 
@@ -52,6 +56,44 @@ def test_two_devices_do_what_one_does(variables, segments):
         assert np.linalg.norm(a - np.asarray(b)) <= 2e-3 * np.linalg.norm(b)
     emb, same = (p.embed(p.place(one.variables), segments) for p in (program, alone))
     np.testing.assert_allclose(emb, same, atol=2e-5)
+
+
+def test_a_step_augments_clips_the_gradient_and_keeps_the_statistics_of_the_network(monkeypatch):
+    keys = []
+
+    def augment(key, x, *rest):
+        keys.append(jax.random.key_data(key))
+        assert rest[-1] is given.augment
+        return x + 1
+
+    def embed_train(network, variables, images, dropout):
+        stats = {"mean": images.mean(axis=0), "keys": jnp.stack([*keys, jax.random.key_data(dropout)])}
+        return images @ variables["params"]["head"]["kernel"], stats
+
+    def loss(emb_BxD, class_B, valid_B, margin, mining):
+        assert (margin, mining) == (given.margin, given.mining)
+        assert valid_B.shape == class_B.shape
+        return TripletLoss((class_B[:, None] * emb_BxD).sum(), jnp.int32(3), jnp.int32(6))
+
+    given = config(clip_norm=0.01, mining="all", margin=10.0, weight_decay=0.0)
+    monkeypatch.setattr(steps, "triplet_loss", loss)
+    monkeypatch.setattr(steps, "augment_segments", augment)
+    monkeypatch.setattr(steps, "augment_images", augment)
+    monkeypatch.setattr(steps, "view_images", lambda x, view, images: x * 2)
+    monkeypatch.setattr(facenet, "embed_train", embed_train)
+    segments_BxL = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
+    params = {"head": {"kernel": np.ones((4, 2), np.float32)}}
+    state = State(params, {"mean": np.zeros(4, np.float32)}, _optimizer(given.clip_norm).init(params))
+    step = jax.jit(functools.partial(_train_step, given))
+    changed, result = step(state, segments_BxL, CLASS, np.float32(1e-3), jax.random.key(0))
+    expected = 2 * (segments_BxL + 1) + 1
+    np.testing.assert_allclose(changed.batch_stats["mean"], expected.mean(axis=0), rtol=1e-5)
+    assert len(np.unique(changed.batch_stats["keys"], axis=0)) == 3
+    assert (result.loss, result.triplets) == (pytest.approx((CLASS @ expected).sum() * 2, rel=1e-4), 0.5)
+    assert result.gradient_norm == pytest.approx(np.linalg.norm(CLASS @ expected) * np.sqrt(2), rel=1e-4)
+    # Adam's first moment is a tenth of the clipped gradient.
+    moment = optax.tree_utils.tree_get(changed.moments, "mu")
+    np.testing.assert_allclose(np.linalg.norm(moment), 0.1 * 0.01, rtol=1e-4)
 
 
 def test_frozen_modules_stay(variables):
