@@ -4,13 +4,15 @@ import hypothesis.extra.numpy as hnp
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score
 
 from siamese_jax.errors import InputError
 from siamese_jax.stats import calibration, evaluation
 
-LOGITS = hnp.arrays(np.float32, (12, 4), elements=st.floats(-8, 8, width=16))
+LOGITS = hnp.arrays(np.float32, (12, 4), elements=st.integers(-64, 64).map(lambda n: n / 8))
 CONFIDENCES = hnp.arrays(np.float64, st.integers(1, 60), elements=st.sampled_from(np.linspace(0.25, 1, 16)))
 
 
@@ -132,19 +134,29 @@ def test_confidences_that_are_none_are_refused(confidence, correct):
 def test_evaluation_holds_the_measures_with_intervals_over_speakers():
     log_p, label = drawn(6, n=300)
     p, speaker = np.exp(log_p), np.array([f"s{i % 10}" for i in range(300)])
-    result = evaluation.evaluate(p, label, speaker)
-    correct = p.argmax(axis=1) == label
-    assert float(result.ece.estimate) == pytest.approx(calibration.calibration_error(p.max(axis=1), correct), abs=1e-5)
+    result = evaluation.evaluate(p, label, speaker, 0.9, seed=3, n_bins=10, coverages=(0.3, 0.5, 1))
+    confidence, correct = p.max(axis=1), p.argmax(axis=1) == label
+    assert float(result.ece.estimate) == pytest.approx(calibration.calibration_error(confidence, correct, 10), abs=1e-5)
+    assert result.ideal_ece == pytest.approx(calibration.ideal_calibration_error(confidence, 3, n_bins=10), rel=1e-5)
+    assert len(result.reliability.n_clips) == 10
+    curve = calibration.risk_coverage(confidence, correct, (0.3, 0.5, 1))
+    np.testing.assert_allclose(result.risk.estimate, curve.risk, rtol=1e-5)
+    assert list(result.coverage) == list(curve.coverage)
     assert float(result.log_loss.estimate) == pytest.approx(calibration.log_losses(log_p, label).mean(), rel=1e-5)
     assert float(result.wa.estimate) == pytest.approx(correct.mean(), rel=1e-6)
     assert result.confusion.sum() == 300
-    assert result.risk.estimate.shape == (5,)
+    assert float(result.uar.estimate) == pytest.approx(balanced_accuracy_score(label, p.argmax(axis=1)), rel=1e-6)
+    assert float(result.brier.estimate) == pytest.approx(calibration.brier_scores(p, label).mean(), rel=1e-5)
+    for interval in (result.uar, result.wa, result.log_loss, result.brier, result.ece, result.risk):
+        assert interval.label.startswith("90 % jackknife t over speakers")
+        half = scipy.stats.t.ppf(0.95, 9) * interval.standard_error
+        np.testing.assert_allclose(interval.high - interval.estimate, half, rtol=1e-4)
     # For a mean over speakers with as many clips each the jackknife is the t interval of their means.
     means = np.array([correct[speaker == name].mean() for name in np.unique(speaker)])
     assert float(result.wa.standard_error) == pytest.approx(means.std(ddof=1) / 10**0.5, rel=1e-4)
     record = evaluation.as_record(result)
     assert record["n_speakers"] == 10
-    assert record["uar"]["interval"] == "95 % jackknife t over speakers"
+    assert record["uar"]["interval"] == "90 % jackknife t over speakers"
 
 
 def test_one_speaker_has_measures_without_limits():

@@ -11,12 +11,12 @@ from siamese_jax.stats import effect_sizes
 @pytest.mark.parametrize(("n", "shift"), [(2, 0.4), (10, 0.5), (24, -1.0), (200, 0.1), (12, 5.0)])
 def test_standardised_difference_agrees_with_scipys_noncentral_t(n: int, shift: float) -> None:
     differences = np.random.default_rng(n).normal(shift, 1, n)
-    interval = effect_sizes.standardised_difference(differences, over="speakers", hedges=False)
+    interval = effect_sizes.standardised_difference(differences, 0.9, over="speakers", hedges=False)
     d = differences.mean() / differences.std(ddof=1)
     np.testing.assert_allclose(interval.estimate, d, rtol=1e-4)
     # At the noncentrality of either limit, the observed t is the quantile that defines it.
     limits = np.array([interval.low, interval.high]) * np.sqrt(n)
-    np.testing.assert_allclose(scipy.stats.nct.cdf(d * np.sqrt(n), n - 1, limits), [0.975, 0.025], atol=1e-3)
+    np.testing.assert_allclose(scipy.stats.nct.cdf(d * np.sqrt(n), n - 1, limits), [0.95, 0.05], atol=1e-3)
 
 
 def test_hedges_correction_shrinks_estimate_and_limits() -> None:
@@ -48,8 +48,8 @@ def test_rank_biserial_jackknife_leaves_out_whole_units() -> None:
     without = np.array([correlation(np.delete(differences, i)) for i in range(9)])
     error = np.sqrt(8 / 9 * ((without - without.mean()) ** 2).sum())
     r = correlation(differences)
-    half = scipy.stats.t.ppf(0.975, 8) * error / (1 - r**2)
-    interval = effect_sizes.rank_biserial(differences, over="speakers")
+    half = scipy.stats.t.ppf(0.95, 8) * error / (1 - r**2)
+    interval = effect_sizes.rank_biserial(differences, 0.9, over="speakers")
     np.testing.assert_allclose(interval.low, np.tanh(np.arctanh(r) - half), rtol=1e-3)
     np.testing.assert_allclose(interval.high, np.tanh(np.arctanh(r) + half), rtol=1e-3)
 

@@ -58,6 +58,9 @@ def test_counts_by_speaker_sum_to_the_scores() -> None:
     counts = scoring.counts_by_speaker(predictions, label, mask, speaker, 4, 3)
     assert counts.shape == (5, 4, 3, 3)
     np.testing.assert_array_equal(scoring.uar(counts.sum(axis=1)), scoring.score(predictions, label, mask).uar)
+    scored = scoring.stacked([scoring.score(predictions, label, mask)] * 2)
+    right = (predictions == label) & mask
+    np.testing.assert_allclose(scored.wa[1], 100 * right.sum(axis=1) / mask.sum(axis=1), rtol=1e-6)
     for i in range(5):
         share = scoring.average_recall(label[mask[i]], predictions[i][mask[i]])
         np.testing.assert_allclose(100 * share, scoring.uar(counts[i].sum(axis=0)), rtol=1e-6)

@@ -36,7 +36,7 @@ def test_chance_of_gain_agrees_with_normal_theory(paired: bool, spread: float) -
 
 def test_the_best_cells_of_two_equal_grids_win_half_the_time() -> None:
     rng = np.random.default_rng(1)
-    method = 0.4 + rng.normal(0, 0.05, (30, 1000))
+    method = 0.4 + 0.01 * np.arange(30)[:, None] + rng.normal(0, 0.05, (30, 1000))
     baseline = method[:, ::-1]  # the same cells, so that the grids are equal in truth
     best = power.chance_of_best_cell_gain(
         method, baseline, n_draws=10, gain=0.0, paired=False, key=_key(), n_experiments=4000
@@ -58,17 +58,17 @@ def test_one_cell_is_the_plain_chance() -> None:
 
 def test_draws_needed_agree_with_the_t_tests_power() -> None:
     differences = np.random.default_rng(3).normal(0.0, 0.05, 20_000)
-    needed = power.draws_needed(
-        differences, gain=0.02, power=0.8, level=0.95, n_max=120, key=_key(), n_experiments=6000
-    )
+    needed = power.draws_needed(differences, gain=0.02, power=0.8, level=0.9, n_max=120, key=_key(), n_experiments=6000)
 
     def power_of(n: int) -> float:
         shift = 0.02 / (differences.std(ddof=1) / np.sqrt(n))
-        return float(scipy.stats.nct.sf(scipy.stats.t.ppf(0.975, n - 1), n - 1, shift))
+        return float(scipy.stats.nct.sf(scipy.stats.t.ppf(0.95, n - 1), n - 1, shift))
 
     expected = next(n for n in range(2, 200) if power_of(n) >= 0.8)
     assert needed.n_draws is not None
     assert abs(needed.n_draws - expected) <= 3
+    before, at = needed.power_by_n[needed.n_draws - 2 : needed.n_draws]
+    assert before < 0.8 <= at
     for n in (5, 20, 50, 100):
         np.testing.assert_allclose(needed.power_by_n[n - 1], power_of(n), atol=0.025)
     assert np.isnan(needed.power_by_n[0])

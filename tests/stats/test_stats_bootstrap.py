@@ -71,11 +71,11 @@ def test_percentile_and_bca_agree_with_scipy_on_the_same_resamples(n: int) -> No
     first = scipy.stats.bootstrap((values,), np.mean, n_resamples=2, method="percentile", rng=0)
     same = dataclasses.replace(first, bootstrap_distribution=np.asarray(resampled.values, float))
     for method, interval in (
-        ("percentile", bootstrap.percentile_interval(resampled)),
-        ("BCa", bootstrap.bca_interval(resampled)),
+        ("percentile", bootstrap.percentile_interval(resampled, 0.9)),
+        ("BCa", bootstrap.bca_interval(resampled, 0.9)),
     ):
         theirs = scipy.stats.bootstrap(
-            (values,), np.mean, n_resamples=0, method=method, bootstrap_result=same
+            (values,), np.mean, n_resamples=0, confidence_level=0.9, method=method, bootstrap_result=same
         ).confidence_interval
         np.testing.assert_allclose([interval.low, interval.high], theirs, rtol=2e-3, err_msg=method)
 
@@ -118,8 +118,8 @@ def test_studentised_interval_agrees_with_a_float64_loop() -> None:
     np.testing.assert_allclose(resampled.standard_errors, errors, rtol=1e-3)
     t = (samples.mean(axis=1) - values.mean()) / errors
     error = values.std(ddof=1) / np.sqrt(10)
-    expected = values.mean() - np.quantile(t, [0.975, 0.025]) * error
-    interval = bootstrap.studentised_interval(resampled)
+    expected = values.mean() - np.quantile(t, [0.95, 0.05]) * error
+    interval = bootstrap.studentised_interval(resampled, 0.9)
     np.testing.assert_allclose([interval.low, interval.high], expected, rtol=1e-2)
 
 
@@ -153,7 +153,8 @@ def test_crossed_bootstrap_weighs_every_cell_by_both_axes() -> None:
 def test_crossed_interval_of_a_mean_is_the_random_effects_interval(seed, shape, apart) -> None:
     n_rows, n_columns = shape
     values = np.random.default_rng(seed).normal(size=shape) + apart * np.arange(n_columns)
-    interval = two_way.crossed_interval(estimands.unit_sums(values), estimands.mean)
+    interval = two_way.crossed_interval(estimands.unit_sums(values), estimands.mean, 0.9)
+    assert int(interval.n_units) == min(shape)
     rows, columns = values.mean(axis=1), values.mean(axis=0)
     rest = values - rows[:, None] - columns[None, :] + values.mean()
     df_rows, df_columns = n_rows - 1, n_columns - 1
@@ -169,7 +170,7 @@ def test_crossed_interval_of_a_mean_is_the_random_effects_interval(seed, shape, 
         assert a + b - c < max(a, b)
     np.testing.assert_allclose(interval.standard_error, np.sqrt(variance), rtol=1e-3)
     np.testing.assert_allclose(interval.df, df, rtol=1e-3)
-    half = scipy.stats.t.ppf(0.975, df) * np.sqrt(variance)
+    half = scipy.stats.t.ppf(0.95, df) * np.sqrt(variance)
     np.testing.assert_allclose(interval.high - interval.estimate, half, rtol=2e-3)
     test = two_way.t_test(interval, null=values.mean() + 1)
     np.testing.assert_allclose(test.p_value, 2 * scipy.stats.t.sf(1 / np.sqrt(variance), df), rtol=1e-2)

@@ -52,15 +52,15 @@ def test_t_interval_agrees_with_scipy(n: int) -> None:
 def test_welch_interval_agrees_with_scipy() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(0.5, 0.1, 12), rng.normal(0.4, 0.02, 30)
-    interval = intervals.welch_interval(a, b, over="draws")
-    reference = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    interval = intervals.welch_interval(a, b, 0.9, over="draws")
+    reference = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.9)
     np.testing.assert_allclose([interval.low, interval.high], reference, rtol=1e-4)
     assert int(interval.n_units) == 12
 
 
 def test_jackknife_interval_agrees_with_a_float64_loop() -> None:
     counts = _speakers(0)
-    interval = intervals.jackknife_t_interval(counts)
+    interval = intervals.jackknife_t_interval(counts, 0.9)
 
     def uar(total: np.ndarray) -> float:
         return float(np.mean(np.diag(total) / total.sum(axis=1)))
@@ -69,8 +69,8 @@ def test_jackknife_interval_agrees_with_a_float64_loop() -> None:
     error = np.sqrt(23 / 24 * ((without - without.mean()) ** 2).sum())
     np.testing.assert_allclose(interval.estimate, uar(counts.sum(axis=0)), rtol=1e-6)
     np.testing.assert_allclose(interval.standard_error, error, rtol=1e-4)
-    np.testing.assert_allclose(interval.high - interval.estimate, scipy.stats.t.ppf(0.975, 23) * error, rtol=1e-4)
-    assert interval.label == "95 % jackknife t over speakers"
+    np.testing.assert_allclose(interval.high - interval.estimate, scipy.stats.t.ppf(0.95, 23) * error, rtol=1e-4)
+    assert interval.label == "90 % jackknife t over speakers"
 
 
 def test_jackknife_of_a_mean_is_the_t_interval() -> None:
@@ -161,8 +161,8 @@ def test_confusion_by_group_feeds_the_jackknife() -> None:
 @pytest.mark.parametrize("hits", [0, 3, 10])
 def test_share_interval_agrees_with_scipy(hits: int) -> None:
     values = np.arange(10) < hits
-    interval = intervals.share_interval(values, over="draws")
-    reference = scipy.stats.binomtest(hits, 10).proportion_ci(method="wilson")
+    interval = intervals.share_interval(values, 0.9, over="draws")
+    reference = scipy.stats.binomtest(hits, 10).proportion_ci(0.9, method="wilson")
     np.testing.assert_allclose([interval.low, interval.high], reference, rtol=1e-5, atol=1e-6)
     with pytest.raises(InputError, match="hits: expected booleans"):
         intervals.share_interval([0.1, 0.2], over="draws")
@@ -181,8 +181,9 @@ def test_a_recall_at_four_speakers_stays_between_0_and_1() -> None:
 
 
 def test_limits_inside_the_possible_values_stay_as_they_are() -> None:
-    interval = intervals.t_interval([[0.4, 0.5, 0.6], [0.1, 0.9, 0.1], [0.4, 0.4, 0.4]], over="draws")
+    values = [[0.4, 0.5, 0.6], [0.1, 0.05, 0.2], [0.4, 0.4, 0.4], [0.9, 0.95, 0.8]]  # the last beyond 1 alone
+    interval = intervals.t_interval(values, over="draws")
     bounded = records.within(interval, 0.0, 1.0)
-    assert bounded.clipped.tolist() == [False, True, False]
+    assert bounded.clipped.tolist() == [False, True, False, True]
     np.testing.assert_array_equal(bounded.low[::2], interval.low[::2])
     assert records.within(jax.tree.map(lambda x: x[0], interval), 0.0, 1.0).label == "95 % t over draws"

@@ -91,9 +91,9 @@ def test_bad_crossings_are_refused(values: np.ndarray, factors: tuple[str, ...],
 
 def test_contrasts_are_paired_t_intervals() -> None:
     values = np.random.default_rng(4).normal(size=(3, 12)) + np.arange(3)[:, None]
-    got = contrasts(values, ("emodb", "crema_d", "enterface"), over="draws")
+    got = contrasts(values, ("emodb", "crema_d", "enterface"), 0.9, over="draws")
     assert list(got) == [("emodb", "crema_d"), ("emodb", "enterface"), ("crema_d", "enterface")]
-    reference = scipy.stats.ttest_rel(values[0], values[2]).confidence_interval()
+    reference = scipy.stats.ttest_rel(values[0], values[2]).confidence_interval(0.9)
     interval = got["emodb", "enterface"]
     np.testing.assert_allclose([interval.low, interval.high], reference, rtol=1e-4)
     with pytest.raises(InputError, match="names: expected one for each level"):
@@ -105,10 +105,12 @@ def test_spread_difference_finds_the_factor_that_matters() -> None:
     shared = rng.normal(0, 0.05, 24)
     source = np.array([0.35, 0.42, 0.40])[:, None] + shared + rng.normal(0, 0.01, (3, 24))
     frozen = np.array([0.39, 0.40, 0.395])[:, None] + shared + rng.normal(0, 0.01, (3, 24))
-    interval = spread_difference(source, frozen, over="speakers")
+    interval = spread_difference(source, frozen, 0.99, over="speakers")
+    half = scipy.stats.t.ppf(0.995, 23) * float(interval.standard_error)
+    np.testing.assert_allclose(interval.high - interval.estimate, half, rtol=1e-4)
     truth = np.var([0.35, 0.42, 0.40], ddof=1) - np.var([0.39, 0.40, 0.395], ddof=1)
     assert 0 < interval.low < truth < interval.high
-    back = spread_difference(frozen, source, over="speakers")
+    back = spread_difference(frozen, source, 0.99, over="speakers")
     np.testing.assert_allclose(back.low, -interval.high, rtol=1e-4)
 
 
@@ -133,14 +135,14 @@ def test_spread_difference_refuses() -> None:
 
 def test_gain_per_speaker_divides_by_the_speakers_added() -> None:
     values = np.random.default_rng(6).normal(0, 0.05, (3, 20)) + np.array([0.38, 0.40, 0.46])[:, None]
-    paired = intervals.gain_per_speaker(values, (2, 4, 8), paired=True, over="draws")
+    paired = intervals.gain_per_speaker(values, (2, 4, 8), 0.9, paired=True, over="draws")
     for i, added in enumerate((2, 4)):
-        reference = scipy.stats.ttest_rel(values[i + 1], values[i]).confidence_interval()
+        reference = scipy.stats.ttest_rel(values[i + 1], values[i]).confidence_interval(0.9)
         np.testing.assert_allclose([paired.low[i], paired.high[i]], np.array(reference) / added, rtol=1e-3, atol=1e-6)
-    anew = intervals.gain_per_speaker(values, (2, 4, 8), paired=False, over="draws")
-    reference = scipy.stats.ttest_ind(values[2], values[1], equal_var=False).confidence_interval()
+    anew = intervals.gain_per_speaker(values, (2, 4, 8), 0.9, paired=False, over="draws")
+    reference = scipy.stats.ttest_ind(values[2], values[1], equal_var=False).confidence_interval(0.9)
     np.testing.assert_allclose([anew.low[1], anew.high[1]], np.array(reference) / 4, rtol=1e-3)
-    assert anew.label == "95 % Welch t over draws"
+    assert anew.label == "90 % Welch t over draws"
 
 
 @pytest.mark.parametrize("n_speakers", [(2, 4), (4, 2, 8), (2, 2, 4), (2,)])
