@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from siamese_jax.experiments.records import Row
 from siamese_jax.protocols.config import Experiment
-from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
+from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES, of_scope
 from siamese_jax.report.render import figures, text
 from siamese_jax.runtime.files import atomic_path
 
@@ -64,7 +64,7 @@ def panel(experiment: Experiment, rows: list[Row], head: str, scope: str, frozen
     _panel(axis, experiment, rows, head, scope, frozen)
     # OODT and IDT, of which nothing is drawn, are lines without intervals.
     values = [
-        value for row in _cells(rows) if _drawn(row, head, scope, experiment)
+        value for row in of_scope(_cells(rows), scope) if _drawn(row, head, scope, experiment)
         for value in (row.uar_mean, *((row.ci_low, row.ci_high) if row.n_draws else ())) if value is not None
     ]  # fmt: skip
     if values:
@@ -112,7 +112,7 @@ def _panel(axis: Any, experiment: Experiment, rows: list[Row], head: str, scope:
         shift = (i - (len(lines) - 1) / 2) * OFFSET
         _line(axis, sorted(line_rows, key=lambda row: row.n_speakers or 0), shift, *style)
     for method, label, dashes in (("oodt", "OODT", "dotted"), ("idt", "IDT", "dashed")):
-        level = [row.uar_mean for row in cells if row.method == method and row.head == head]
+        level = [row.uar_mean for row in of_scope(cells, scope) if row.method == method and row.head == head]
         if level:
             axis.axhline(level[0], color="black", linewidth=0.8, linestyle=dashes, label=label)
     axis.set_xticks(protocol.n_speakers)

@@ -8,7 +8,7 @@ from typing import Any
 from siamese_jax.experiments.records import Row
 from siamese_jax.experiments.stored_results import stored_json
 from siamese_jax.report.loading.reproduction import rows_of
-from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES
+from siamese_jax.report.paper.table1 import CLASSIFIER_NAMES, of_scope
 from siamese_jax.report.render import markdown, text
 from siamese_jax.report.render.document import Block, Paragraph, Table
 from siamese_jax.runtime.files import user_path, write_text
@@ -31,7 +31,8 @@ def blocks(rows: Sequence[Row], differences: Sequence[dict[str, Any]]) -> Iterat
         of_setting = [row for row in rows if (row.method, row.split) == (method, "speaker_disjoint")]
         few = [row for row in of_setting if row.selection == "cell" and row.scaling == scaling and row.n_draws]
         counts = sorted({row.n_speakers for row in few if row.n_speakers})
-        only = {row.source: row for row in of_setting if row.data == "source" and not row.n_draws}
+        undrawn = [row for row in of_setting if row.data == "source" and not row.n_draws]
+        only = {row.source: row for row in of_scope(undrawn, scaling)}
         lines = []
         for data, source in dict.fromkeys((row.data, row.source) for row in few):
             of_source = {row.n_speakers: row for row in few if (row.data, row.source) == (data, source)}

@@ -93,7 +93,7 @@ def lines(
     """The lines of one setting, a cell for each of COLUMNS; the paper's values only under its own corpora."""
     protocol, steps = experiment.protocol, experiment.report.fixed_steps
     paper = PAPER.get((rows[0].source, rows[0].target), {})
-    of_head = _pick([row for row in rows if row.head == head], scope)
+    of_head = of_scope([row for row in rows if row.head == head], scope)
 
     def reference(key: str) -> str:
         return f"{paper[key]}" if key in paper else ""
@@ -115,7 +115,7 @@ def lines(
         for data in DATA_NAMES:
             for selection in ("cell",) if data in ("source", "loso") else ("best", "fixed"):
                 key = method, data, selection
-                cell_rows = _pick([row for row in rows if (row.method, row.data, row.selection) == key], scope)
+                cell_rows = of_scope([row for row in rows if (row.method, row.data, row.selection) == key], scope)
                 if cell_rows:
                     cell = _scaled(cell_rows, scope) if selection == "cell" else selection
                     best = selection == "best"
@@ -123,7 +123,7 @@ def lines(
                     yield _line(CLASSIFIER_NAMES[method], DATA_NAMES[data], cell, cell_rows, chosen, "")
 
 
-def _pick(rows: list[Row], scope: str) -> list[Row]:
+def of_scope(rows: list[Row], scope: str) -> list[Row]:
     """The rows under an experiment's scope; OODT and IDT rows carry their substitute for that scope."""
     substitutes = {
         "loso": (IN_DOMAIN_SCOPE[scope],),
