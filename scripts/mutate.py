@@ -116,8 +116,9 @@ def imports(path: Path) -> set[str]:
 
 
 def distances(root: Path) -> dict[str, dict[str, int]]:
-    """Returns for each module, launcher and configuration the test files that reach it, with the imports between."""
-    files = [path for folder in ("siamese_jax", "launch", "configs") for path in (root / folder).rglob("*.py")]
+    """Returns for each module, launcher, configuration and script the tests that reach it, with the imports between."""
+    folders = ("siamese_jax", "launch", "configs", "scripts")
+    files = [path for folder in folders for path in (root / folder).rglob("*.py")]
     sources = {module_of(path.relative_to(root)): path for path in files}
     helpers = {module_of(p.relative_to(root / "tests")): p for p in (root / "tests").glob("*.py")}
     uses = {name: imports(path) & (set(sources) | set(helpers)) for name, path in {**helpers, **sources}.items()}

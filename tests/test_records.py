@@ -12,6 +12,7 @@ from scripts.numbers import blocks as numbers_blocks
 from scripts.numbers import claims, pages, records, runs
 from scripts.numbers.claim import Claim
 from siamese_jax import load_config
+from siamese_jax.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "docs" / "records"
@@ -94,6 +95,48 @@ def test_a_record_is_read_as_it_was_written(tmp_path, monkeypatch):
     records.write("some", record)
     assert records.parse((tmp_path / "some.json").read_text()) == record
     assert table.dicts() == [{"uar": 40.12345679, "n": 3, "of": None}]
+
+
+def test_the_check_looks_at_every_page_table_and_number_and_exits_with_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    monkeypatch.setattr(claims, "WHOLE", ("whole.md",))
+    (tmp_path / "whole.md").write_text("<!-- a -->\n\n| 1 |\n\n<!-- end of a -->\nIt gains 3.4 points of 7.\n")
+    (tmp_path / "part.md").write_text("<!-- b -->\n\n| 2 |\n\n<!-- end of b -->\nIt gains 3.4 points of 7.\n")
+    made = {"a": "| 1 |\n", "b": "| 2 |\n"}
+    said = {"whole.md": [Claim("gains 3.4 points"), Claim("of 7")], "part.md": [Claim("gains 3.4 points")]}
+    for changes, problem in (
+        ({}, None),
+        ({"a": "| 3 |\n"}, "whole.md: the table a differs from its record"),
+        ({"b": "| 3 |\n"}, "part.md: the table b differs from its record"),
+        ({"c": "| 4 |\n"}, "no page has the table c"),
+        ({"whole.md": said["whole.md"][:1]}, "whole.md: line 6: nothing accounts for 7 in "),
+        ({"part.md": [Claim("gains 3.5 points")]}, "part.md: lacks the text 'gains 3.5 points'"),
+        ({"part.md": [Claim("of 7", true=False)]}, "part.md: the records do not bear out 'of 7'"),
+    ):
+        tables = {**made, **{name: text for name, text in changes.items() if isinstance(text, str)}}
+        of_pages = {**said, **{name: text for name, text in changes.items() if isinstance(text, list)}}
+        makers = {name: lambda text=text: text for name, text in tables.items()}
+        monkeypatch.setattr(numbers_blocks, "blocks", lambda makers=makers: makers)
+        monkeypatch.setattr(claims, "by_page", lambda of_pages=of_pages: of_pages)
+        monkeypatch.setattr("sys.argv", ["numbers", "--check"])
+        assert numbers.main() == (0 if problem is None else 1)
+        printed = capsys.readouterr().out.splitlines()
+        assert [line[: len(problem)] for line in printed] == [problem] if problem else printed == []
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [("network", "heads"), ("training", "source_steps"), ("transfer", "transfer_c"), ("report", "level")],
+)
+def test_a_run_with_one_other_setting_of_any_group_is_no_record(tmp_path, group, name):
+    command = runs.RUNS["paired"].command
+    given = dataclasses.asdict(records.experiment(command))
+    (tmp_path / "config.json").write_text(json.dumps(given))
+    runs.check(tmp_path, command)
+    given[group][name] = -1
+    (tmp_path / "config.json").write_text(json.dumps(given))
+    with pytest.raises(InputError, match=rf"{group}\.{name} is -1; expected "):
+        runs.check(tmp_path, command)
 
 
 def test_every_record_comes_from_a_command_that_a_page_shows():
