@@ -51,8 +51,10 @@ def test_every_draw_of_a_seeds_plan_starts_from_that_seed(settings):
     np.testing.assert_array_equal(dataclasses.replace(plan, only_seed=1).seed_of_draw, [1, 1, 1])
 
 
-@pytest.mark.parametrize("change", [{"frozen": (0,)}, {"n_speakers": (2,)}, {"n_draws": 1}, {"n_seeds": 1}])
-def test_a_factor_of_one_level_is_refused(settings, change, tmp_path):
+@pytest.mark.parametrize(
+    "change", [{"frozen": (0,)}, {"n_speakers": (2,)}, {"n_draws": 1}, {"n_seeds": 1}, {"scalings": ("train",)}]
+)
+def test_a_factor_of_one_level_and_a_scope_without_draws_are_refused(settings, change, tmp_path):
     with pytest.raises(InputError, match="at least two"):
         crossed.run(settings.replace(**change), tmp_path / "x")
 

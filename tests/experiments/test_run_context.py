@@ -41,6 +41,21 @@ def test_a_mixture_has_a_digest_of_each_corpus():
     assert (found["source source"], found["source target"]) == (alone["source"], alone["target"])
 
 
+def test_each_table_is_read_with_the_corpus_and_companion_of_its_role(monkeypatch):
+    given = {
+        f"{role}{field}": f"{role}{field or '_table'}"
+        for role in ("source", "target")
+        for field in ("", "_corpus", "_companion")
+    }
+    experiment = PLAN.experiment.replace(**given, features="whisper", layers=(1, 2))
+    monkeypatch.setattr(run_context.datasets, "read", lambda *of_table: of_table)
+    for role, table in (
+        ("source", run_context._source_tables(experiment)["source_table"]),
+        ("target", run_context._target_table(experiment)),
+    ):
+        assert table == (f"{role}_table", f"{role}_corpus", f"{role}_companion", "whisper", (1, 2))
+
+
 def test_predictions_that_take_more_memory_than_machines_have_are_refused(monkeypatch):
     protocol = PLAN.experiment.protocol
     size = len(protocol.losses) * len(protocol.frozen) * len(protocol.steps) * protocol.n_draws * len(TARGET)

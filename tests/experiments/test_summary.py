@@ -1,5 +1,8 @@
 """Rows of an experiment from given scores: which cell is the best, and whose differences are whose."""
 
+import dataclasses
+import types
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -92,3 +95,26 @@ def test_the_classifiers_data_keep_their_names_and_their_own_best_cells(no_inter
     arrays = xr.Dataset({"few_shot": (dims, np.stack([predictions] * 2))})
     found = summary.baseline_optimism(PLAN, "corpus", arrays)
     assert {(row["data"], row["best"]) for row in found} == {("target", 100.0), ("source+target", 0.0)}
+
+
+def test_classifiers_that_draw_nothing_name_their_scope_and_have_an_interval_over_speakers(monkeypatch):
+    asked = []
+
+    def interval(counts_SxCxC, level):
+        asked.append((counts_SxCxC.sum(), level))
+        return types.SimpleNamespace(low=0.1, high=0.2, label="jackknife")
+
+    monkeypatch.setattr(summary.intervals, "jackknife_t_interval", interval)
+    monkeypatch.setattr(summary, "within", lambda interval, *possible: interval)
+    tested = TARGET.speaker != 2
+    right, wrong = (((TARGET.label + shift) % 4)[None] for shift in (0, 1))
+    arrays = xr.Dataset({"loso": (("method", "clip"), right), "source_only": (("method", "clip"), wrong)})
+    arrays = arrays.assign(tested=("clip", tested), fit_seconds=("method", [1.0]))
+    plan = dataclasses.replace(PLAN, experiment=PLAN.experiment.replace(baselines=("svm",)))
+    rows = list(summary.baseline_rows(plan, "support", arrays))
+    assert [(row.data, row.scaling, row.split, row.uar_mean) for row in rows] == [
+        (data, scaling, split, uar)
+        for data, scaling, uar in (("loso", "train", 100.0), ("source", "source", 0.0)) for split in summary.SPLITS
+    ]  # fmt: skip
+    assert {(row.ci_low, row.ci_high, row.interval) for row in rows} == {(10.0, 20.0, "jackknife")}
+    assert asked == [(tested.sum(), 0.9), (len(TARGET), 0.9)]

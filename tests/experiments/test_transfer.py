@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from tiny_plan import PLAN, TARGET
 
 from configs import smoke
 from siamese_jax.datasets import dataset
+from siamese_jax.datasets.subsets import minorities
 from siamese_jax.datasets.table_files import write_table
 from siamese_jax.errors import InputError
 from siamese_jax.experiments import run_context, transfer, tune
@@ -137,6 +139,7 @@ def test_a_row_is_scored_on_other_speakers_and_gains_on_the_better_inductive_reg
             setting.method, setting.c, setting.adaptation, setting.mode
         )  # fmt: skip
         np.testing.assert_allclose(row.uar_mean, 100 * uar[i].mean(), rtol=1e-5)
+        assert (row.n_speakers, row.n_labelled, row.n_draws, row.thinned, row.scaling) == (2, 8, 3, 1.0, "corpus")
         assert row.interval.startswith("90 % t over draws; 90 % jackknife t over speakers")
         assert row.baseline_c == (None if i == 1 else settings[1].c)
         if i != 1:
@@ -248,6 +251,18 @@ def test_the_networks_of_a_run_are_its_losses_after_the_last_step(monkeypatch):
     np.testing.assert_array_equal(found[:, :, 0], number[:, 0, :, -1, 0])
 
 
+@pytest.mark.parametrize("module", [transfer, tune])
+def test_a_target_is_thinned_by_the_seed_of_the_configuration(module, monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "thinned", lambda target, half, ratio, seed: asked.append((half, ratio, seed)))
+    monkeypatch.setattr(module.Plan, "make", lambda *_: None)
+    if module is transfer:
+        transfer._plans(types.SimpleNamespace(experiment=PLAN.experiment, source=None, target=TARGET), 4.0)
+    else:
+        list(tune._thinned_plans(tune.Transfer("corpus left out", PLAN), 4.0))
+    assert asked == [(half, 4.0, 5) for half in minorities(4)]
+
+
 def test_a_page_of_another_kind_of_run_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"holds no config\.json"):
         report.write(tmp_path)
@@ -324,11 +339,12 @@ def test_settings_are_judged_on_other_speakers_clips(monkeypatch):
 
 def test_settings_are_judged_by_the_mean_over_scopes_and_ratios_each_with_its_own_predictions(monkeypatch):
     """The share of right classes tells the scope of a probability; a thinned target has other labels here."""
-    by_scope = {"corpus": predicted([0.2])[0], "speaker": predicted([0.9])[0]}
+    by_scope, asked = {"corpus": predicted([0.2])[0], "speaker": predicted([0.9])[0]}, []
 
     class Draws:
         def __init__(self, plan, scope, *given):
             self.scope = scope
+            asked.append((given[0].c, *given[0].balance))
 
         def inductive(self, method, n_speakers):
             return np.eye(4)[by_scope[self.scope]]
@@ -336,7 +352,10 @@ def test_settings_are_judged_by_the_mean_over_scopes_and_ratios_each_with_its_ow
     thinned = dataclasses.replace(PLAN, target=dataclasses.replace(TARGET, label=(TARGET.label + 1) % 4))
     monkeypatch.setattr(tune, "TransferDraws", Draws)
     monkeypatch.setattr(tune, "_thinned_plans", lambda _, ratio: [PLAN if ratio == 1 else thinned])
-    experiment = PLAN.experiment.replace(scalings=("corpus", "support", "speaker"))
+    experiment = PLAN.experiment.replace(
+        scalings=("corpus", "support", "speaker"), balance_within=("corpus", "speaker"), balance_strength=(0.7, 1.0),
+        transfer_c=0.2,
+    )  # fmt: skip
     step = tune.Step("transfer_c", (0.1,), tune.BOTH[:1], "none")
     evaluate = tune._Evaluation(["transfer"])
     of_ratios = []
@@ -347,6 +366,7 @@ def test_settings_are_judged_by_the_mean_over_scopes_and_ratios_each_with_its_ow
                 of_ratios.append(np.mean([of_draw[tested & (plan.target.label == c)].mean() for c in range(4)]))
     expected = 100 * np.array(of_ratios).reshape(2, 6).mean(axis=1)
     assert evaluate(experiment, step) == pytest.approx(expected[0], rel=1e-5)
+    assert set(asked) == {(0.2, "speaker", 0.7)}
     assert evaluate(experiment, dataclasses.replace(step, ratios=(1.0, 10.0))) == pytest.approx(
         expected.mean(), rel=1e-5
     )
