@@ -14,7 +14,9 @@ from siamese_jax.report.render import figures
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
 
 
-@pytest.fixture(params=["report", "comparison", pytest.param("crosstraining", marks=pytest.mark.long)])
+@pytest.fixture(
+    params=["report", *(pytest.param(name, marks=pytest.mark.long) for name in ("comparison", "crosstraining"))]
+)
 def path(request):
     return request.getfixturevalue(request.param)[0]
 
@@ -58,6 +60,7 @@ def test_figures_are_legible_on_a_phone(browser, path):
         assert shown / drawn * 8 * figures.DPI / 72 >= 10
 
 
+@pytest.mark.long
 def test_a_table_that_is_wider_than_a_phone_says_that_it_scrolls_and_no_other_does(browser, comparison):
     browser.open(comparison[0], NARROW)
     tables = browser.run(

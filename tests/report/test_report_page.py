@@ -159,6 +159,7 @@ def test_scores_are_those_of_the_summary(report, workdir):
     assert line[-1] == ""
 
 
+@pytest.mark.long
 def test_one_draw_gives_no_interval_and_no_test(comparison):
     mine = [t for t in tables_of(comparison[1]) if "n = 1 draw" in t.caption and "Over draws" in t.caption]
     assert mine
@@ -171,6 +172,7 @@ def test_one_draw_gives_no_interval_and_no_test(comparison):
     assert all("not computable: fewer than two units" in row[3] for table in claims for row in table.rows)
 
 
+@pytest.mark.long
 def test_several_work_directories_stand_side_by_side(comparison, report):
     table = next(t for t in tables_of(comparison[1]) if "What differs" in t.caption)
     assert {row[0] for row in table.rows} == {"protocol.n_draws", "protocol.n_seeds"}

@@ -129,6 +129,7 @@ def test_a_process_that_hangs_ends_the_others_within_the_time_out_and_the_run_re
     resumes(tmp_path, 1, whole)
 
 
+@pytest.mark.long
 def test_a_signal_to_process_0_while_the_others_wait_for_it_stops_all(tmp_path, whole):
     processes = start("work", tmp_path / "w", 2, 2, cluster=slurm_step, environment=[{"ALONE_SECONDS": "60"}] * 2)
     while processes[0].stdout.readline() != "alone\n":

@@ -98,6 +98,7 @@ def test_every_offer_holds_in_the_record_of_10_000_simulations_balanced_and_not(
             _check(over, n_units, rows, noise=0.0)
 
 
+@pytest.mark.long
 def test_what_fails_at_ten_units_is_not_offered_and_does_fail() -> None:
     shares = {row.name: row.share for row in rows_at_ten("speakers")}
     for name in ("percentile: UAR", "BCa: UAR"):
