@@ -32,6 +32,7 @@ def test_no_speaker_has_every_class():
     assert draws.speakers.shape == draws.clips.shape == (20, 2, 4)
     np.testing.assert_array_equal(label[draws.clips], np.broadcast_to(np.arange(4), (20, 2, 4)))
     np.testing.assert_array_equal(speaker[draws.clips], draws.speakers)
+    assert set(draws.clips.ravel().tolist()) == set(range(len(label)))  # any of a speaker's clips of a class
     for chosen_KxC in draws.speakers:
         assert all(len(set(of_class)) == 2 for of_class in chosen_KxC.T.tolist())
         undrawn = np.setdiff1d(np.arange(6), chosen_KxC)
