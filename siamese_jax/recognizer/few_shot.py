@@ -19,6 +19,7 @@ from siamese_jax.recognizer.confidence import STATED_ERROR
 from siamese_jax.recognizer.labelling import Labelled
 from siamese_jax.recognizer.model import Model, enrol
 from siamese_jax.recognizer.recordings import Recordings
+from siamese_jax.recognizer.sources import Source
 from siamese_jax.runtime.devices import available_cores
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class FewShotEmotion:
         self._options = extraction.Options(workers or available_cores(), strict)
         self._extractor = extractor
         self._model: Model | None = None
+        self._loaded: tuple[Source, ...] | None = None
 
     def fit(
         self, files: Sequence[File], labels: Sequence[str], speakers: Sequence[str] | None = None
@@ -74,7 +76,9 @@ class FewShotEmotion:
         extractor = self._features()
         table = extraction.compute_table(manifest, extractor, self._options)
         recipe = dataclasses.replace(self._recipe, layers=layer_columns(extractor.feature_names))
-        read = sources.read(self._sources, extractor.feature_names, extractor.made)
+        read = self._loaded
+        if read is None:
+            read = sources.read(self._sources, extractor.feature_names, extractor.made)
         self._model = enrol(
             table.features, table.emotion.tolist(), table.speaker.tolist(), read, recipe, extractor.made,
             extractor.feature_names, table.audio_hash.tolist(),
@@ -149,11 +153,12 @@ class FewShotEmotion:
     ) -> "FewShotEmotion":  # fmt: skip
         """Returns the recogniser of a model folder, by default of the model that ships (four emotions).
 
-        The shipped model is for non-commercial use. Raises InputError for a folder that cannot be used.
+        The shipped model is for non-commercial use. `fit` then learns other recordings, by the model's recipe and from
+        its sources. Raises InputError for a folder that cannot be used.
         """
         loaded = cls("", workers=workers, strict=strict, extractor=extractor)
         loaded._model = model_folder.load(shipped.RECOGNIZER if folder is None else folder, loaded._features())
-        loaded._recipe = loaded._model.recipe
+        loaded._recipe, loaded._loaded = loaded._model.recipe, loaded._model.sources
         return loaded
 
     def _features(self) -> Extractor:

@@ -107,6 +107,16 @@ def test_a_warm_start_takes_fewer_iterations():
     assert warm.iterations < cold.iterations / 3
 
 
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_start_far_from_the_minimum_reaches_it_too(seed):
+    """A step of Newton's length is too long there."""
+    x, y = clips_of(40, 8, seed)
+    own = LabelledClips(lr.with_ones(3 * x), y, np.ones(40, np.float32))
+    far = 3 * np.random.default_rng(seed).normal(size=(3, 9)).astype(np.float32)
+    of_far, of_zero = (fit_clips(NONE, own, start, SETTINGS).objective for start in (far, START))
+    np.testing.assert_allclose(of_far, of_zero, rtol=1e-4)
+
+
 def test_the_gradient_is_that_of_the_objective_in_float64():
     (x_s, y_s), (x_t, y_t) = clips_of(40, 8, 6), clips_of(9, 8, 7)
     weights = np.linspace(0.2, 2, 40).astype(np.float32), np.linspace(1, 3, 9).astype(np.float32)

@@ -13,6 +13,8 @@ from siamese_jax.datasets import extraction
 from siamese_jax.errors import ClipError, InputError
 from siamese_jax.recognizer import evaluation, labelling, recordings, segment_lists
 from siamese_jax.recognizer.few_shot import FewShotEmotion
+from siamese_jax.recognizer.sources import Source
+from siamese_jax.recognizer.transfer import Clips
 
 
 def recognizer(**changes):
@@ -189,6 +191,24 @@ def test_files_are_learned_with_their_labels_and_speakers(folder, monkeypatch):
         assert (None if model.enrolled.speaker is None else model.enrolled.speaker.tolist()) == (
             speakers if given is speakers else None
         )
+
+
+def test_a_loaded_recogniser_learns_other_recordings_by_its_models_recipe_from_its_sources(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(labelling.confidence, "single_temperature", lambda *_: (1.0, np.zeros(0)))
+    files = sorted(folder.iterdir())
+    labels = [path.name.split("_")[0] for path in files]
+    clips = Clips(np.eye(3, dtype=np.float32)[np.arange(12) % 3], np.arange(12) % 3, None)
+    source = Source("mine", "", ("anger", "fear", "joy"), clips)
+    monkeypatch.setattr("siamese_jax.recognizer.sources.read", lambda *_: (source,))
+    first = recognizer(source="mine.npz").fit(files, labels)
+    first.save(tmp_path / "m")
+    monkeypatch.setattr("siamese_jax.recognizer.sources.read", lambda *_: ())
+    again = FewShotEmotion.load(tmp_path / "m", workers=1, extractor=EXTRACTOR).fit(files[1:], labels[1:])
+    assert [found.digest for found in again.model.sources] == [source.digest]
+    assert again.model.recipe == first.model.recipe
+    assert len(again.model.enrolled.x) == len(files) - 1
 
 
 def test_all_clips_unreadable_at_enrolment_is_an_error(tmp_path):
