@@ -1,5 +1,6 @@
 """The experiment on transfer methods: its rows against the predictions it stored, and the choice of its settings."""
 
+import contextlib
 import dataclasses
 import sys
 import types
@@ -249,6 +250,23 @@ def test_the_networks_of_a_run_are_its_losses_after_the_last_step(monkeypatch):
     monkeypatch.setattr(transfer.stages, "FineTuning", Tuning)
     found = transfer._network(Run(), PLAN, "corpus", 2)
     np.testing.assert_array_equal(found[:, :, 0], number[:, 0, :, -1, 0])
+
+
+def test_p_values_of_a_run_are_adjusted_together_by_holms_method(monkeypatch):
+    @dataclasses.dataclass(frozen=True)
+    class Row:
+        p_value: float | None
+        p_holm: float | None = None
+
+    by_speakers, written = {2: [Row(0.01), Row(None)], 3: [Row(0.03), Row(0.02)]}, {}
+    run = types.SimpleNamespace(write=lambda **results: written.update(results))
+    monkeypatch.setattr(transfer, "open_run", lambda *_: contextlib.nullcontext(run))
+    monkeypatch.setattr(transfer, "_plans", lambda run, ratio: [])
+    monkeypatch.setattr(transfer, "_rows", lambda plans, parts, scope, k, ratio: by_speakers[k])
+    rows = transfer.run(PLAN.experiment.replace(n_speakers=(2, 3)), "unused")
+    # The row without a test counts in the number of tests.
+    assert [row.p_holm for row in rows] == [pytest.approx(0.04), None, pytest.approx(0.06), pytest.approx(0.06)]
+    assert written["transfer"] == rows
 
 
 @pytest.mark.parametrize("module", [transfer, tune])

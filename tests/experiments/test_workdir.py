@@ -110,6 +110,22 @@ def test_a_refused_configuration_leaves_the_folder_unlocked(tmp_path):
     assert names(tmp_path) == ["config.json", "index.json"]
 
 
+@pytest.mark.parametrize(
+    ("inputs", "kind", "message"),
+    [
+        ({"source": "1", "target": "3"}, "test", "tables.target: '2' there, '3' now"),
+        ({"source": "2", "target": "1"}, "test", "tables.source: '1' there, '2' now"),
+        ({"source": "1", "target": "2"}, "other", "kind: 'test' there, 'other' now"),
+    ],
+)
+@pytest.mark.parametrize("reading", [False, True])
+def test_results_of_other_tables_and_of_another_kind_of_run_are_refused(tmp_path, inputs, kind, message, reading):
+    with opened(tmp_path):
+        pass
+    with pytest.raises(InputError, match=message):
+        WorkDir(tmp_path, EXPERIMENT, inputs, kind, reading)
+
+
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
     stop(tmp_path / "one")
     other = EXPERIMENT.replace(n_draws=2)
