@@ -33,6 +33,13 @@ def test_a_model_of_permitted_sources_says_nothing_of_non_commercial_use():
     assert "Burkhardt" in card(model())
 
 
+def test_a_card_counts_the_clips_of_each_label():
+    enrolled = Clips(np.zeros((4, 1), np.float32), np.array([0, 1, 1, 1]), None)
+    text = card(dataclasses.replace(model(), enrolled=enrolled))
+    assert "| label | enrolled clips | clips of emodb |" in text
+    assert "| anger | 1 | 1 |\n| fear | 3 | 1 |" in text
+
+
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a|b", "![x](http://x)", "x\n# y", "\x1b[2J"])
 def test_a_label_is_one_cell_without_markup(name):
     rows = [line for line in card(model((name, "fear"))).split("\n") if line.startswith("| ")]

@@ -9,6 +9,7 @@ from scipy.special import softmax
 from siamese_jax.features.scaling import Scaling, moments, shrunken
 from siamese_jax.models.linear_scorer import LinearScorer
 from siamese_jax.recognizer import confidence, model, transfer
+from siamese_jax.recognizer.classifier import TransferClassifier
 from siamese_jax.recognizer.methods import SETTINGS
 from siamese_jax.recognizer.networks import NetworkScorer
 from siamese_jax.recognizer.sources import Source
@@ -229,7 +230,9 @@ def test_a_fold_without_a_class_serves_only_a_method_that_learns_it_from_the_sou
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("known", "adaptation"), [(True, "balanced"), (False, "balanced"), (False, "none")])
+@pytest.mark.parametrize(
+    ("known", "adaptation"), [("all", "balanced"), ("folder", "balanced"), ("none", "balanced"), ("none", "none")]
+)
 def test_a_temperature_has_the_prior_of_its_method_adaptation_and_scaling(monkeypatch, known, adaptation):
     asked = []
     prior = confidence.calibration.prior
@@ -237,13 +240,15 @@ def test_a_temperature_has_the_prior_of_its_method_adaptation_and_scaling(monkey
         confidence.calibration, "prior", lambda fitted, n: asked.append((fitted, n)) or prior(fitted, n)
     )
     recipe = Recipe("logistic_regression", SETTINGS, adaptation, 1e-3)
-    sources, enrolled = [clips(0, 20)], clips(2, 3)
+    sources, enrolled = [clips(0, 20)], clips(2, 3, ("a", "b") if known == "all" else None)
+    folder = clips(3, 12, None if known == "none" else ("b", "c"))
     confidence.single_temperature(sources, enrolled, 4, recipe)
-    confidence.joint_temperature(sources, enrolled, clips(3, 12, ("b", "c") if known else None), 4, recipe)
-    strength, of = 0.3 if adaptation == "balanced" else 0.0, "speaker" if known else "corpus"
+    confidence.joint_temperature(sources, enrolled, folder, 4, recipe)
+    strength, of = 0.3 if adaptation == "balanced" else 0.0, "speaker" if known == "all" else "corpus"
+    within = "corpus" if known == "none" else "speaker"
     assert asked == [
         (("logistic_regression", 0.01, "none", 0.0, "support", "corpus"), 3),
-        (("logistic_regression", 0.01, adaptation, strength, of, of), 3),
+        (("logistic_regression", 0.01, adaptation, strength, of, within), 3),
     ]
 
 
@@ -292,6 +297,27 @@ def test_a_model_keeps_its_enrolled_clips_with_sorted_classes_and_passes_speaker
     np.testing.assert_allclose(noted["adapted"][0][2], by_speaker(transfer.joined(made.enrolled, folder)), atol=1e-4)
     unknown = model.enrol(x, ["joy", "anger"] * 2, ["", "a", "b", "a"], [], RECIPE, {}, tuple("wxyz"))
     assert unknown.enrolled.speaker is None
+
+
+@pytest.mark.parametrize("kind", ["model", "classifier"])
+def test_what_is_learned_of_the_sources_once_is_scaled_as_enrolled_and_folders_clips_are(noted, monkeypatch, kind):
+    """By speaker where the speakers of both are known, not where those of the enrolled clips alone are."""
+    asked = []
+    monkeypatch.setattr(transfer, "of_sources", lambda sources, target, *rest: asked.append(target))
+    monkeypatch.setattr(confidence, "single_temperature", lambda *problem: (1.0, np.zeros(0)))
+    monkeypatch.setattr(confidence, "joint_temperature", lambda *problem: 1.0)
+    x, words, speakers, folder = clips(2, 4).x, ["joy", "anger", "joy", "fear"], ["b", "a"] * 2, clips(3, 12)
+    for of_folder in (None, folder.speaker):
+        if kind == "model":
+            made = model.enrol(x, words, speakers, [], RECIPE, {}, tuple("wxyz"))
+            made.log_probabilities(folder.x, "folder", of_folder)
+        else:
+            made = TransferClassifier(transductive=True, calibrated=False).fit(x, words, groups=speakers)
+            made.predict_proba(folder.x, of_folder)
+    for target in asked:
+        np.testing.assert_array_equal(target.x, np.concatenate([x, folder.x]))
+    assert asked[0].speaker is None
+    assert asked[1].speaker.tolist() == [*speakers, *folder.speaker]
 
 
 def test_a_model_of_sources_is_held_out_on_each_source_by_the_others(noted):

@@ -110,7 +110,10 @@ def test_labels_have_the_mode_the_speakers_and_the_stated_error(enrolled, folder
     speakers = [f"speaker {i % 2}" for i in range(len(files))]
     clips = [Clip(file, file, "joy", who, "") for file, who in zip(files, speakers)]
     given = recordings.Recordings(folder, iter(clips), [])
-    assert len(list(enrolled.label(given, asked, 0.35))) == len(files)
+    labelled = list(enrolled.label(given, asked, 0.35))
+    least = threshold(np.full(len(files), 1 / 3), mode, enrolled.model.held_out, 0.35)[1]
+    reason = "no label is sure enough" if mode == "folder" else f"its probability is below {least:.2f}"
+    assert [(row.prediction.unsure, row.prediction.reason) for row in labelled] == [(True, reason)] * len(files)
     monkeypatch.setattr(evaluation, "evaluate", lambda model, labelled, left_out: len(labelled))
     assert enrolled.evaluate(Manifest(folder, tuple(clips)), asked, 0.35) == len(files)
     assert enrolled.predict_proba([folder / file for file in files], asked, speakers).shape == (len(files), 3)
