@@ -47,7 +47,7 @@ def settings_for(folder, **changes):
     given = smoke.get_config()
     given.data.update({"source": str(folder / "source.npz"), "target": str(folder / "target.npz")})
     given.protocol.update({"steps": (0, 2, 4)})
-    given.report.update({"fixed_steps": 4})
+    given.report.update({"fixed_steps": 4, "level": 0.9})
     given.training.update({"source_steps": 20, "in_domain_steps": 5})
     given.network.update({"encoder_widths": (8, 6, 4)})
     given.protocol.update({"n_draws": 4, "n_seeds": 2})

@@ -18,9 +18,9 @@ from siamese_jax.protocols import config
 from siamese_jax.report.loading import reproduction
 from siamese_jax.report.loading import workdir as stored_workdir
 from siamese_jax.report.render import figures, text
-from siamese_jax.report.render.document import Paragraph, Table
-from siamese_jax.report.sections import confusion, curves, distances, embeddings, overview, paired, speakers
-from siamese_jax.stats import estimands, intervals, paired_tests, records
+from siamese_jax.report.render.document import Document, Paragraph, Section, Table
+from siamese_jax.report.sections import compare, confusion, curves, distances, embeddings, overview, paired, speakers
+from siamese_jax.stats import estimands, intervals, paired_tests, records, scoring
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,118 @@ def test_differences_are_of_the_same_draws_and_clips(run, setting, arrays):
         np.testing.assert_allclose(pair.difference.by_draw[draw], both[0] - both[1], atol=1e-4)
     assert pair.difference.counts.shape == (2, 7, 2, 4, 4)
     np.testing.assert_array_equal(pair.difference.counts.sum(axis=0), pair.difference.by_speaker)
+
+
+def with_counts(run):
+    """The run with other counts [D, S, C, C] in every cell, and the function that gives them."""
+    report, kept = run.experiment.report, {}
+
+    def tuned(setting, split, n_speakers=None, steps=None):
+        key = split, n_speakers or report.fixed_n_speakers, report.fixed_steps if steps is None else steps
+        if key not in kept:
+            rng = np.random.default_rng(len(kept))
+            kept[key] = {loss: rng.integers(1, 9, (4, 7, 4, 4)) for loss in run.experiment.protocol.losses}
+        return kept[key], np.array([0, 1, 0, 1])
+
+    other = dataclasses.replace(run)
+    object.__setattr__(other, "tuned", tuned)
+    return other, tuned
+
+
+def test_paired_tables_are_of_their_split_steps_speakers_and_level(run, setting, monkeypatch):
+    monkeypatch.setattr(figures, "png", lambda draw: b"")
+    other, tuned = with_counts(run)
+    made = tables_of(Document("", "", [Section("", list(paired._loss_blocks(other, setting, "0")))]))
+
+    def expected(*cell):
+        counts, _ = tuned(setting, *cell)
+        ratio, none = (scoring.uar(counts[loss].sum(axis=1)) for loss in ("ratio", "none"))
+        limits = scipy.stats.ttest_rel(ratio, none).confidence_interval(0.9)
+        return text.bounded((ratio - none).mean(), *limits, signed=True)
+
+    for split, words in paired.SPLIT_NAMES.items():
+        table, claims = (t for t in made if words in t.caption and t.caption.startswith(("Over draws", "For a claim")))
+        shown = {row[0]: row[1] for row in table.rows}
+        for steps in (2, 4):
+            assert shown[f"ratio loss − fine-tuning, {steps} steps"] == expected(split, 4, steps)
+        assert table.header[1] == "90 % t over draws"
+        # A drawn speaker is not tested on the split of other speakers, so the crossing has gaps there.
+        assert ("speakers+seeds" in " ".join(claims.header)) == (split == "paper")
+    table = next(t for t in made if t.caption.startswith("Points of UAR at 4 steps") and "over draws" in t.caption)
+    column = [*table.header].index("ratio loss − fine-tuning")
+    assert [(row[0], row[column]) for row in table.rows] == [(str(k), expected("paper", k)) for k in (2, 4)]
+
+
+def test_every_interval_has_the_configured_level(report):
+    words = [t.caption + " ".join(t.header) for t in tables_of(report[1])]
+    words += [picture.caption for picture in report[1].pictures()]
+    assert sum("90 %" in of_block for of_block in words) > 20
+    assert not [of_block for of_block in words if "95 %" in of_block]
+
+
+def test_classifiers_are_those_on_source_and_target_clips_on_either_split(run, setting, arrays):
+    kept = run.arrays("baselines/corpus").few_shot.sel(n_speakers=4)
+    for split, by_speaker in (("paper", False), ("speaker_disjoint", True)):
+        for method, counts in zip(kept.method.values, run.few_shot(setting, split).values(), strict=True):
+            for draw, support in enumerate(arrays.support.values):
+                speaker = run.target.speaker
+                drawn = np.isin(speaker, speaker[support]) if by_speaker else np.isin(np.arange(len(speaker)), support)
+                classes = kept.sel({"method": method, "data": "source+target"}).isel(draw=draw).values
+                expected = confusion_matrix(run.target.label[~drawn], classes[~drawn], labels=range(4))
+                np.testing.assert_array_equal(counts[draw].sum(axis=0), expected)
+
+
+def test_a_contrast_is_the_second_directory_minus_the_first(run, monkeypatch):
+    rng = np.random.default_rng(4)
+    counts = {label: {"OODT": rng.integers(1, 9, (7, 4, 4))} for label in ("run", "other")}
+    monkeypatch.setattr(compare, "_pooled", lambda of_run: counts[of_run.label])
+    (table,) = compare._contrasts([run, dataclasses.replace(run, label="other")])
+    assert table.caption.startswith("other minus run: ")
+    assert table.header[1] == "90 % jackknife t over speakers"
+    ((name, cell, _),) = table.rows
+    other, first = (scoring.uar(counts[label]["OODT"].sum(axis=0)) for label in ("other", "run"))
+    assert (name, cell.split(" ")[0]) == ("OODT", text.number(float(other - first), signed=True))
+
+
+def test_directories_of_other_target_clips_or_emotions_are_not_subtracted(run):
+    relabelled = run.experiment.replace(emotions=tuple(reversed(run.experiment.data.emotions)))
+    for changes in (
+        {"digests": {**run.digests, "target": "another"}}, {"experiment": relabelled}, {"missing": "it is gone"}
+    ):  # fmt: skip
+        for pair in ([run, dataclasses.replace(run, **changes)], [dataclasses.replace(run, **changes), run]):
+            (block,) = compare._contrasts(pair)
+            assert "are not computed" in block.text
+
+
+def test_other_tables_and_settings_are_named(run):
+    digests = {**run.digests, "target": "a" * 64}
+    rows = compare.differing_table([run, dataclasses.replace(run, digests=digests)]).rows
+    assert rows == [("checksum of the target table", run.digests["target"][:12], "a" * 12)]
+    digests = {**run.digests, "source": "b" * 64}
+    rows = compare.differing_table([run, dataclasses.replace(run, digests=digests)]).rows
+    assert rows == [("checksum of the source table", run.digests["source"][:12], "b" * 12)]
+
+
+def test_the_difference_of_the_sexes_is_female_minus_male():
+    counts = np.random.default_rng(2).integers(1, 9, (3, 9, 4, 4))
+    sexes = np.array(["male", "female", "", "male", "female", "female", "male", "male", "female"])
+    shown = speakers._sex_difference(reproduction.Counted("idt", "IDT", counts, "seeds"), sexes, 0.9)
+    uar = scoring.uar(counts.sum(axis=0))
+    female, male = uar[sexes == "female"], uar[sexes == "male"]
+    limits = scipy.stats.ttest_ind(female, male, equal_var=False).confidence_interval(0.9)
+    assert shown == text.bounded(female.mean() - male.mean(), *limits, signed=True)
+
+
+def test_a_verdict_needs_an_interval_that_is_offered_and_leaves_out_0():
+    pair, level = tiny_pairs(15), 0.9
+    back = dataclasses.replace(pair, a=pair.b, b=pair.a)
+    better = dataclasses.replace(pair, a=pair.b + 20 * np.eye(4, dtype=int))
+    worse = dataclasses.replace(better, a=better.b, b=better.a)
+    cases = ((pair, overview.OPEN), (back, overview.OPEN), (better, overview.YES), (worse, overview.NO))
+    for case, expected in cases:
+        # Of two seeds no interval over both is offered.
+        value = text.estimate(case.difference.over_speakers(level), factor=100, signed=True)
+        assert overview._verdict(case, level) == (expected, value)
 
 
 def test_tests_over_draws_agree_with_scipy_and_holm_with_its_definition(run):
@@ -104,7 +216,8 @@ def test_a_class_without_clips_is_not_computable_instead_of_wrong(run):
 def test_claims_table_holds_the_jackknife_interval(run):
     pair = tiny_pairs(15)
     claims = list(paired.tested(run.experiment, [pair], "here", "paper"))[1]
-    interval = intervals.jackknife_interval(pair.difference.by_speaker, estimands.uar_difference, over="speakers")
+    sums, level = pair.difference.by_speaker, run.experiment.report.level
+    interval = intervals.jackknife_interval(sums, estimands.uar_difference, level, over="speakers")
     low, high = 100 * float(interval.low), 100 * float(interval.high)
     assert claims.rows[0][1].endswith(f"[{low:+.1f}, {high:+.1f}]")
     assert "over speakers" in claims.header[1]
@@ -213,6 +326,10 @@ def test_an_example_of_other_results_is_computed_again(run, setting, report, tmp
         assert embeddings.example(other, setting).attrs["made_from"] != embeddings._fingerprint(run)
         file.write_bytes(b"not a table of arrays")
         assert embeddings.example(run, setting).attrs["made_from"] == embeddings._fingerprint(run)
+        # Arrays of this run that were changed in place are not those of their digest.
+        mended = xr.load_dataset(file, engine="h5netcdf")
+        (mended.assign(embedding=mended.embedding + 1)).to_netcdf(file, engine="h5netcdf")
+        np.testing.assert_array_equal(embeddings.example(run, setting).embedding, mended.embedding)
         with xr.open_dataset(file, engine="h5netcdf") as mended:
             assert mended.attrs["made_from"] == embeddings._fingerprint(run)
     finally:
@@ -222,7 +339,7 @@ def test_an_example_of_other_results_is_computed_again(run, setting, report, tmp
 def test_distances_between_emotions(run, setting, report, arrays):
     table = next(t for t in tables_of(report[1]) if t.caption.startswith("Distances"))
     values = arrays[distances.NAME].sel(loss="ratio", frozen=0, step=4).values[:, 0, 1]
-    interval = scipy.stats.t.interval(0.95, 3, values.mean(), scipy.stats.sem(values))
+    interval = scipy.stats.t.interval(0.9, 3, values.mean(), scipy.stats.sem(values))
     row = next(row for row in table.rows if row[0] == "anger – happiness")
     column = [*table.header].index("after ratio loss")
     assert row[column] == f"{values.mean():.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"

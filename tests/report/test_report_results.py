@@ -108,16 +108,22 @@ PATCHED = ".".join([*VERSION.split(".")[:2], "99"])
 def test_mixed_versions_are_flagged(copy, workdir):
     change(copy / "config.json", version=PATCHED)
     assert "results of two versions are mixed" in reproduction.load(copy, "copy").notes[0]
-    change(copy / "provenance.json", siamese_jax=PATCHED, packages={"jax": "0.1"})
+    change(copy / "provenance.json", siamese_jax=PATCHED, packages={"jax": "0.1"}, revision="another")
     other = reproduction.load(copy, "copy")
     assert f"reported by {VERSION}" in other.notes[0]
     alerts = [block.text for block in compare.warnings([reproduction.load(workdir, "run"), other])]
     assert any("Mixed versions (siamese_jax)" in text and f"copy: {PATCHED}" in text for text in alerts)
     assert any("Mixed versions (jax): " in text for text in alerts)
+    assert any("Mixed versions (code revisions)" in text and "copy: another" in text for text in alerts)
     assert list(compare.warnings([other, other])) == []
 
 
 def test_without_its_tables_a_report_leaves_out_what_needs_them_and_says_so(copy, tmp_path):
+    kept = json.loads((copy / "config.json").read_text())["tables"]
+    change(copy / "config.json", tables={**kept, "source": "0"})
+    run = reproduction.load(copy, "copy")
+    assert run.missing == ""
+    assert "source.npz is not the one that the run read" in run.missing_source
     change(copy / "config.json", tables={"source": "0", "target": "0"})
     assert "target.npz is not the one that the run read" in reproduction.load(copy, "copy").missing
     data = json.loads((copy / "config.json").read_text())["data"]
