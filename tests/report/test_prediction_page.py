@@ -13,8 +13,10 @@ import soundfile
 from predictions_for_tests import CLASSES, predicted
 
 from siamese_jax.errors import InputError
-from siamese_jax.report.predictions import card, page, sounds, terminal, words
+from siamese_jax.recognizer.predictions import Prediction
+from siamese_jax.report.predictions import card, clips, page, sounds, terminal, words
 from siamese_jax.report.predictions.page import Content
+from siamese_jax.report.render.document import Table
 
 ATTACK = '"><img src=x onerror=alert(1)></script><script>alert(1)</script>'
 
@@ -121,7 +123,7 @@ def test_embedding_stops_at_its_limit_with_the_least_certain_clips_first(home, m
     monkeypatch.setattr(sounds, "MOST_EMBEDDED", sum(sizes[:3]) - 1)
     prepared = sounds.prepare("embed", made, paths, home / "labels.html")
     held = {i for i, source in enumerate(prepared.sources) if source}
-    assert held == set(sounds.least_certain_first(made)[:2])
+    assert held == set(np.argsort([max(p.probabilities.values()) for p in made])[:2])
     assert any("4 clips not embedded" in note for note in prepared.notes)
 
 
@@ -174,6 +176,7 @@ def test_a_page_of_2000_clips_is_small_and_of_more_than_fit_lists_the_least_cert
     monkeypatch.setattr(page, "MOST_CLIPS", 10)
     page.write(home / "labels.html", Content(made, paths, CLASSES, ""), "none")
     text = (home / "labels.html").read_text(encoding="utf-8")
+    assert "<h1>Labels of 2,000 clips</h1>" in text
     assert "the 10 least certain of 2,000 clips" in text
     shown = [float(max(p.split(), key=float)) for p in Tags(text).attributes("li", "data-p")]
     assert max(shown) == pytest.approx(sorted(max(p.probabilities.values()) for p in made)[9], abs=1e-4)
@@ -197,6 +200,44 @@ def test_a_page_of_a_part_of_the_clips_counts_them_all(home):
     assert "<h1>Labels of 100,000 clips</h1>" in text
     assert "the 2 least certain of 100,000 clips" in text
     assert "70,000" in text
+
+
+def test_an_entry_and_a_row_have_the_label_numbers_and_reason_of_their_own_clip():
+    p = {"sadness": 0.1, "anger": 0.25, "fear": 0.62, "happiness": 0.03}  # in another order than the classes
+    sure = Prediction("a.wav", 61.0, 63.5, "fear", p, False, "", "clip", "asked for")
+    text = clips.entry(sure, "a.wav", "", CLASSES, False)
+    assert "<strong>fear</strong> 62.0\N{NARROW NO-BREAK SPACE}%</p>" in text
+    assert 'data-c="3" data-p="0.2500 0.0300 0.1000 0.6200"' in text
+    assert "1:01.0\N{EN DASH}1:03.5" in text
+    bars = re.findall(r"<div( class=.top.)?><dt>(\w+)</dt><dd><i class=w(\d+)></i></dd><dd>([\d.]+)", text)
+    assert [(name, int(width), float(percent)) for _, name, width, percent in bars] == [
+        (name, round(100 * p[name]), 100 * p[name]) for name in CLASSES
+    ]
+    assert [name for top, name, *_ in bars if top] == ["fear"]
+    unsure = dataclasses.replace(sure, unsure=True, reason="silent")
+    assert re.search(
+        r' data-u .*>unsure</span> <span class="why">silent<', clips.entry(unsure, "a", "", CLASSES, False)
+    )
+    for row, words_of in ((sure, "no"), (unsure, "yes: silent")):
+        assert terminal.table([row]).splitlines()[-1].split(maxsplit=4) == [
+            "a.wav",
+            "61.00-63.50",
+            "fear",
+            "0.62",
+            words_of,
+        ]
+
+
+def test_the_page_counts_all_and_the_unsure_clips_of_each_label(home):
+    made = predicted([f"{i}.wav" for i in range(60)])
+    prepared = sounds.Sounds([""] * 60, "'none'")
+    (table,) = (b for b in page._top(Content(made, [], CLASSES, ""), prepared, ()) if isinstance(b, Table))
+    for name, n, unsure in table.rows[:-1]:
+        assert (int(n), int(unsure)) == (
+            sum(p.label == name for p in made), sum(p.label == name and p.unsure for p in made)
+        )  # fmt: skip
+    assert table.rows[-1] == ("all", "60", str(sum(p.unsure for p in made)))
+    assert table.caption == "Clips by label. Mode: folder (asked for)."
 
 
 def test_many_classes_have_bars_of_the_most_probable_and_a_sum_of_the_rest(home):

@@ -135,6 +135,25 @@ def test_offers_grow_with_the_units() -> None:
     assert "jackknife t" not in coverage.offered_methods(30, "speakers+seeds")
 
 
+def test_nothing_is_offered_at_fewer_units_than_were_measured() -> None:
+    first = {
+        over: [(n, *coverage.offered_methods(n, over)) for n in range(1, 60)] for over in ("draws", "speakers+seeds")
+    }
+    starts: dict[str, int] = {}
+    for n, *names in (*first["draws"], *first["speakers+seeds"]):
+        starts |= {name: n for name in names if name not in starts}
+    assert {name for name, n in starts.items() if n == 50} == {"jackknife t of the rank-biserial correlation", "Wilson"}
+    assert {name for name, n in starts.items() if n == 15} == {
+        "sign-flip exact", "sign-flip sampled", "Wilcoxon signed-rank"
+    }  # fmt: skip
+    assert (starts.pop("two-way jackknife t"), starts.pop("two-way jackknife t test")) == (10, 12)
+    assert set(starts.values()) == {4, 15, 50}
+    for n in (3, 4, 14, 15, 49, 50):
+        assert (
+            coverage.offered_methods(n, "seeds") == coverage.offered_methods(n, "speakers") == first["draws"][n - 1][1:]
+        )
+
+
 @pytest.mark.parametrize("n", [50, 120])
 def test_wilson_covers_where_it_is_offered(n: int) -> None:
     assert "Wilson" in coverage.offered_methods(n, "draws")

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 
 from siamese_jax.stats import estimands, hypothesis_tests, intervals, paired_tests, scoring, two_way
 from siamese_jax.stats.paired_tests import PairedDifference
@@ -48,6 +49,10 @@ def test_tests_and_adjustments(pair: PairedDifference) -> None:
     np.testing.assert_allclose(of_speakers.p_value, alone.p_value)
     tests, adjusted = paired_tests.t_tests([pair.over_speakers(0.95), pair.over_speakers_and_seeds(0.95)])
     np.testing.assert_allclose(adjusted, paired_tests.adjusted(np.array([t.p_value for t in tests]))["holm"])
+    p = np.array([0.01, 0.04, 0.03, 0.2])
+    adjusted = paired_tests.adjusted(p)
+    np.testing.assert_allclose(adjusted["holm"], [0.04, 0.09, 0.09, 0.2], rtol=1e-5)
+    np.testing.assert_allclose(adjusted["bh"], scipy.stats.false_discovery_control(p), rtol=1e-5)
     assert paired_tests.adjusted(np.array([])) == {"holm": pytest.approx([]), "bh": pytest.approx([])}
 
 
