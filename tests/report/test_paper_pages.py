@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from configs import smoke
 from siamese_jax.experiments.calibration import AcceptedRow, CalibrationRow
 from siamese_jax.experiments.cross_training import records as cross_training_records
+from siamese_jax.experiments.cross_training.matrix import MATRIX, cell_name, chosen, comparison
 from siamese_jax.experiments.records import Difference, Row
 from siamese_jax.experiments.transfer import TransferRow
 from siamese_jax.protocols import config
@@ -16,6 +17,7 @@ from siamese_jax.report.cross_training import tables
 from siamese_jax.report.loading.cross_training import Matrix
 from siamese_jax.report.paper import calibration, claims, differences, figure2, several_sources, table1, transfer
 from siamese_jax.report.render import text
+from siamese_jax.report.render.document import Fold, Table
 
 SCOPES, SPLITS = ("corpus", "speaker"), ("paper", "speaker_disjoint")
 
@@ -284,6 +286,79 @@ def test_a_corpus_of_a_cross_training_is_shown_under_the_configured_decision(tmp
     run = Matrix(tmp_path, "run", {"decision": "mean"}, (), {"ravdess": {}, "emodb": {}}, rows, [], {}, ())
     assert [r.decision for r in run.chosen("ravdess")] == ["mean", None]
     assert [r.corpus for r in run.chosen("emodb")] == ["emodb"]
+
+
+@pytest.fixture
+def crossed(tmp_path):
+    """A cross-training of two corpora and views whose rows are under two decisions; every score differs."""
+    score, names = itertools.count(100), ("ravdess", "emodb")
+    views, config_of = ("waveform", "spectrogram"), {"decision": "mean", "split": "speakers"}
+    rows = []
+    for cell, decision in itertools.product(chosen((MATRIX,), names, views), ("vote", "mean")):
+        scores = {name: next(score) / 10 for name in ("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high")}
+        named = {"name": cell_name(cell), "system": "facenet", "corpus": cell.fine_tuning.corpus, "split": "speakers"}
+        rows.append(numbered(cross_training_records.Row, **named, decision=decision, trained_on="folds", **scores))
+    for corpus in names:
+        for name in ("worse", "better"):
+            named = {"name": name, "system": "svm", "corpus": corpus, "split": "speakers", "uar": next(score) / 10}
+            rows.append(numbered(cross_training_records.Row, **named, decision=None, trained_on="folds"))
+    differences_of = []
+    for family, corpus in itertools.product(("pre-training", "systems"), names):
+        for cell in comparison(names, corpus)[::-1]:
+            other = next(c for c in comparison(names, corpus) if c != cell)
+            named = {"family": family, "corpus": corpus, "name": cell_name(cell), "minus": cell_name(other)}
+            scores = {"difference": next(score) / 10, "low": 1.0, "high": 99.0, "p": 0.01, "p_adjusted": 0.02}
+            differences_of.append(numbered(cross_training_records.Difference, **named, **scores))
+    config_of |= {"views": views, "images": {"size": 1}, "segments": {"seconds": 1}, "network": {"width": 1}}
+    return Matrix(tmp_path, "run", config_of, ("a", "b"), {name: {} for name in names}, rows, differences_of, {}, ())
+
+
+def test_the_matrix_has_each_cell_under_the_configured_decision(crossed):
+    uar, wa, decided = tables.matrix(crossed, 0)
+    for table, measure in ((uar, "uar"), (wa.blocks[0], "wa")):
+        for before, *cells in table.rows:
+            for after, shown in zip(table.header[1:], cells, strict=True):
+                corpus, view = after.split("/")
+                name = f"FaceNet on the {view}, {'not ' * (before == 'none')}pre-trained"
+                name += "" if before == "none" else f" on {before}"
+                (r,) = (r for r in crossed.rows if (r.corpus, r.name, r.decision) == (corpus, name, "mean"))
+                low, high = (getattr(r, f"{measure}_{end}") for end in ("low", "high"))
+                assert shown == f"{getattr(r, measure):.1f} [{low:.1f}, {high:.1f}]"
+    for cell, *shown in decided.blocks[0].rows:
+        corpus, _, name = cell.partition(": ")
+        for decision, value in zip(decided.blocks[0].header[1:], shown, strict=True):
+            (r,) = (r for r in crossed.rows if (r.corpus, r.name, r.decision) == (corpus, name, decision))
+            assert value.startswith(f"{r.uar:.1f} [")
+
+
+def test_a_corpus_is_summed_up_by_its_own_comparison_best_system_and_differences(crossed):
+    said = [block.text for block in tables.brief(crossed, 0)]
+    made = [block for block in tables.differences(crossed, 0) if isinstance(block, Table | Fold)]
+    for corpus, pretraining in zip(crossed.described, made[: len(crossed.described)], strict=True):
+        before, after = comparison(list(crossed.described), corpus)
+        own = {r.name: r for r in crossed.rows if r.corpus == corpus and r.decision in ("mean", None)}
+        for cell in (before, after):
+            r = own[cell_name(cell)]
+            assert any(text.startswith(f"{r.name}: UAR {r.uar:.1f} [") and f"WA {r.wa:.1f} [" in text for text in said)
+        assert any(f"better, UAR {own['better'].uar:.1f}" in text for text in said)
+        assert not any("worse" in text for text in said)
+        found = [d for d in crossed.differences if (d.family, d.corpus) == ("pre-training", corpus)]
+        (gain,) = (d for d in found if (d.name, d.minus) == (cell_name(after), cell_name(before)))
+        assert any(text.startswith(f"Spectrogram pre-training, paired: +{gain.difference:.1f} ") for text in said)
+        assert [row[1].split(" ")[0] for row in pretraining.rows] == [f"+{d.difference:.1f}" for d in found]
+        assert {row[2] for row in pretraining.rows} == {"0.010 → 0.020"}
+
+
+def test_systems_are_sorted_with_each_number_under_its_name(crossed):
+    for block, corpus in zip([b for b in tables.systems(crossed, 0) if isinstance(b, Table)], crossed.described):
+        own = {r.name: r for r in crossed.rows if r.corpus == corpus and r.decision in ("mean", None)}
+        assert [row[0] for row in block.rows] == sorted(own, key=lambda name: -own[name].uar)
+        for row in block.rows:
+            shown, r = dict(zip(block.header, row, strict=True)), own[row[0]]
+            assert shown["parameters"] == f"{r.parameters:,}"
+            assert shown["trainings pooled"] == str(r.n_runs * r.n_folds)
+            assert shown["training, s"] == f"{r.training_seconds:.1f} + {r.pretraining_seconds:.1f}"
+            assert (shown["images/s"], shown["ms a clip"]) == (f"{r.images_per_second:.0f}", f"{r.ms_per_clip:.2f}")
 
 
 def test_a_p_value_stands_before_its_adjustment():
