@@ -2,7 +2,9 @@
 
 import dataclasses
 import itertools
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
@@ -16,7 +18,8 @@ from siamese_jax.protocols import config
 from siamese_jax.report.cross_training import tables
 from siamese_jax.report.loading.cross_training import Matrix
 from siamese_jax.report.paper import calibration, claims, differences, figure2, several_sources, table1, transfer
-from siamese_jax.report.render import text
+from siamese_jax.report.paper import crossed as crossed_page
+from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Fold, Table
 
 SCOPES, SPLITS = ("corpus", "speaker"), ("paper", "speaker_disjoint")
@@ -177,6 +180,76 @@ def test_claims_are_offered_each_by_its_own_units(n_speakers, n_both, offered):
     assert speakers == "+2.00 [+1.50, +4.00]"
     assert (p_speakers == "0.033 → 0.044", both == "+3.00 [+2.50, +5.00]") == offered
     assert [words.startswith("not offered at ") for words in (p_speakers, both)] == [not known for known in offered]
+
+
+def test_repeated_trainings_have_each_interval_under_its_name():
+    kinds = {"over_seeds": ("t", "seeds"), "over_speakers": ("jackknife t", "speakers"),
+             "over_speakers_and_seeds": ("two-way jackknife t", "speakers+seeds")}  # fmt: skip
+    value = itertools.count(10)
+    records = [
+        {
+            "source": "a", "target": "b", "protocol": "in_domain", "n_trainings": 20, "remarks": "", "head": head,
+            "scaling": "corpus", "sd": next(value) / 10,
+            "uar": {kind: plain(next(value), *method, 20) for kind, method in kinds.items()},
+            "against_baselines": [{
+                "minus": "svm", "minus_uar": 33.3,
+                **{kind: plain(next(value), *kinds[kind], 20) for kind in ("over_speakers", "over_speakers_and_seeds")},
+            }],
+        } for head in ("x", "y")
+    ]  # fmt: skip
+    scores, gains = [block for block in claims.trainings(records) if isinstance(block, Table)]
+    for r, of_head, gain in zip(records, scores.rows, gains.rows, strict=True):
+        shown = [f"{r['uar'][kind]['estimate']:.2f}" for kind in kinds]
+        assert [cell.split(" ")[0] for cell in of_head[1:4]] == shown
+        assert (of_head[0], of_head[4]) == (f"{r['head']}, corpus", f"{r['sd']:.2f}")
+        (other,) = r["against_baselines"]
+        assert gain[0] == f"{r['head']}, corpus: network minus svm (33.3 %)"
+        assert [float(cell.split(" ")[0]) for cell in gain[1:]] == [other[kind]["estimate"] for kind in list(kinds)[1:]]
+
+
+def test_planning_and_trade_off_stand_under_their_points_and_speakers():
+    gain = {"method": "ratio", "minus": "none", "n_speakers": 4, "frozen": 0, "steps": 10, "planning_note": "",
+            "draws_needed_for_1_point": 37, "effect_size": plain(0.5, "t", "draws", 99)}  # fmt: skip
+    gain |= {f"chance_of_{points}_points_in_ten_unpaired_draws": share for points, share in ((2, 0.123), (7, 0.045))}
+    best = {"method": "ratio", "minus": "none", "steps": 10, "n_cells": 5, "note": "too few"}
+    first, second = next(claims._planning([gain], [best])).blocks
+    assert dict(zip(first.header[1:4], first.rows[0][1:4], strict=True)) == {
+        "2 points by chance": "12.3 %", "7 points by chance": "4.5 %", "draws for 1 point": "37"
+    }  # fmt: skip
+    assert second.rows[0][1:] == ("too few", "too few")
+    cells = list(itertools.product(("none", "ratio"), (0, 1), (5, 10), ((2, 4), (4, 8))))
+    rows = [
+        {"loss": loss, "frozen": frozen, "steps": steps, "from": a, "to": b,
+         "gain_per_speaker": plain(10.0 + i, "t", "draws", 99)}
+        for i, (loss, frozen, steps, (a, b)) in enumerate(cells)
+    ]  # fmt: skip
+    (table,) = claims._trade_off(rows)
+    assert table.header[1:] == ("2 to 4 speakers", "4 to 8 speakers")
+    for (key, *shown), i in zip(table.rows, range(0, len(rows), 2), strict=True):
+        assert key == ", ".join(map(str, cells[i][:3]))
+        assert [float(cell.split(" ")[0]) for cell in shown] == [10.0 + i, 11.0 + i]
+
+
+def test_variance_components_stand_under_their_factors(monkeypatch):
+    monkeypatch.setattr(figures, "png", lambda draw: b"")
+    shares = {"frozen": 10.0, "speakers": 20.0, "draw": 5.0, "seed": 30.0, "frozen x seed": 15.0, "draw x seed": 20.0}
+    record = {
+        "source": "a", "target": "b", "levels": {"frozen": 2, "speakers": 3, "draw": 4, "seed": 5}, "remarks": "",
+        "head": "h", "scaling": "corpus", "loss": "none", "steps": 10, "shares": shares, "components": shares,
+        "note": "", "n_draws": 4, "n_seeds": 5,
+    }  # fmt: skip
+    said, table = list(crossed_page.blocks([record]))
+    assert "2 depths of freezing x 3 numbers of speakers x 4 draws x 5 source seeds" in said.text
+    assert dict(zip(table.header[1:], map(float, table.rows[0][1:]), strict=True)) == shares
+    alt = crossed_page.picture(record, "p").alt
+    assert alt.endswith("frozen 10.0 %, speakers 20.0 %, draw 5.0 %, seed 30.0 %, interactions 35.0 %.")
+
+
+def test_bars_reach_from_the_estimate_down_and_up_to_the_limits():
+    interval = SimpleNamespace(estimate=[3.0, 3.0], low=[-1.0, np.nan], high=[9.0, np.nan])
+    value, lengths = figures.bars(interval, 2.0)
+    assert value.tolist() == [6, 6]
+    assert lengths.tolist() == [[8, 0], [12, 0]]
 
 
 TRANSFER = TransferRow(
