@@ -3,11 +3,13 @@
 Poison, as in protocols/test_leaks.py: a fold's test clips get wrong labels, other sounds, and huge features.
 """
 
+import contextlib
 import dataclasses
 import functools
 import itertools
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from corpora_for_tests import FIRST, SECOND, small
@@ -17,9 +19,13 @@ from tables_for_tests import EMOTIONS, make_table
 from siamese_jax.datasets import dataset, segments
 from siamese_jax.datasets.folds import random_folds, speaker_folds
 from siamese_jax.datasets.scaling_scopes import IN_DOMAIN_SCOPE
-from siamese_jax.experiments.cross_training import baselines, run
+from siamese_jax.errors import InputError
+from siamese_jax.experiments.cross_training import baselines, results, run
+from siamese_jax.experiments.cross_training import corpora as corpora_of_cross_training
 from siamese_jax.experiments.cross_training.corpora import Corpus
+from siamese_jax.experiments.cross_training.matrix import Cell, Material
 from siamese_jax.experiments.cross_training.plan import Plan
+from siamese_jax.protocols import baselines as protocol_baselines
 from siamese_jax.protocols.config import SCALINGS
 
 N_SPEAKERS, FOLD = 6, 1
@@ -136,3 +142,134 @@ def test_every_system_of_a_target_is_in_the_table():
     names = ("siamese", *SETTINGS.features.protocol.baselines)
     expected = set(itertools.product(names, SCALINGS, (True, False)))
     assert methods == {case for case in expected if case[1:] != ("train", False)}
+
+
+def test_each_purpose_and_fold_has_a_key_of_its_own():
+    plan, other = (Plan(dataclasses.replace(SETTINGS, seed=seed), EMOTIONS, {FIRST: corpus(FIRST)}) for seed in (3, 4))
+    data = [
+        tuple(jax.random.key_data(each.key(purpose, fold)).tolist())
+        for each in (plan, other, plan)
+        for purpose in ("init of a", "fine-tuning on a")
+        for fold in range(3)
+    ]
+    assert len(set(data)) == 12
+    assert data[:6] == data[12:]
+
+
+def test_pretraining_on_another_corpus_learns_from_all_groups_but_the_one_that_validates():
+    corpora = {name: corpus(name) for name in (FIRST, SECOND)}
+    cell = Cell(Material(SECOND, "spectrogram"), Material(FIRST, "waveform"))
+    parts = [Plan(SETTINGS, EMOTIONS, corpora).pretraining_part(cell, fold) for fold in range(3)]
+    for part in parts:
+        assert part.name == "all"
+        np.testing.assert_array_equal(np.sort([*part.train, *part.validation]), np.arange(len(corpora[SECOND].dataset)))
+        np.testing.assert_array_equal(part.validation, corpora[SECOND].folds[0].validation)
+
+
+def test_each_stage_has_its_own_settings_clips_and_key(monkeypatch):
+    settings = dataclasses.replace(
+        SETTINGS, pretraining=dataclasses.replace(SETTINGS.pretraining, epochs=5),
+        fine_tuning=dataclasses.replace(SETTINGS.fine_tuning, epochs=7),
+    )  # fmt: skip
+    plan = Plan(settings, EMOTIONS, {name: corpus(name) for name in (FIRST, SECOND)})
+    seen = []
+
+    class Seen(Exception):
+        pass
+
+    def train(plan, work, progress, config, title, material, part, start, key):
+        seen.append((config.epochs, config.view, material, part.name, jax.random.key_data(key).tolist()))
+        raise Seen
+
+    monkeypatch.setattr(run, "_train", train)
+    monkeypatch.setattr(run.facenet, "init", lambda key, network: {})
+    work = SimpleNamespace(arrays=lambda name, make: make())
+    first, second = Material(FIRST, "waveform"), Material(SECOND, "spectrogram")
+    for stage, before, fold in ((run._pretrained, second, 1), (run._pretrained, first, 1), (run._fold, None, 1)):
+        with pytest.raises(Seen):
+            stage(plan, work, PROGRESS, Cell(before, first), fold, *([None] if stage is run._fold else []))
+    keys = [plan.key(f"pre-training on {second}", 3), plan.key(f"pre-training on {first}", 1)]
+    keys.append(plan.key(f"fine-tuning on {first}", 1))
+    expected = [(5, "spectrogram", second, "all"), (5, "waveform", first, "fold_1"), (7, "waveform", first, "fold_1")]
+    assert seen == [(*e, jax.random.key_data(k).tolist()) for e, k in zip(expected, keys)]
+
+
+@pytest.mark.parametrize("field", ["neighbours", "split", "strict", "seed", "fine_tuning", "pretraining", "segments"])
+def test_another_setting_of_the_arrays_finds_no_old_arrays(tmp_path, field):
+    value = getattr(SETTINGS, field)
+    other = {
+        "neighbours": 3 + SETTINGS.neighbours, "split": "random", "strict": not SETTINGS.strict, "seed": 99
+    }.get(field)  # fmt: skip
+    if other is None:
+        number = {"segments": "quiet_db"}.get(field, "margin")
+        other = dataclasses.replace(value, **{number: getattr(value, number) / 2})
+    for settings, refused in ((SETTINGS, False), (dataclasses.replace(SETTINGS, level=0.8, decision="linear"), False),
+                              (dataclasses.replace(SETTINGS, **{field: other}), True)):  # fmt: skip
+        with pytest.raises(InputError, match=field) if refused else contextlib.nullcontext():
+            run.WorkDir(tmp_path / "run", settings, {}, run.KIND, may_change=run.MAY_CHANGE).close()
+
+
+def counted(name, decision, view, pretraining, counts):
+    row = SimpleNamespace(
+        name=name, corpus=FIRST, system="facenet" if decision else "svm", view=view, pretraining=pretraining,
+        decision=decision, n_runs=1,
+    )  # fmt: skip
+    return results.Counted(row, counts)
+
+
+def test_differences_are_of_the_configured_decision_and_of_one_view_with_adjusted_p():
+    rng = np.random.default_rng(0)
+    cells = [(view, before) for view in ("waveform", "spectrogram") for before in (None, "second/spectrogram")]
+    counts = {(*cell, d): rng.integers(1, 9, (12, 4, 4)) for cell in cells for d in ("centroid", "linear")}
+    rows = [counted(f"{view} after {before}", d, view, before, n) for (view, before, d), n in counts.items()]
+    plan = Plan(dataclasses.replace(SETTINGS, decision="centroid", level=0.9), EMOTIONS, {FIRST: None})
+    found = results.differences(plan, rows)
+    pairs = [(f"{view} after second/spectrogram", f"{view} after None") for view in ("waveform", "spectrogram")]
+    assert [(d.name, d.minus) for d in found] == pairs
+
+    def uar(table):
+        total = table.sum(axis=0)
+        return 100 * np.mean(np.diag(total) / total.sum(axis=1))
+
+    for difference, view in zip(found, ("waveform", "spectrogram")):
+        gap = uar(counts[view, "second/spectrogram", "centroid"]) - uar(counts[view, None, "centroid"])
+        assert difference.difference == pytest.approx(gap, abs=1e-3)
+    small_p, large_p = sorted(found, key=lambda d: d.p)
+    assert small_p.p_adjusted == pytest.approx(min(1, 2 * small_p.p))
+    assert large_p.p_adjusted == pytest.approx(max(large_p.p, small_p.p_adjusted))
+    wider = results.differences(
+        dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, level=0.95)), rows
+    )
+    assert all(a.high - a.low < b.high - b.low for a, b in zip(found, wider))
+
+
+def test_classifiers_on_features_have_the_configured_regularisation(monkeypatch):
+    system = next(s for s in SYSTEMS if s.method == "logistic_regression")
+    made = []
+    real = protocol_baselines.CLASSIFIERS[system.method]
+    monkeypatch.setitem(protocol_baselines.CLASSIFIERS, system.method, lambda c: made.append(c) or real(c))
+    settings = dataclasses.replace(SETTINGS, features=SETTINGS.features.replace(logistic_c=0.3))
+    baselines._run(settings, EMOTIONS, {name: corpus(name) for name in (FIRST, SECOND)}, system, PROGRESS)
+    assert set(made) == {0.3}
+
+
+def test_segments_and_places_are_those_of_clips_that_are_left():
+    whole = corpus(FIRST)
+    left = np.delete(np.arange(len(whole.dataset)), [0, 5])
+    part = dataclasses.replace(whole, source=whole.source.subset(left), row=left)
+    clips = np.array([0, 4, 7])
+    assert np.unique(part.segments_of(clips).clip).tolist() == left[clips].tolist()
+    np.testing.assert_array_equal(left[part.place], part.source.clip)
+
+
+def test_folds_of_a_corpus_keep_clips_of_the_same_samples_together():
+    whole = corpus(FIRST)
+    duplicate = whole.source.duplicate.copy()
+    twins = [0, int(np.flatnonzero(whole.dataset.speaker != whole.dataset.speaker[0])[0])]
+    duplicate[whole.source.clip == twins[1]] = twins[0]
+    source = dataclasses.replace(whole.source, duplicate=duplicate)
+    for split in ("speakers", "random"):
+        settings = dataclasses.replace(SETTINGS, split=split)
+        for fold in corpora_of_cross_training._folds(settings, FIRST, whole.dataset, source, whole.row):
+            of = [name for name in ("train", "validation", "test") if np.isin(twins, getattr(fold, name)).any()]
+            assert len(of) == 1, split
