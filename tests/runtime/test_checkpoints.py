@@ -47,7 +47,7 @@ def test_a_training_state_comes_back_with_its_optimiser_and_key(tmp_path):
     same(checkpoints.load(tmp_path / "a" / "one", IDENTITY, state())[0], state())
 
 
-@pytest.mark.parametrize("what", ["config", "version", "format", "shape", "structure"])
+@pytest.mark.parametrize("what", ["config", "version", "jax", "format", "shape", "structure"])
 def test_a_checkpoint_of_other_work_is_refused_by_name(tmp_path, monkeypatch, what):
     checkpoints.save(tmp_path / "c", state(), IDENTITY, {})
     identity, like = dict(IDENTITY), state()
@@ -58,6 +58,9 @@ def test_a_checkpoint_of_other_work_is_refused_by_name(tmp_path, monkeypatch, wh
         versions = f"siamese_jax: '{checkpoints.VERSION}' there, '9.9' now"
         monkeypatch.setattr("siamese_jax.runtime.checkpoints.VERSION", "9.9")
         expected = rf"other work \({versions}\); resume with the version and configuration"
+    elif what == "jax":
+        expected = rf"other work \(jax: '{jax.__version__}' there, '0\.0\.1' now\)"
+        monkeypatch.setattr(jax, "__version__", "0.0.1")
     elif what == "format":
         monkeypatch.setattr(checkpoints, "FORMAT", 3)
         expected = r"other work \(format: 2 there, 3 now\)"
