@@ -21,6 +21,7 @@ from siamese_jax.report.paper import calibration, claims, differences, figure2, 
 from siamese_jax.report.paper import crossed as crossed_page
 from siamese_jax.report.render import figures, text
 from siamese_jax.report.render.document import Fold, Table
+from siamese_jax.report.sections import overview
 
 SCOPES, SPLITS = ("corpus", "speaker"), ("paper", "speaker_disjoint")
 
@@ -123,6 +124,15 @@ def test_figure_2_draws_the_cells_and_references_of_its_head_scope_and_depth(exp
         shown = [r for r in shown if r.head in (head, None) and r.steps in (10, None) and r.data != "target"]
         lowest = min(r.ci_low if r.n_draws else r.uar_mean for r in shown)
         assert limits[0] == pytest.approx(lowest - 1)
+
+
+def test_the_highest_score_is_of_the_fixed_cells_of_the_first_setting(experiment, rows):
+    found = {name: r.uar_mean for name, r in overview._scores(SimpleNamespace(experiment=experiment, rows=rows))}
+    setting = {"scaling": "corpus", "split": "paper", "selection": "fixed", "data": "source+target"}
+    tuned = {"head": "abs_difference", "method": "fine_tuning", "steps": 10}
+    names = {loss: figure2.SHORT_NAMES[loss].removeprefix("+ ") for loss in experiment.protocol.losses}
+    expected = {name: of(rows, **setting, **tuned, loss=loss) for loss, name in names.items()}
+    assert found == {**expected, "logistic regression": of(rows, **setting, method="logistic_regression")}
 
 
 def test_several_sources_are_those_of_the_classifier_and_scaling(experiment):
@@ -365,7 +375,7 @@ def test_a_corpus_of_a_cross_training_is_shown_under_the_configured_decision(tmp
 def crossed(tmp_path):
     """A cross-training of two corpora and views whose rows are under two decisions; every score differs."""
     score, names = itertools.count(100), ("ravdess", "emodb")
-    views, config_of = ("waveform", "spectrogram"), {"decision": "mean", "split": "speakers"}
+    views, config_of = ("waveform", "spectrogram"), {"decision": "vote", "split": "speakers"}
     rows = []
     for cell, decision in itertools.product(chosen((MATRIX,), names, views), ("vote", "mean")):
         scores = {name: next(score) / 10 for name in ("uar", "uar_low", "uar_high", "wa", "wa_low", "wa_high")}
@@ -394,7 +404,7 @@ def test_the_matrix_has_each_cell_under_the_configured_decision(crossed):
                 corpus, view = after.split("/")
                 name = f"FaceNet on the {view}, {'not ' * (before == 'none')}pre-trained"
                 name += "" if before == "none" else f" on {before}"
-                (r,) = (r for r in crossed.rows if (r.corpus, r.name, r.decision) == (corpus, name, "mean"))
+                (r,) = (r for r in crossed.rows if (r.corpus, r.name, r.decision) == (corpus, name, "vote"))
                 low, high = (getattr(r, f"{measure}_{end}") for end in ("low", "high"))
                 assert shown == f"{getattr(r, measure):.1f} [{low:.1f}, {high:.1f}]"
     for cell, *shown in decided.blocks[0].rows:
@@ -409,7 +419,7 @@ def test_a_corpus_is_summed_up_by_its_own_comparison_best_system_and_differences
     made = [block for block in tables.differences(crossed, 0) if isinstance(block, Table | Fold)]
     for corpus, pretraining in zip(crossed.described, made[: len(crossed.described)], strict=True):
         before, after = comparison(list(crossed.described), corpus)
-        own = {r.name: r for r in crossed.rows if r.corpus == corpus and r.decision in ("mean", None)}
+        own = {r.name: r for r in crossed.rows if r.corpus == corpus and r.decision in ("vote", None)}
         for cell in (before, after):
             r = own[cell_name(cell)]
             assert any(text.startswith(f"{r.name}: UAR {r.uar:.1f} [") and f"WA {r.wa:.1f} [" in text for text in said)
@@ -424,7 +434,7 @@ def test_a_corpus_is_summed_up_by_its_own_comparison_best_system_and_differences
 
 def test_systems_are_sorted_with_each_number_under_its_name(crossed):
     for block, corpus in zip([b for b in tables.systems(crossed, 0) if isinstance(b, Table)], crossed.described):
-        own = {r.name: r for r in crossed.rows if r.corpus == corpus and r.decision in ("mean", None)}
+        own = {r.name: r for r in crossed.rows if r.corpus == corpus and r.decision in ("vote", None)}
         assert [row[0] for row in block.rows] == sorted(own, key=lambda name: -own[name].uar)
         for row in block.rows:
             shown, r = dict(zip(block.header, row, strict=True)), own[row[0]]
