@@ -32,6 +32,7 @@ def test_thinned_classes_keep_their_share_and_other_clips_stay():
     consistent(part)
     removed = set(WHOLE.table.clip) - set(part.table.clip)
     assert not removed & set(part.full_table.clip)
+    assert np.bincount(thinned(WHOLE, (1, 3), 1000.0, 0).label).tolist() == [before[0], 1, before[2], 1]
 
 
 def test_thinned_clips_are_drawn_by_the_seed():
