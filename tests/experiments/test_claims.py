@@ -1,5 +1,7 @@
 """The claims of many draws: whose scores are compared, on which clips, and which p values are one family."""
 
+import types
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -102,3 +104,33 @@ def test_a_draw_is_beyond_the_pole_where_its_same_pairs_are_farther_apart():
     assert record["share"]["estimate"] == 0.25
     assert record["share"]["kind"].startswith("90 %")
     assert claims._beyond_the_pole(EXPERIMENT, np.full((1, 4), np.nan)) == []
+
+
+def test_a_gain_is_of_the_first_method_with_every_interval_at_the_level_of_the_configuration(monkeypatch):
+    asked, made = [], []
+
+    class Difference:
+        def __init__(self, by_draw, counts):
+            made.extend((by_draw, counts))
+            self.by_draw = by_draw
+            for name in ("over_draws", "over_speakers", "over_speakers_and_seeds"):
+                setattr(self, name, asked.append)
+
+    tests = [types.SimpleNamespace(p_value=p) for p in (0.1, 0.2, 0.3)]
+    monkeypatch.setattr(claims, "PairedDifference", types.SimpleNamespace(make=Difference))
+    monkeypatch.setattr(claims.paired_tests, "over_draws", lambda *_: tests[:2])
+    monkeypatch.setattr(claims.paired_tests, "sign_flip_over_speakers", lambda *_: tests[2])
+    size = lambda by_draw, level, **_: asked.append(level)  # noqa: E731
+    monkeypatch.setattr(claims.effect_sizes, "standardised_difference", size)
+    monkeypatch.setattr(claims, "plain", lambda interval, factor: factor)
+    rng = np.random.default_rng(2)
+    uar, counts = rng.uniform(20, 80, (2, 3)), rng.integers(0, 9, (2, 3, 5, 4, 4))  # of methods
+    found = claims._gain(EXPERIMENT, claims._Paired({"method": "ratio"}, uar, counts))
+    assert asked == [0.9] * 4
+    np.testing.assert_array_equal(made[0], uar[0] - uar[1])
+    np.testing.assert_array_equal(made[1], np.stack(list(counts), axis=2))
+    assert found == {
+        "method": "ratio", "gain": pytest.approx((uar[0] - uar[1]).mean()), "over_draws": 1.0, "over_speakers": 100.0,
+        "over_speakers_and_seeds": 100.0, "sign_flip_p": 0.1, "wilcoxon_p": 0.2, "speakers_sign_flip_p": 0.3,
+        "effect_size": 1.0,
+    }  # fmt: skip

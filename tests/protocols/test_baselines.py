@@ -52,6 +52,12 @@ def test_classifiers_are_those_of_the_library_on_plainly_scaled_clips(scope):
             agree(few.sel(data="source+target").values, classes(name, both, labels, weight, x))
 
 
+def test_nothing_of_a_classifier_is_tuned_but_c_and_the_iterations_of_the_regression():
+    made = {name: make(0.3).get_params() for name, make in baselines.CLASSIFIERS.items()}
+    regression = LogisticRegression().get_params() | {"C": 0.3, "max_iter": 2000}
+    assert made == {"svm": SVC().get_params(), "logistic_regression": regression}
+
+
 def test_each_of_several_sources_has_its_share_of_the_weight():
     sources = [
         dataset.from_table(make_table(name, n_speakers, seed=9, n_features=9), EMOTIONS, name)
