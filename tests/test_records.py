@@ -9,7 +9,7 @@ import pytest
 
 from scripts.numbers import __main__ as numbers
 from scripts.numbers import blocks as numbers_blocks
-from scripts.numbers import claims, pages, records, runs
+from scripts.numbers import claims, facenet, pages, records, runs
 from scripts.numbers.claim import Claim
 from siamese_jax import load_config
 from siamese_jax.errors import InputError
@@ -178,6 +178,22 @@ def test_a_run_with_other_settings_is_no_record(tmp_path, monkeypatch, capsys):
     assert numbers.record("paired", tmp_path) == 2
     assert "n_draws is 10; expected 200" in capsys.readouterr().err
     assert not (tmp_path / "paired.json").exists()
+
+
+def test_a_cross_training_with_other_settings_is_no_record(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(records, "FOLDER", tmp_path)
+    for name, command in facenet.COMMANDS.items():
+        config = records.configuration(command, "facenet")
+        config.fine_tuning.margin = 0.25 if name == "facenet_emodb" else config.fine_tuning.margin
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(config.to_json())
+        for file in ("summary.json", "differences.json"):
+            (tmp_path / name / file).write_text("[]")
+    assert numbers.record("facenet", tmp_path) == 2
+    message = capsys.readouterr().err
+    assert "facenet_emodb" in message
+    assert "'margin': 0.25" in message
+    assert not (tmp_path / "facenet.json").exists()
 
 
 @pytest.mark.parametrize("name", CONFIG_OF)

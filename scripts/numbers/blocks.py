@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 
-from scripts.numbers import calibration, recognizer, records, reproductions
+from scripts.numbers import calibration, degraded, facenet, recognizer, records, reproductions
 from scripts.numbers.tables import (
     TRANSFERS,
     by_scaling,
@@ -17,7 +17,7 @@ from scripts.numbers.tables import (
     transfer_rows,
 )
 
-PRINTED = ("encoder_variants", "metric_network", "support", "degraded", "choice", "facenet", "speed")
+PRINTED = ("encoder_variants", "metric_network", "support", "choice", "speed")
 """Records of tables as a program printed them, each under the name of its place."""
 
 DIFFERENCES = (("ratio", "none"), ("ratio", "cross_entropy_twice"), ("cross_entropy_twice", "none"))
@@ -41,6 +41,8 @@ PLACES = {
     "coverage_draws": functools.partial(coverage, "draws"),
     "coverage_speakers": functools.partial(coverage, "speakers"),
     "coverage_both": functools.partial(coverage, "speakers+seeds"),
+    "degraded": degraded.table,
+    "facenet": facenet.table,
     "networks": recognizer.methods,
     "modes": recognizer.modes,
     "modes_enrolled": recognizer.modes_enrolled,

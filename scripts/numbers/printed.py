@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from scripts.numbers import records
-from scripts.numbers.claim import Claim, experiment, first, numbers, size_of, span
+from scripts.numbers.claim import Claim, experiment, first, numbers, span
 from siamese_jax import load_config
 
 
@@ -17,9 +17,7 @@ def claims() -> Iterator[Claim]:
     yield from variants()
     yield from metric_network()
     yield from support()
-    yield from degraded()
     yield from choice()
-    yield from facenet()
 
 
 def variants() -> Iterator[Claim]:
@@ -72,31 +70,6 @@ def support() -> Iterator[Claim]:
     yield Claim("Under `support` 0.3.0 took")
 
 
-def degraded() -> Iterator[Claim]:
-    command, rows = records.read("degraded").command, cells("degraded")
-    draws = re.search(r"--draws=(\d+)", command)
-    assert draws
-    yield Claim(f"mean and standard deviation over {draws[1]} draws")
-    yield Claim("is enrolled with 8 clean clips of two speakers")
-    yield Claim("Noise is pink, at 10 dB.")
-    yield Claim("The stated error is 20 %.")
-    folder = [row for row in rows if row[2] == "folder"]
-    wrong, accepted = ([first(row[place]) for row in folder] for place in (6, 7))
-    yield Claim(
-        f"at most {max(wrong):.1f} % of the accepted labels are wrong, and at least {min(accepted):.1f} % of the clips"
-    )
-    yield Claim(
-        "In mode `clip` the check refuses all labels of noisy recordings.",
-        all(first(row[7]) == 0 for row in rows if row[1:3] == ["noise", "clip"]),
-    )
-    (telephone,) = (row for row in rows if row[:3] == ["emodb", "telephone", "clip"])
-    yield Claim(f"on EMO-DB {first(telephone[6]):.1f} % of the accepted labels are then wrong")
-    (clean,) = (row for row in rows if row[:3] == ["emodb", "clean", "folder"])
-    yield Claim(
-        f"the error of the accepted labels is {first(clean[6]):.1f} %, more than the stated 20 %.", first(clean[6]) > 20
-    )
-
-
 RULES = ("lot_balanced", "design", "typical_first", "class_clusters", "doubt")
 
 
@@ -140,30 +113,3 @@ def choice() -> Iterator[Claim]:
         max(least, key=least.__getitem__) == "design",
     )
     yield Claim("(20 components, ridge 0.1)")
-
-
-def facenet() -> Iterator[Claim]:
-    given, rows = load_config("facenet"), {}
-    for row in cells("facenet"):
-        rows.setdefault(row[0], row[1:3])
-    for corpus, name in (("ravdess", "RAVDESS"), ("emodb", "EMO-DB")):
-        yield Claim(f"{given.corpora[corpus].folds} on {name} ({clips(corpus)})")
-    size, network, learning = given.images.size, given.network, given.fine_tuning
-    yield Claim(
-        f"width {network.width:g}, depth {network.depth:g}, {size} x {size} images, {learning.epochs} epochs, all "
-        f"triplets at margin {learning.margin:g}"
-    )
-    yield Claim(f"{100 * given.level:g} % jackknife t intervals **over the tested speakers**")
-    pretrained = numbers(rows["spectrogram pre-training, paired difference"][0])
-    yield Claim(f"helps the waveform on RAVDESS by {pretrained[0]:.1f} points", pretrained[1] > 0)
-    low, high = numbers(rows["spectrogram pre-training, paired difference"][1])[1:]
-    yield Claim("the gain is larger, but its interval contains 0.", low < 0 < high)
-    best = [max(first(rows[name][place]) for name in rows if name.startswith("FaceNet")) for place in (0, 1)]
-    machine = list(map(first, rows["RBF SVM, 64 features, in domain, scaled by training speakers"]))
-    yield Claim(f"wins by {machine[0] - best[0]:.1f} points on RAVDESS and {machine[1] - best[1]:.1f} on EMO-DB.")
-
-
-def clips(corpus: str) -> str:
-    """The clips and speakers of a shipped table, of four emotions."""
-    n_clips, n_speakers, _ = size_of(corpus)
-    return f"{n_clips} clips of {n_speakers} speakers"

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from siamese_jax import load_config
 from siamese_jax.errors import InputError
 from siamese_jax.protocols.config import Experiment, resolve
@@ -106,14 +108,19 @@ def parse(text: str) -> Record:
 
 @functools.cache
 def experiment(command: str) -> Experiment:
-    """The experiment of a command of siamese-jax: its configuration with the command's changes."""
+    """The experiment of a command of siamese-jax."""
+    return resolve(configuration(command, {"rerun": "rerun"}.get(shlex.split(command)[1], "reproduce")))
+
+
+def configuration(command: str, default: str) -> ConfigDict:
+    """The configuration of a command of siamese-jax, or the one named `default`, with the command's changes."""
     words = [word for word in shlex.split(command.replace("\\\n", " ")) if word.startswith("--config")]
     values = dict(word.removeprefix("--").split("=", 1) for word in words)
-    config = load_config(values.pop("config", {"rerun": "rerun"}.get(shlex.split(command)[1], "reproduce")))
+    config = load_config(values.pop("config", default))
     for name, value in values.items():
         try:
             given = literal_eval(value)
         except (SyntaxError, ValueError):
             given = value
         config.update_from_flattened_dict({name.removeprefix("config."): given})
-    return resolve(config)
+    return config

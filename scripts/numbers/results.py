@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks import coverage as simulations
-from scripts.numbers import calibration, networks, printed, transfers
+from scripts.numbers import calibration, degraded, facenet, networks, printed, transfers
 from scripts.numbers.blocks import shown
 from scripts.numbers.claim import Claim, experiment, first, size_of
 from scripts.numbers.reproductions import SPEAKERS, few_shot, one, rows_of
@@ -123,6 +123,8 @@ def claims() -> Iterator[Claim]:
         transfers.claims,
         networks.claims,
         printed.claims,
+        degraded.claims,
+        facenet.claims,
         calibration.claims,
         coverage,
     ):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scripts.numbers import facenet
 from scripts.numbers.records import Table, experiment
 from siamese_jax.errors import InputError
 
@@ -106,15 +107,17 @@ LAYERS = "python scripts/encoder_layers.py"
 EACH_LAYER = "--layers=0 --layers=1 --layers=2 --layers=3 --layers=4 --layers=2,3 --layers=1,2,3"
 TRANSFER = "siamese-jax transfer --config="
 
+FACENET = "\n".join(facenet.COMMANDS.values())
+"""Three commands, whose folders `facenet.of_runs` checks itself."""
+
 COMPARED = ("network", "training", "protocol", "transfer", "report")
 
 
 def check(workdir: Path, command: str) -> None:
     """Raises InputError for a folder that another configuration than the command's has made."""
-    configs = (
-        [*workdir.glob("config.json"), *workdir.glob("*/config.json")] if command.startswith("siamese-jax") else []
-    )
-    for path in sorted(configs):
+    if not command.startswith("siamese-jax") or command == FACENET:
+        return
+    for path in sorted([*workdir.glob("config.json"), *workdir.glob("*/config.json")]):
         expected, given = dataclasses.asdict(experiment(command)), _json(path)
         for group in COMPARED:
             own = json.loads(json.dumps(expected[group]))
@@ -175,6 +178,7 @@ RUNS = {
         "--record=results/coverage.json",
         coverage,
     ),
+    "facenet": Run(FACENET, facenet.of_runs),
     "crossed": Run('crossed.run(resolve(config), "results/crossed")', components),
     "calibration": Run("siamese-jax calibration --output=results/calibration", calibration),
     "calibration_recogniser": Run(
@@ -182,6 +186,12 @@ RUNS = {
         "logistic_regression/0.01/balanced/0.3/speaker --scalings=corpus,speaker "
         "--output=results/calibration_recogniser",
         calibration,
+    ),
+    "degraded": Run(
+        "python -m scripts.degraded_study --table=ravdess/noise=ravdess_noise.npz "
+        "--table=ravdess/telephone=ravdess_telephone.npz --table=emodb/noise=emodb_noise.npz "
+        "--table=emodb/telephone=emodb_telephone.npz --record=degraded.json",
+        rows,
     ),
     "modes": Run("python -m scripts.mode_study --enrolled=0 --record=modes.json", rows),
     "modes_enrolled": Run(
