@@ -231,14 +231,11 @@ def _rows(
     speakers = sorted(set().union(*(plan.target.speakers for plan in plans)))
     counts = [_counts(plan, part, n_speakers, speakers) for plan, part in zip(plans, parts)]
     counts_XxDxSxCxC = np.concatenate(counts, axis=1)
-    usable_D = (counts_XxDxSxCxC[0].sum(axis=(1, 3)) > 0).all(axis=1)
-    counts_XxDxSxCxC = counts_XxDxSxCxC[:, usable_D]
+    n_draws = counts_XxDxSxCxC.shape[1]
     scored = score_counts(counts_XxDxSxCxC.sum(axis=2))
     means_X = scored.uar.mean(axis=-1)
     plain = [i for i, s in enumerate(settings) if s.method == BASELINE and s.mode == "inductive"]
     best = max(plain, key=lambda i: means_X[i])
-    n_dropped = int((~usable_D).sum())
-    dropped = f"{n_dropped} draws left no test clip of a class and are left out" if n_dropped else ""
     level = experiment.report.level
     seconds_X = sum(part.seconds.values for part in parts)
     for i, setting in enumerate(settings):
@@ -250,15 +247,15 @@ def _rows(
             **dataclasses.asdict(setting), mode=setting.mode, thinned=ratio, scaling=scope, split=SPLIT,
             proportions=experiment.transfer.proportions if setting.mode == "transductive" else "",
             n_speakers=n_speakers, n_labelled=n_speakers * len(experiment.data.emotions),
-            n_draws=int(usable_D.sum()), uar_mean=number(means_X[i]), wa_mean=number(scored.wa[i].mean()),
-            uar_sd=number(scored.uar[i].std(ddof=1)) if usable_D.sum() > 1 else None,
+            n_draws=n_draws, uar_mean=number(means_X[i]), wa_mean=number(scored.wa[i].mean()),
+            uar_sd=number(scored.uar[i].std(ddof=1)) if n_draws > 1 else None,
             ci_low=number(over_draws.low), ci_high=number(over_draws.high),
             speakers_low=number(100 * np.asarray(over_speakers.low)),
             speakers_high=number(100 * np.asarray(over_speakers.high)),
             interval=f"{over_draws.label}; {over_speakers.label}",
             **_gain(scored.uar[[best, i]], pooled, level, i == best),
             baseline_c=None if i == best else settings[best].c, p_holm=None, seconds=float(seconds_X[i]),
-            remarks=joined(plans[0].source_note, plans[0].draws_note(n_speakers), dropped),
+            remarks=joined(plans[0].source_note, plans[0].draws_note(n_speakers)),
         )  # fmt: skip
 
 

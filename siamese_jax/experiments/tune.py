@@ -214,7 +214,7 @@ class _Evaluation:
         if adaptation != "none":
             log_p_DxNxC = draws.adapted(adaptation, log_p_DxNxC, n_speakers, draws.proportions(n_speakers))
         mask = evaluation_masks(plan.target, support)["speaker_disjoint"]
-        return float(np.nanmean(score(log_p_DxNxC.argmax(axis=-1).astype(np.int8), plan.target.label, mask).uar))
+        return float(np.mean(score(log_p_DxNxC.argmax(axis=-1).astype(np.int8), plan.target.label, mask).uar))
 
 
 def _thinned_plans(transfer: Transfer, ratio: float) -> Iterator[Plan]:
