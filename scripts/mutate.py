@@ -6,7 +6,7 @@
 Each fault is applied in a copy of the repository. The tests that import its file run, from the nearest to the farthest,
 until one fails or the seconds are over. In the end the tests that failed run without a fault. Results are kept in a
 JSON file; a fault whose text, file or nearest tests have not changed is not run again, and another one starts with the
-test that saw it last. The status is 1 if fewer than `--least` per cent are seen.
+test that saw it last, there or in docs/records. The status is 1 if fewer than `--least` per cent are seen.
 """
 
 import argparse
@@ -198,8 +198,9 @@ def run_tests(copy: Path, tests: Sequence[str], options: Sequence[str], seconds:
             process.join()
             return "time", []
         text = output.read_text(encoding="utf-8", errors="replace") if output.exists() else ""
-    if process.exitcode in (1, 2):
-        return "seen", re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", text, re.MULTILINE)
+    failed = re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", text, re.MULTILINE)
+    if process.exitcode in (1, 2) and failed:
+        return "seen", failed
     gone = process.exitcode == 4 and "::" in tests[0]
     if process.exitcode in (0, 5) or gone:
         return "missed", []
@@ -261,6 +262,13 @@ def summary(faults: Sequence[Fault], kept: dict[str, Any]) -> tuple[str, float]:
     return "\n".join(lines), share
 
 
+def recorded_tests() -> dict[str, str]:
+    """The test that saw each fault in the last recorded run."""
+    table = json.loads((ROOT / "docs" / "records" / "mutations.json").read_text(encoding="utf-8"))["tables"]["faults"]
+    fault, test = (table["fields"].index(name) for name in ("fault", "test"))
+    return {row[fault]: row[test] for row in table["rows"]}
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=Path, default=ROOT / "scripts" / "faults.txt", help="the table of faults")
@@ -281,7 +289,7 @@ def main() -> int:
     reached, path = distances(ROOT), given.results
     path.parent.mkdir(parents=True, exist_ok=True)
     stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"faults": {}, "verified": []}
-    kept, verified = stored["faults"], set(stored["verified"])
+    kept, verified, recorded = stored["faults"], set(stored["verified"]), recorded_tests()
     todo = [(fault, tests_of(fault, reached)) for fault in faults]
     todo = [(f, runs) for f, runs in todo if kept.get(f.title, {}).get("digest") != digest(f, runs)]
     stop, lock = time.monotonic() + 60 * given.minutes, threading.Lock()
@@ -299,7 +307,7 @@ def main() -> int:
             if time.monotonic() > stop:
                 return
             copy = copies.get()
-            last = kept.get(fault.title, {}).get("test", "")
+            last = kept.get(fault.title, {}).get("test") or recorded.get(fault.title, "")
             again = [("", [last])] if "::" in last else []
             result = run_fault(copy, fault, [*again, *runs], given.seconds)
             copies.put(copy)

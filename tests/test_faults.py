@@ -33,11 +33,11 @@ def test_each_fault_can_be_put_into_its_file_and_is_python():
         ast.parse(text.replace(fault.old, fault.new))
 
 
-def test_the_last_whole_run_saw_95_per_cent_of_most_faults_and_of_the_silent_ones():
-    """Some faults may be newer than the run. CONTRIBUTING.md names those that were not seen (scripts/numbers)."""
+def test_the_last_runs_saw_95_per_cent_of_nearly_all_faults_and_of_the_silent_ones():
+    """Some faults may be newer than the record. CONTRIBUTING.md names those that were not seen (scripts/numbers)."""
     outcomes = {row["fault"]: row["outcome"] for row in records.read("mutations").tables["faults"].dicts()}
     titles = {fault.title for fault in FAULTS}
-    assert len(titles & set(outcomes)) >= max(200, 0.75 * len(titles))
+    assert len(titles & set(outcomes)) >= max(200, 0.9 * len(titles))
     assert len(set(outcomes) - titles) <= 0.1 * len(titles)
     for faults in (FAULTS, [fault for fault in FAULTS if fault.kind in mutate.SILENT]):
         run = [outcomes[fault.title] for fault in faults if fault.title in outcomes]
