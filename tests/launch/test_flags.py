@@ -25,16 +25,37 @@ FOLDER = ["--manifest=m.csv", "--root=r"]
 
 @pytest.fixture(autouse=True)
 def _own_flags(monkeypatch):
-    """Launchers that a test imports define flags of one name: they are gone after the test."""
-    before, modules = set(flags.FLAGS), set(sys.modules)
+    """Launchers define flags of one name: in a test there are absl's alone, after it those that there were before."""
     monkeypatch.setattr(common, "show", lambda text, end="": None)
     monkeypatch.setattr(sys, "argv", ["siamese-jax"])
+    before, imported = dict(vars(flags.FLAGS)), _without_launchers()
+    vars(flags.FLAGS).update({name: _copied(value) for name, value in before.items()})
+    for name in list(flags.FLAGS):
+        if not str(flags.FLAGS.find_module_defining_flag(name)).startswith("absl"):
+            delattr(flags.FLAGS, name)
     yield
-    for name in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, name)
-    for name in {name for name in sys.modules if name.startswith("launch.")} - modules:
+    vars(flags.FLAGS).clear()
+    vars(flags.FLAGS).update(before)
+    _without_launchers()
+    sys.modules.update(imported)
+    for name, module in imported.items():
+        setattr(launch, name.removeprefix("launch."), module)
+
+
+def _copied(value):
+    """A copy of a dictionary of lists; other values as they are."""
+    if not isinstance(value, dict):
+        return value
+    return {key: list(of) if isinstance(of, list) else of for key, of in value.items()}
+
+
+def _without_launchers():
+    """Forgets the launchers that were imported, and returns them."""
+    imported = {name: module for name, module in sys.modules.items() if name.startswith("launch.") and module != common}
+    for name in imported:
         del sys.modules[name]
         delattr(launch, name.removeprefix("launch."))
+    return imported
 
 
 @pytest.fixture
