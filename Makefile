@@ -51,10 +51,10 @@ smoke: $(VENV)/.installed
 install: $(STAMP)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=20
 
 test-long: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "long and not notebook and not sweep"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "long and not notebook and not sweep" --durations=20
 
 sweeps: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) -m sweep

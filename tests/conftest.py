@@ -16,6 +16,7 @@ GROUPS = {
     "facenet": ("experiments/test_cross_training.py", "training/test_facenet_loop.py", "*/test_facenet_checkpoints.py"),
     "processes": ("launch/test_launchers_distributed.py", "runtime/test_distributed.py"),
     "report": ("report/*",),
+    "coverage": ("stats/test_coverage.py",),
     "reproduce": ("experiments/test_reproduce.py",),
     "rerun": ("experiments/test_rerun.py", "experiments/test_retrain.py", "experiments/test_crossed.py"),
     "kills": ("experiments/test_kills.py",),
@@ -32,7 +33,9 @@ GROUPS = {
 }
 """Files that share fixtures or compiled programs: `pytest -n` runs a group in one process, the longest groups first."""
 
-OPTIMISED = ("trials", "processes", "kills", "losses/*", "models/test_whisper.py", "training/test_siamese*")
+OPTIMISED = (
+    "trials", "processes", "kills", "coverage", "losses/*", "models/test_whisper.py", "training/test_siamese*"
+)  # fmt: skip
 """Groups and files whose programs are compiled as users' are; SIAMESE_JAX_OPTIMISED=1 compiles all so."""
 
 CACHE = Path(os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache/xla")))

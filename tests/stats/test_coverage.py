@@ -76,7 +76,7 @@ def test_error_rates_hold_at_ten_units(over: str) -> None:
 )
 def test_error_rates_hold(over: str, n_units: int, balanced: bool) -> None:
     rows = simulations.measure(
-        jax.random.key(n_units), n_units=n_units, n_simulations=10_000, n_resamples=1000 if over == "speakers" else 0,
+        jax.random.key(n_units), n_units=n_units, n_simulations=5_000, n_resamples=1000 if over == "speakers" else 0,
         over=over, balanced=balanced,
     )  # fmt: skip
     _check(over, n_units, rows, noise=2.0)
