@@ -63,13 +63,18 @@ def study(corpus: str, degraded: Mapping[str, FeatureTable], n_draws: int) -> li
     _, speaker = np.unique(clean.speaker[rows], return_inverse=True)
     label = np.searchsorted(CLASSES, clean.emotion[rows])
     source = next(name for name in shipped.SHIPPED if name != corpus)
+    recipe, made = FewShotEmotion(source)._recipe, speech_encoder.extractor("tiny.en", speech_encoder.SHIPPED)
+    read = sources.read([source], made.feature_names, made.made)
     found: dict[tuple[str, str], list[list[float]]] = {(name, mode): [] for name in tables for mode in MODES}
     for support in few_shot_draws(jax.random.key(0), label, speaker, len(CLASSES), n_draws).support(N_SPEAKERS):
-        model = _enrolled(clean, rows[support], source)
+        own = rows[support]
+        names, speakers = clean.emotion[own].tolist(), clean.speaker[own].tolist()
+        model = enrol(clean.features[own], names, speakers, read, recipe, made.made, made.feature_names)
+        known = familiarity.reference(model.enrolled.x, [of.clips.x for of in read])
         others = rows[~np.isin(speaker, speaker[support])]
         right = np.array([model.classes.index(word) for word in clean.emotion[others]])
         for (name, mode), draws in found.items():
-            draws.append(list(_scores(model, tables[name][others], right, mode)))
+            draws.append(list(_scores(model, known, tables[name][others], right, mode)))
     return [
         {"corpus": corpus, "condition": name, "mode": mode, "n_draws": n_draws} | _over_draws(np.array(draws))
         for (name, mode), draws in found.items()
@@ -87,19 +92,12 @@ def _in_order(name: str, table: FeatureTable, clean: FeatureTable) -> np.ndarray
     return table.features[[place[clip] for clip in clean.clip.tolist()]]
 
 
-def _enrolled(clean: FeatureTable, rows: np.ndarray, source: str) -> Model:
-    made = speech_encoder.extractor("tiny.en", speech_encoder.SHIPPED)
-    read = sources.read([source], made.feature_names, made.made)
-    names, speakers = clean.emotion[rows].tolist(), clean.speaker[rows].tolist()
-    recipe = FewShotEmotion(source)._recipe
-    return enrol(clean.features[rows], names, speakers, read, recipe, made.made, made.feature_names)
-
-
-def _scores(model: Model, x_QxF: np.ndarray, right_Q: np.ndarray, mode: str) -> Iterator[float]:
-    """`SCORES` of clips, which a model labels in a mode."""
+def _scores(
+    model: Model, known: familiarity.Reference | None, x_QxF: np.ndarray, right_Q: np.ndarray, mode: str
+) -> Iterator[float]:
+    """`SCORES` of clips, which a model labels in a mode; `known` are its enrolled clips and sources."""
     p = np.exp(model.log_probabilities(x_QxF, mode))
     unsure, _ = confidence.unsure(p.max(axis=1), mode, model.held_out, confidence.STATED_ERROR)
-    known = familiarity.reference(model.enrolled.x, [source.clips.x for source in model.sources])
     far = familiarity.far(x_QxF, known, scaled_together=mode == "folder")
     wrong = p.argmax(axis=1) != right_Q
     yield float(wrong.mean())

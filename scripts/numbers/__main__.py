@@ -43,7 +43,7 @@ def record(name: str, workdir: Path) -> int:
     run = runs.RUNS[name]
     try:
         if workdir.is_dir():
-            runs.check(workdir, run.command)
+            run.check(workdir, run.command)
         records.write(name, records.Record.made(run.command, run.read(workdir)))
     except (OSError, KeyError, ValueError, IndexError) as error:
         print(f"{workdir}: holds no finished run of {run.command} ({error})", file=sys.stderr)

@@ -5,11 +5,10 @@ from typing import Any
 
 from scripts.degraded_study import CLASSES, N_SPEAKERS
 from scripts.numbers.claim import Claim
-from scripts.numbers.records import Table
+from scripts.numbers.records import CORPORA, Table
 from scripts.numbers.reproductions import rows_of
 from siamese_jax.recognizer.confidence import STATED_ERROR
 
-CORPORA = {"ravdess": "RAVDESS", "emodb": "EMO-DB"}
 COLUMNS = {
     "wrong": "error of all",
     "wrong_unchecked": "error of the accepted, without the check",

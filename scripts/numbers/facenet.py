@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.numbers import records
 from scripts.numbers.claim import Claim, size_of
-from scripts.numbers.records import Table
+from scripts.numbers.records import CORPORA, Table
 from siamese_jax import load_config
 from siamese_jax.errors import InputError
 from siamese_jax.features import is09
@@ -31,7 +31,6 @@ COMPARED = (
 """The settings of a work directory that must be its command's."""
 
 NOT_KEPT = ("recalls", "confusion", "training_seconds", "pretraining_seconds", "images_per_second", "ms_per_clip")
-CORPORA = {"ravdess": "RAVDESS", "emodb": "EMO-DB"}
 ENCODER, FEATURES = "facenet_encoder", "facenet_ravdess"
 """The runs that the rows of the systems on features come from; both hold both corpora."""
 
@@ -39,30 +38,22 @@ Row = dict[str, Any]
 
 
 def of_runs(folder: Path) -> dict[str, Table]:
-    """Every row and paired difference of the three work directories in `folder`.
-
-    Raises InputError where one was made with other settings than its command's.
-    """
+    """Every row and paired difference of the three work directories in `folder`."""
     rows, differences = [], []
-    for name, command in COMMANDS.items():
-        _check(folder / name, command)
-        rows += [{"run": name} | row for row in _json(folder / name / "summary.json")]
-        differences += [{"run": name} | row for row in _json(folder / name / "differences.json")]
+    for name in COMMANDS:
+        rows += [{"run": name} | row for row in records.read_json(folder / name / "summary.json")]
+        differences += [{"run": name} | row for row in records.read_json(folder / name / "differences.json")]
     return {"rows": Table.of(rows, NOT_KEPT), "differences": Table.of(differences)}
 
 
-def _check(workdir: Path, command: str) -> None:
-    expected = json.loads(records.configuration(command, "facenet").to_json())
-    given = _json(workdir / "config.json")
-    for name in COMPARED:
-        if given[name] != expected[name]:
-            raise InputError(
-                f"{workdir / 'config.json'}: {name} is {given[name]}; expected {expected[name]}, as of {command}"
-            )
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def check(folder: Path, _: str) -> None:
+    """Raises InputError where one of the three was made with other settings than its command's."""
+    for run, command in COMMANDS.items():
+        path = folder / run / "config.json"
+        expected, given = json.loads(records.configuration(command, "facenet").to_json()), records.read_json(path)
+        for name in COMPARED:
+            if given[name] != expected[name]:
+                raise InputError(f"{path}: {name} is {given[name]}; expected {expected[name]}, as of {command}")
 
 
 def kept(table: str, **fields: Any) -> list[Row]:

@@ -24,6 +24,8 @@ MACHINE = "two cores of an AMD EPYC"
 DIGITS = 8
 """Decimal places of a stored number; more than pages show, so that no number is rounded twice."""
 MAX_BYTES = 1_000_000
+CORPORA = {"ravdess": "RAVDESS", "emodb": "EMO-DB"}
+"""The titles of the shipped corpora on the pages."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +106,11 @@ def parse(text: str) -> Record:
         key: Table(tuple(table["fields"]), tuple(map(tuple, table["rows"]))) for key, table in given["tables"].items()
     }
     return Record(**{**given, "tables": tables})
+
+
+def read_json(path: Path) -> Any:
+    """The content of a file of a run."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.numbers import facenet
-from scripts.numbers.records import Table, experiment
+from scripts.numbers.records import Table, experiment, read_json
 from siamese_jax.errors import InputError
 
 NOT_KEPT = ("source", "target", "interval", "n_speaker_sets", "wa_mean", "seconds")
@@ -18,71 +18,73 @@ def reproduction(workdir: Path) -> dict[str, Table]:
     folders = sorted(path.parent for path in workdir.glob("**/summary.json"))
     rows, optimism = [], []
     for folder in folders:
-        of_run = _json(folder / "summary.json")
+        of_run = read_json(folder / "summary.json")
         frozen = min((row["frozen"] for row in of_run if row["frozen"] is not None), default=0)
         of_set = {} if len(folders) == 1 else {"features": folder.name}
         rows += [
             of_set | row for row in of_run
             if row["selection"] != "cell" or row["frozen"] is None or row["frozen"] == frozen
         ]  # fmt: skip
-        optimism += [of_set | {"method": "", "data": ""} | row for row in _json(folder / "optimism.json")]
+        optimism += [of_set | {"method": "", "data": ""} | row for row in read_json(folder / "optimism.json")]
     return {"rows": Table.of(rows, NOT_KEPT), "optimism": Table.of(_filled(optimism))}
 
 
 def transfer(workdir: Path) -> dict[str, Table]:
     """All rows of a run of transfer methods, without their times."""
-    return {"rows": Table.of(_json(workdir / "transfer.json"), ("seconds",))}
+    return {"rows": Table.of(read_json(workdir / "transfer.json"), ("seconds",))}
 
 
 def paired(workdir: Path) -> dict[str, Table]:
     """A reproduction with its paired differences on other speakers' clips, without frozen layers."""
     differences = [
-        row for row in _json(workdir / "differences.json") if row["split"] == "speaker_disjoint" and not row["frozen"]
+        row
+        for row in read_json(workdir / "differences.json")
+        if row["split"] == "speaker_disjoint" and not row["frozen"]
     ]
     return {**reproduction(workdir), "differences": Table.of(differences, NOT_KEPT)}
 
 
 def rerun(workdir: Path) -> dict[str, Table]:
     """The differences of a rerun with all their intervals, and the share of draws beyond the pole."""
-    (setting,) = _json(workdir / "claims.json")
+    (setting,) = read_json(workdir / "claims.json")
     gains = _filled([*setting["gains"], *setting["against_baselines"]])
     return {"gains": Table.of(gains), "beyond_the_pole": Table.of(setting["beyond_the_pole"])}
 
 
 def ranking(workdir: Path) -> dict[str, Table]:
     """The rows of several sources and their differences to all together."""
-    rows = _json(workdir / "summary.json")
-    of_ranking = _filled(_json(workdir / "source_ranking.json"))
+    rows = read_json(workdir / "summary.json")
+    of_ranking = _filled(read_json(workdir / "source_ranking.json"))
     without = tuple(name for name in NOT_KEPT if name != "source")
     return {"rows": Table.of(rows, without), "ranking": Table.of(of_ranking, without)}
 
 
 def components(workdir: Path) -> dict[str, Table]:
     """Variance components."""
-    return {"components": Table.of(_json(workdir / "crossed.json"), NOT_KEPT)}
+    return {"components": Table.of(read_json(workdir / "crossed.json"), NOT_KEPT)}
 
 
 def calibration(workdir: Path) -> dict[str, Table]:
     """The rows of calibration and of accepted labels, without the figures' curves."""
-    given, curves = _json(workdir / "calibration.json"), ("bins_before", "bins", "coverage", "risk")
+    given, curves = read_json(workdir / "calibration.json"), ("bins_before", "bins", "coverage", "risk")
     return {"rows": Table.of(given["calibration"], curves), "accepted_rows": Table.of(given["accepted"])}
 
 
 def rows(path: Path) -> dict[str, Table]:
     """The rows of a file that a script wrote with --record."""
-    return {"rows": Table.of(_json(path)["rows"], NOT_KEPT)}
+    return {"rows": Table.of(read_json(path)["rows"], NOT_KEPT)}
 
 
 def mutations(path: Path) -> dict[str, Table]:
     """The outcome of each fault, and the test that saw it."""
-    faults = _json(path)["faults"]
+    faults = read_json(path)["faults"]
     kept = ("kind", "outcome", "test")
     return {"faults": Table.of([{"fault": title, **{k: of[k] for k in kept}} for title, of in faults.items()])}
 
 
 def coverage(path: Path) -> dict[str, Table]:
     """How often intervals cover and tests reject, in per cent, by the numbers of units."""
-    return {"rates": Table.of(_json(path)["rows"])}
+    return {"rates": Table.of(read_json(path)["rows"])}
 
 
 def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -91,34 +93,15 @@ def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: row.get(name) for name in fields} for row in rows]
 
 
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A command as the pages write it, and what of its files a record keeps."""
-
-    command: str
-    read: Callable[[Path], dict[str, Table]]
-
-
-LAYERS = "python scripts/encoder_layers.py"
-EACH_LAYER = "--layers=0 --layers=1 --layers=2 --layers=3 --layers=4 --layers=2,3 --layers=1,2,3"
-TRANSFER = "siamese-jax transfer --config="
-
-FACENET = "\n".join(facenet.COMMANDS.values())
-"""Three commands, whose folders `facenet.of_runs` checks itself."""
-
 COMPARED = ("network", "training", "protocol", "transfer", "report")
 
 
 def check(workdir: Path, command: str) -> None:
     """Raises InputError for a folder that another configuration than the command's has made."""
-    if not command.startswith("siamese-jax") or command == FACENET:
+    if not command.startswith("siamese-jax"):
         return
     for path in sorted([*workdir.glob("config.json"), *workdir.glob("*/config.json")]):
-        expected, given = dataclasses.asdict(experiment(command)), _json(path)
+        expected, given = dataclasses.asdict(experiment(command)), read_json(path)
         for group in COMPARED:
             own = json.loads(json.dumps(expected[group]))
             other = [name for name in own if own[name] != given[group][name]]
@@ -127,6 +110,19 @@ def check(workdir: Path, command: str) -> None:
                     f"{path}: {group}.{other[0]} is {given[group][other[0]]}; expected {own[other[0]]}, as of {command}"
                 )
 
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A command as the pages write it, what of its files a record keeps, and the check of its work directory."""
+
+    command: str
+    read: Callable[[Path], dict[str, Table]]
+    check: Callable[[Path, str], None] = check
+
+
+LAYERS = "python scripts/encoder_layers.py"
+EACH_LAYER = "--layers=0 --layers=1 --layers=2 --layers=3 --layers=4 --layers=2,3 --layers=1,2,3"
+TRANSFER = "siamese-jax transfer --config="
 
 RUNS = {
     "reproduce": Run("siamese-jax reproduce --workdir=results/reproduce", reproduction),
@@ -178,7 +174,7 @@ RUNS = {
         "--record=results/coverage.json",
         coverage,
     ),
-    "facenet": Run(FACENET, facenet.of_runs),
+    "facenet": Run("\n".join(facenet.COMMANDS.values()), facenet.of_runs, facenet.check),
     "crossed": Run('crossed.run(resolve(config), "results/crossed")', components),
     "calibration": Run("siamese-jax calibration --output=results/calibration", calibration),
     "calibration_recogniser": Run(
